@@ -1,0 +1,1 @@
+"""The search engine: bits and scores, never a network."""

@@ -1,0 +1,51 @@
+"""Every mask ever scored, with its count: no mask is evaluated twice."""
+
+import numpy as np
+
+from engine.contracts import FAILED
+from engine.layout import Layout
+
+
+class Archive:
+    """Insertion-ordered map from masks (packed) to counts."""
+
+    def __init__(self, layout: Layout):
+        self._layout = layout
+        self._counts: dict[bytes, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def missing(self, masks: np.ndarray) -> np.ndarray:
+        """The distinct rows of ``bool[n, f]`` that have no count yet, in order of first appearance."""
+        keys = self._keys(masks)
+        fresh = {key: row for row, key in reversed(list(enumerate(keys))) if key not in self._counts}
+        return masks[sorted(fresh.values())]
+
+    def add(self, masks: np.ndarray, correct: np.ndarray) -> None:
+        """Record counts ``int64[n]`` of ``bool[n, f]``."""
+        self._counts.update(zip(self._keys(masks), map(int, correct), strict=True))
+
+    def failures(self) -> int:
+        """Masks recorded as failed."""
+        return sum(count == FAILED for count in self._counts.values())
+
+    def look_up(self, masks: np.ndarray) -> np.ndarray:
+        """Counts ``int64[n]`` of ``bool[n, f]``, all of which were added before."""
+        return np.array([self._counts[key] for key in self._keys(masks)], np.int64)
+
+    def to_arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Packed masks ``uint8[n, bytes]`` and counts ``int64[n]``, in order of insertion."""
+        width = (self._layout.n_filters + 7) // 8
+        packed = np.frombuffer(b"".join(self._counts), np.uint8).reshape(-1, width)
+        return packed, np.fromiter(self._counts.values(), np.int64, len(self._counts))
+
+    @classmethod
+    def from_arrays(cls, layout: Layout, packed: np.ndarray, correct: np.ndarray) -> "Archive":
+        """Inverse of :meth:`to_arrays`."""
+        archive = cls(layout)
+        archive._counts = {row.tobytes(): int(c) for row, c in zip(packed, correct, strict=True)}
+        return archive
+
+    def _keys(self, masks: np.ndarray) -> list[bytes]:
+        return [row.tobytes() for row in self._layout.pack(masks)]

@@ -1,0 +1,69 @@
+"""Settings of a search: everything a user may choose that decides which masks it visits."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from engine.errors import OptionError
+from engine.operators import PAIRINGS
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Options of Algorithm 2 in seed 003; the defaults are its Table 3.1.
+
+    Attributes:
+        population: individuals of the initial population (the paper's I).
+        parents: individuals selected to cross in each generation (K).
+        mutation: probability that a bit of an offspring flips (P).
+        population_cap: individuals that survive a generation (T).
+        pairing: ``adjacent`` crosses parents 1 and 2, 3 and 4, ...; ``all`` each with each.
+        initial_removal: largest share of filters that an initial individual loses, on average.
+        seed: of the search's only random generator.
+
+    Raises:
+        OptionError: a value out of its range.
+    """
+
+    population: int = 50
+    parents: int = 10
+    mutation: float = 0.0002
+    population_cap: int = 300
+    pairing: str = "adjacent"
+    initial_removal: float = 0.02
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.population < 2:
+            raise OptionError(f"--population must be 2 or more, not {self.population}.")
+        if self.parents < 2:
+            raise OptionError(f"--parents must be 2 or more, not {self.parents}.")
+        smaller = min(self.population, self.population_cap)
+        if self.parents > smaller:
+            option = "--population" if smaller == self.population else "--population-cap"
+            raise OptionError(
+                f"--parents {self.parents} is more than {option} {smaller}; lower --parents or raise {option}."
+            )
+        for option, value in (("--mutation", self.mutation), ("--initial-removal", self.initial_removal)):
+            if not 0 <= value <= 1:
+                raise OptionError(f"{option} is a probability from 0 to 1, not {value}.")
+        if self.pairing not in PAIRINGS:
+            raise OptionError(f"--pairing must be one of {', '.join(PAIRINGS)}, not {self.pairing!r}.")
+        if self.seed < 0:
+            raise OptionError(f"--seed must be 0 or more, not {self.seed}.")
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object from which :meth:`from_json` builds equal settings."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> "SearchSettings":
+        """Inverse of :meth:`to_json`.
+
+        Raises:
+            OptionError: a key is unknown or missing.
+        """
+        names = {field.name for field in fields(cls)}
+        if set(entry) != names:
+            odd = sorted(set(entry) ^ names)
+            raise OptionError(f"the search settings do not fit this version: {', '.join(odd)}.")
+        return cls(**entry)

@@ -1,0 +1,89 @@
+"""The journal: one JSON line a generation, the same for equal searches. Times stand in another file."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.contracts import FAILED
+from engine.errors import RunError
+from engine.state import SearchState
+
+
+def journal_row(state: SearchState, previous_evaluations: int) -> dict[str, Any]:
+    """What there is to say about a generation; no clock, no machine, no backend."""
+    scores = np.array([individual.score for individual in state.population])
+    finite = scores[np.isfinite(scores)]
+    return {
+        "generation": state.generation,
+        "evaluations": state.evaluations,
+        "new_evaluations": state.evaluations - previous_evaluations,
+        "failures": state.failures,
+        "best": state.best.to_json(),
+        "population": {
+            "size": len(scores),
+            "failed": sum(individual.correct == FAILED for individual in state.population),
+            "highest_score": float(finite.max()) if len(finite) else None,
+            "median_score": float(np.median(finite)) if len(finite) else None,
+            "lowest_score": float(finite.min()) if len(finite) else None,
+        },
+    }
+
+
+def append_line(path: Path, entry: dict[str, Any]) -> None:
+    """Append one line and sync it to disk.
+
+    Raises:
+        OSError: the disk is full; the part of the line that was written is cut off again.
+    """
+    line = (json.dumps(entry, allow_nan=False) + "\n").encode()
+    with open(path, "ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            view = memoryview(line)
+            while view:
+                view = view[file.write(view) :]
+            os.fsync(file.fileno())
+        except OSError as error:
+            file.truncate(size)
+            error.filename = str(path)
+            raise
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """All whole rows; a last line that was cut by a crash is left out.
+
+    Raises:
+        RunError: a line before the last is damaged.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    rows = []
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            row = json.loads(line)
+            row["generation"] + 0  # a row without a number is no row
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"line {number} of {path} is damaged; restore the file or remove it.") from error
+        rows.append(row)
+    return rows
+
+
+def rewind(path: Path, generation: int) -> None:
+    """Drop the rows after ``generation``, and a torn last line: the search continues from there."""
+    if not path.exists():
+        return
+    kept = 0
+    content = path.read_bytes()
+    for row, line in zip(read_rows(path), content.split(b"\n"), strict=False):
+        if row["generation"] > generation:
+            break
+        kept += len(line) + 1
+    if kept < len(content):
+        with open(path, "r+b") as file:
+            file.truncate(kept)
+            os.fsync(file.fileno())

@@ -1,0 +1,269 @@
+"""A pool of Ray actors that answers, for each shard of the data, one message.
+
+Written on ``ray.wait``: with ``ray.util.ActorPool`` one dead actor wedges the pool. Results are keyed by
+shard, so work that is done twice does no harm. An actor that dies, or fails twice, is replaced; a shard
+that fails again and again ends the run with its cause.
+
+Ray is imported only when a pool is made.
+"""
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.errors import BackendError, EvaluationError, OptionError
+
+ATTEMPTS = 3
+"""How often a shard may fail, each time on another actor if there is one, before the run ends."""
+
+ShardFunction = Callable[[int, Any, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class PoolOptions:
+    """Where and on what the workers run.
+
+    ``address``: of a Ray cluster (``auto`` for one that runs here); None starts a private one on this
+    machine, which ends with the pool. ``gpus_per_worker`` may be a fraction.
+
+    Raises:
+        OptionError: a value out of its range.
+    """
+
+    workers: int = 2
+    cpus_per_worker: int = 1
+    gpus_per_worker: float = 0.0
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise OptionError(f"--workers must be 1 or more, not {self.workers}.")
+        if self.cpus_per_worker < 1:
+            raise OptionError(f"--cpus-per-worker must be 1 or more, not {self.cpus_per_worker}.")
+        if not 0 <= self.gpus_per_worker < float("inf"):
+            raise OptionError(f"--gpus-per-worker must be 0 or more, not {self.gpus_per_worker}.")
+
+
+class Worker:
+    """The actor: pins itself to its cores, then builds the function that counts a shard.
+
+    The order matters: XLA sizes its threads by the cores it can see when JAX is imported, and unpickling
+    ``build`` imports JAX; so ``build`` comes with the first message and not with the constructor.
+    """
+
+    def __init__(self, cores: Sequence[int] | None):
+        if cores is not None and hasattr(os, "sched_setaffinity"):
+            available = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {available[core % len(available)] for core in cores})
+        self._count: ShardFunction | None = None
+
+    def prepare(self, build: Callable[[Any], ShardFunction], blueprint: Any, needs_gpu: bool) -> None:
+        """Build the shard function."""
+        if needs_gpu:
+            import jax
+
+            if jax.default_backend() == "cpu":
+                raise RuntimeError(
+                    "this worker was promised a GPU (--gpus-per-worker) and JAX sees none; install JAX for CUDA"
+                )
+        self._count = build(blueprint)
+
+    def count(self, index: int, shard: Any, message: np.ndarray) -> np.ndarray:
+        """Answer a message for one shard."""
+        assert self._count is not None, "prepare comes first"
+        return self._count(index, shard, message)
+
+    def process_id(self) -> int:
+        """For tests that kill the worker, and people who look for it."""
+        return os.getpid()
+
+
+@dataclass(eq=False)
+class _Handle:
+    actor: Any
+    rank: int
+    ready: Any
+    shards: set[int]
+    failures: int = 0
+
+
+class RayPool:
+    """Actors that each hold the network, and take shards as they become idle."""
+
+    def __init__(
+        self,
+        build: Callable[[Any], ShardFunction],
+        blueprint: Any,
+        shards: Sequence[Any],
+        options: PoolOptions,
+        warn: Callable[[str], None],
+    ):
+        """``build(blueprint)`` runs in each worker and gives ``(index, shard, message) -> result``.
+
+        Raises:
+            BackendError: Ray is not installed, not to be reached, or too small for the workers.
+        """
+        self._ray = _import_ray()
+        self._options = options
+        self._warn = warn
+        self.replaced = 0
+        self._owns_ray = _connect(self._ray, options)
+        try:
+            self._check_room()
+            self._build = build
+            self._blueprint = self._ray.put(blueprint)
+            self._shards = [self._ray.put(shard) for shard in shards]
+            self._workers = [self._hire(rank) for rank in range(options.workers)]
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, message: np.ndarray) -> list[np.ndarray]:
+        """The answers of all shards to one message, in shard order.
+
+        Raises:
+            EvaluationError: a shard failed on several workers.
+        """
+        ray = self._ray
+        message_ref = ray.put(message)
+        pending = deque(range(len(self._shards)))
+        failures: Counter[int] = Counter()
+        results: dict[int, np.ndarray] = {}
+        flying: dict[Any, tuple[_Handle, int]] = {}
+        idle = deque(self._workers)
+        while len(results) < len(self._shards):
+            while idle and pending:
+                worker = idle.popleft()
+                # A shard that already lies on this worker's device needs no transfer.
+                shard = next((index for index in pending if index in worker.shards), pending[0])
+                pending.remove(shard)
+                ref = worker.actor.count.remote(shard, self._shards[shard], message_ref)
+                flying[ref] = (worker, shard)
+            [ref], _ = ray.wait(list(flying), num_returns=1)
+            worker, shard = flying.pop(ref)
+            try:
+                results[shard] = ray.get(ref)
+            except ray.exceptions.RayError as raised:
+                error = self._first_cause(worker, raised)
+                failures[shard] += 1
+                if failures[shard] >= ATTEMPTS:
+                    raise EvaluationError(
+                        f"shard {shard} failed {ATTEMPTS} times, the last time with: {_cause(error)}"
+                    ) from error
+                pending.append(shard)
+                worker = self._mended(worker, error)
+            else:
+                worker.shards.add(shard)
+            idle.append(worker)
+        return [results[index] for index in range(len(self._shards))]
+
+    def close(self) -> None:
+        """End the workers, and Ray if this pool started it."""
+        if self._owns_ray:
+            self._ray.shutdown()
+        else:
+            for worker in getattr(self, "_workers", []):
+                self._ray.kill(worker.actor)
+        self._workers = []
+
+    def process_ids(self) -> list[int]:
+        """Process id of each worker (on its own node)."""
+        return [self._ray.get(worker.actor.process_id.remote()) for worker in self._workers]
+
+    def _mended(self, worker: _Handle, error: Exception) -> _Handle:
+        """The worker if it may have another try, else its replacement."""
+        worker.failures += 1
+        if not isinstance(error, self._ray.exceptions.RayActorError) and worker.failures < 2:
+            return worker
+        self._warn(f"worker {worker.rank} is replaced: {_cause(error)}")
+        self._ray.kill(worker.actor)
+        replacement = self._hire(worker.rank)
+        self._workers[self._workers.index(worker)] = replacement
+        self.replaced += 1
+        return replacement
+
+    def _first_cause(self, worker: _Handle, error: Exception) -> Exception:
+        """What went wrong while the worker was prepared, if anything, else ``error``."""
+        try:
+            self._ray.get(worker.ready)
+        except self._ray.exceptions.RayError as first:
+            return first
+        return error
+
+    def _hire(self, rank: int) -> _Handle:
+        options = self._options
+        on_gpu = options.gpus_per_worker > 0
+        cores = (
+            None if on_gpu else range(rank * options.cpus_per_worker, (rank + 1) * options.cpus_per_worker)
+        )
+        variables = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} if on_gpu else {"JAX_PLATFORMS": "cpu"}
+        actor_class = self._ray.remote(
+            num_cpus=options.cpus_per_worker,
+            num_gpus=options.gpus_per_worker,
+            max_restarts=0,
+            runtime_env={"env_vars": variables},
+        )(Worker)
+        actor = actor_class.remote(cores)
+        # Not waited for: the calls of an actor run in order, and a failure shows with the first count.
+        ready = actor.prepare.remote(self._build, self._blueprint, on_gpu)
+        return _Handle(actor, rank, ready, set())
+
+    def _check_room(self) -> None:
+        have = self._ray.cluster_resources()
+        wanted = {
+            ("CPU", "--cpus-per-worker"): self._options.cpus_per_worker,
+            ("GPU", "--gpus-per-worker"): self._options.gpus_per_worker,
+        }
+        for (resource, option), each in wanted.items():
+            needed = each * self._options.workers
+            if needed > have.get(resource, 0):
+                raise BackendError(
+                    f"--workers {self._options.workers} with {option} {each:g} need {needed:g} {resource}s and "
+                    f"the Ray cluster has {have.get(resource, 0):g}; lower one of them or add nodes."
+                )
+
+
+def _import_ray() -> Any:
+    # Ray 2.60 warns at every start that it will stop overriding this variable for CPU-only actors.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise BackendError(
+            "--backend ray needs the package ray, which is not installed; run 'pip install ray' or use "
+            "--backend local."
+        ) from error
+    return ray
+
+
+def _connect(ray: Any, options: PoolOptions) -> bool:
+    """Join or start Ray; whether it was started (or joined) here, and so has to be left again."""
+    if ray.is_initialized():
+        return False
+    try:
+        if options.address is not None:
+            ray.init(address=options.address, log_to_driver=False, logging_level="ERROR")
+        else:
+            cores = max(os.cpu_count() or 1, options.workers * options.cpus_per_worker)
+            ray.init(
+                address="local",
+                num_cpus=cores,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = f"the Ray cluster at --address {options.address}" if options.address else "a local Ray"
+        raise BackendError(f"cannot reach {where}: {str(error).strip().splitlines()[0]}") from error
+    return True
+
+
+def _cause(error: Exception) -> str:
+    """The last line of a Ray error, which names the exception in the worker."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

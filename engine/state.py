@@ -1,0 +1,110 @@
+"""The whole state of a search between two generations, and its form on disk.
+
+Nothing else decides the search's future: a search that continues from here is the search that never
+stopped, bit for bit. There is no clock in it, so equal searches have equal bytes.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load as parse_safetensors
+from safetensors.numpy import save as serialise_safetensors
+
+from engine.archive import Archive
+from engine.individual import Individual, individuals
+from engine.layout import Layout, mask_sha256
+
+
+@dataclass
+class Best:
+    """The best feasible individual so far, with its figures for people."""
+
+    individual: Individual
+    figures: dict[str, float | int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Score, figures, count and the name of the mask."""
+        return {
+            "score": self.individual.score,
+            **self.figures,
+            "correct": self.individual.correct,
+            "sha256": mask_sha256(self.individual.mask),
+        }
+
+
+@dataclass
+class SearchState:
+    """Population, archive, BEST, counters and the random generator after ``generation`` generations.
+
+    ``evaluations`` counts distinct masks evaluated, ``failures`` those that answered NaN or infinity.
+    """
+
+    generation: int
+    population: list[Individual]
+    best: Best
+    archive: Archive
+    rng: np.random.Generator
+    original_correct: int
+    evaluations: int
+    failures: int
+
+    def to_bytes(self, layout: Layout, identity: str) -> bytes:
+        """Serialise; ``identity`` names the configuration that the state belongs to."""
+        archive_masks, archive_correct = self.archive.to_arrays()
+        best = self.best.individual
+        arrays = {
+            "population_masks": layout.pack(np.stack([i.mask for i in self.population])),
+            "population_correct": np.array([i.correct for i in self.population], np.int64),
+            "population_scores": np.array([i.score for i in self.population], np.float64),
+            "best_mask": layout.pack(best.mask),
+            "archive_masks": archive_masks,
+            "archive_correct": archive_correct,
+        }
+        header = {
+            "identity": identity,
+            "generation": self.generation,
+            "original_correct": self.original_correct,
+            "evaluations": self.evaluations,
+            "failures": self.failures,
+            "layout": {"names": layout.names, "sizes": layout.sizes},
+            "best": {"correct": best.correct, "score": best.score, "figures": self.best.figures},
+            "rng": self.rng.bit_generator.state,
+        }
+        # One metadata entry: safetensors does not promise an order for several.
+        return serialise_safetensors(arrays, metadata={"state": json.dumps(header, sort_keys=True)})
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> tuple["SearchState", Layout, str]:
+        """Inverse of :meth:`to_bytes`: the state, its layout and its identity.
+
+        Raises:
+            ValueError, KeyError, TypeError: ``content`` is something else. Its checksum is the caller's
+                business (:mod:`engine.checkpoint`).
+        """
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["state"])
+        arrays = parse_safetensors(content)
+        layout = Layout(tuple(header["layout"]["names"]), tuple(header["layout"]["sizes"]))
+        population = individuals(
+            layout.unpack(arrays["population_masks"]),
+            arrays["population_correct"],
+            arrays["population_scores"],
+        )
+        best_mask = layout.unpack(arrays["best_mask"])[None]
+        best = header["best"]
+        [individual] = individuals(best_mask, np.array([best["correct"]]), np.array([best["score"]]))
+        rng = np.random.Generator(np.random.PCG64())
+        rng.bit_generator.state = header["rng"]
+        state = cls(
+            generation=header["generation"],
+            population=population,
+            best=Best(individual, best["figures"]),
+            archive=Archive.from_arrays(layout, arrays["archive_masks"], arrays["archive_correct"]),
+            rng=rng,
+            original_correct=header["original_correct"],
+            evaluations=header["evaluations"],
+            failures=header["failures"],
+        )
+        return state, layout, header["identity"]

@@ -1,0 +1,1 @@
+"""The wiring and the user: data sets, command line, reports, experiments."""

@@ -1,0 +1,141 @@
+"""Options that several commands share, and option files."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def read_config(context: click.Context, option: click.Parameter, path: str | None) -> None:
+    """Take defaults from a TOML file whose keys are the command's option names; the command line wins.
+
+    Raises:
+        click.BadParameter: unreadable, not TOML, or with a key that is no option of this command.
+    """
+    if path is None:
+        return
+    try:
+        entries = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise click.BadParameter(f"cannot read {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise click.BadParameter(f"{path} is not TOML: {error}.") from error
+    known: dict[str, str] = {}
+    for parameter in context.command.params:
+        if isinstance(parameter, click.Option) and parameter.name not in (option.name, "help", "as_json"):
+            for name in parameter.opts + parameter.secondary_opts:
+                known[name.lstrip("-")] = str(parameter.name)
+    defaults = {}
+    for key, value in entries.items():
+        name = key.replace("_", "-")
+        if name not in known:
+            options = ", ".join(sorted(known))
+            raise click.BadParameter(f"{path} has the unknown option {key!r}; known are {options}.")
+        if not isinstance(value, str | int | float | bool):
+            raise click.BadParameter(f"{path} gives {key!r} a {type(value).__name__}; give a single value.")
+        defaults[known[name]] = value
+    context.default_map = {**(context.default_map or {}), **defaults}
+
+
+def config_option(command: Command) -> Command:
+    """``--config``."""
+    return click.option(
+        "--config",
+        metavar="FILE",
+        is_eager=True,
+        expose_value=False,
+        callback=read_config,
+        help='TOML file with options of this command (data = "cifar10"); the command line wins.',
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """``--json``."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON object and nothing else on standard output."
+    )(command)
+
+
+def data_options(default_split: str) -> Callable[[Command], Command]:
+    """``--data``, ``--data-dir``, ``--split`` and ``--images``."""
+
+    def decorate(command: Command) -> Command:
+        options = [
+            click.option(
+                "--data",
+                required=True,
+                help="digits, cifar10, fashion_mnist, svhn, parquet:PATH, imagefolder:PATH or npz:PATH.",
+            ),
+            click.option(
+                "--data-dir",
+                envvar="EVOPRUNE_DATA_DIR",
+                help="Folder with the named data set's parquet files; without it they come from the hub.",
+            ),
+            click.option("--split", default=default_split, show_default=True, help="Split to use."),
+            click.option(
+                "--images",
+                type=click.IntRange(min=1),
+                help="A seeded random subset of this many images; all if not given.",
+            ),
+        ]
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def backend_options(command: Command) -> Command:
+    """``--backend`` and what Ray workers run on."""
+    options = [
+        click.option(
+            "--backend",
+            type=click.Choice(["local", "ray"]),
+            default="local",
+            show_default=True,
+            help="Evaluate in this process, or on Ray workers. Results are the same.",
+        ),
+        click.option("--address", help="Ray cluster to join ('auto' for one on this machine)."),
+        click.option(
+            "--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Ray workers."
+        ),
+        click.option(
+            "--cpus-per-worker",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="Cores of each.",
+        ),
+        click.option(
+            "--gpus-per-worker",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            show_default=True,
+            help="GPUs of each; a fraction shares one.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def print_result(result: dict[str, Any], as_json: bool, lines: list[str]) -> None:
+    """The result of a command: one JSON object, or lines for people."""
+    click.echo(json.dumps(result, allow_nan=False) if as_json else "\n".join(lines))
+
+
+def numbers(context: click.Context, option: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    """Comma-separated numbers."""
+    if value is None:
+        return None
+    try:
+        return tuple(float(part) for part in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{value!r} is not a list of numbers; write them as 0.49,0.48,0.45."
+        ) from error

@@ -1,0 +1,65 @@
+"""Accuracy of BEST on images that the search never saw; reported, never used to choose."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.atomic import write_atomically
+from engine.layout import mask_sha256
+from experiments import datasets
+from experiments.measuring import load_images
+from experiments.progress import Reporter
+from experiments.search_options import SearchOptions
+from fitness.evaluator import LocalEvaluator
+from fitness.genome import Genome
+from models.store import Model
+
+SPLIT = "test"
+
+
+def measure_held_out(
+    directory: Path, model: Model, options: SearchOptions, mask: np.ndarray, reporter: Reporter
+) -> dict[str, Any] | None:
+    """Counts of the original and of BEST on the test split, kept in ``held_out.json`` of the run.
+
+    None where the data has no test split, or the search itself used it.
+    """
+    path = directory / "held_out.json"
+    known = _read(path, mask)
+    if known is not None:
+        return known
+    if options.data.split == SPLIT or SPLIT not in datasets.available_splits(
+        options.data.data, data_dir=options.data.data_dir
+    ):
+        reporter.message(
+            f"no held-out accuracy: --data {options.data.data} has no {SPLIT} split apart from the search's."
+        )
+        return None
+    images = load_images(replace(options.data, split=SPLIT, images=None), model)
+    genome = Genome.of(model.network, options.prune)
+    with LocalEvaluator(model, genome.layout, images.images, images.labels) as evaluator:
+        base, best = evaluator.evaluate(np.stack([genome.layout.full(), mask])).tolist()
+    result = {
+        "split": SPLIT,
+        "total": len(images),
+        "original_correct": base,
+        "correct": best,
+        "original_accuracy": base / len(images),
+        "accuracy": best / len(images),
+        "sha256": mask_sha256(mask),
+    }
+    write_atomically(path, (json.dumps(result, indent=2) + "\n").encode())
+    return result
+
+
+def _read(path: Path, mask: np.ndarray) -> dict[str, Any] | None:
+    """The kept result, if it is of this mask. A damaged file is measured anew."""
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    fits = isinstance(known, dict) and known.get("sha256") == mask_sha256(mask)
+    return known if fits else None

@@ -1,0 +1,149 @@
+"""Accuracy of models and counts of masks on a split of real images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from engine.errors import DataError, MaskError
+from experiments import datasets
+from experiments.datasets import ImageSet
+from fitness.evaluator import CPU_BATCH, LocalEvaluator
+from fitness.genome import Genome
+from models import store
+from models.cost import network_cost
+from models.store import Model
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which images: the ``--data``, ``--data-dir``, ``--split``, ``--images`` and ``--seed`` options."""
+
+    data: str
+    data_dir: str | None = None
+    split: str = "train"
+    images: int | None = None
+    seed: int = 0
+
+
+def load_images(options: DataOptions, model: Model) -> ImageSet:
+    """The images of a split, in the size the model takes.
+
+    Raises:
+        DataError: the data cannot be read, or does not fit the model.
+    """
+    height, width, _ = model.network.architecture.input_shape
+    # A file of one's own holds what it holds; named sets and folders of pictures have a size to choose.
+    sizeless = options.data.startswith(("npz:", "parquet:"))
+    chosen = datasets.load(
+        options.data,
+        options.split,
+        data_dir=options.data_dir,
+        images=options.images,
+        seed=options.seed,
+        image_size=None if sizeless or height != width else height,
+    )
+    check_fit(chosen, model)
+    return chosen
+
+
+def check_fit(images: ImageSet, model: Model) -> None:
+    """Refuse images that the model cannot take.
+
+    Raises:
+        DataError: another shape, or labels that the model has no class for.
+    """
+    expected = model.network.architecture.input_shape
+    if images.images.shape[1:] != expected:
+        found = "x".join(map(str, images.images.shape[1:]))
+        raise DataError(
+            f"--data {images.source} has images of {found} and the model takes {'x'.join(map(str, expected))} "
+            "(height x width x channels); give the data that the model was trained on."
+        )
+    if images.labels.max() >= len(model.classes):
+        raise DataError(
+            f"--data {images.source} has label {images.labels.max()} and the model knows "
+            f"{len(model.classes)} classes; give the data that the model was trained on."
+        )
+
+
+def measure(model: Model, images: ImageSet, batch: int = CPU_BATCH) -> dict[str, Any]:
+    """Accuracy (0 to 1) of a model, with its parameters and MACs."""
+    genome = Genome.of(model.network)
+    with LocalEvaluator(model, genome.layout, images.images, images.labels, batch) as evaluator:
+        correct = int(evaluator.evaluate(genome.layout.full()[None])[0])
+    if correct < 0:
+        raise DataError(
+            f"the model answers NaN or infinity on --data {images.source}; train or import it anew."
+        )
+    parameters, macs = network_cost(model.network)
+    return {
+        "accuracy": correct / len(images),
+        "correct": correct,
+        "total": len(images),
+        "split": images.split,
+        "parameters": parameters,
+        "macs": macs,
+    }
+
+
+def evaluate_model(directory: Path, options: DataOptions) -> dict[str, Any]:
+    """The accuracy of a model directory: the ``evaluate`` command.
+
+    Raises:
+        StoreError: the model cannot be read.
+        DataError: the data cannot be read, or does not fit the model.
+    """
+    model = store.load(directory)
+    return measure(model, load_images(options, model))
+
+
+def read_masks(path: Path, genome: Genome) -> np.ndarray:
+    """``bool[n, f]`` from a ``.npy`` file of booleans, or of zeros and ones; one mask may be ``[f]``.
+
+    Raises:
+        MaskError: the file is no such array.
+    """
+    try:
+        masks = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise MaskError(f"the masks file {path} does not exist; give a .npy file of bool[n, f].") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise MaskError(f"the masks file {path} is not a readable .npy array ({error}).") from error
+    if not isinstance(masks, np.ndarray):
+        raise MaskError(f"the masks file {path} is an archive; give a .npy file of bool[n, f].")
+    if np.issubdtype(masks.dtype, np.integer) and np.isin(masks, (0, 1)).all():
+        masks = masks.astype(bool)
+    if masks.ndim == 1:
+        masks = masks[None]
+    if len(masks) == 0:
+        raise MaskError(f"the masks file {path} holds no mask; give bool[n, {genome.layout.n_filters}].")
+    return genome.layout.checked(masks)
+
+
+def score_masks(
+    directory: Path, masks_path: Path, options: DataOptions, prune: str = "convolutions"
+) -> dict[str, Any]:
+    """Correct counts of masks: the ``score`` command. A failed mask (NaN, infinity) counts as None.
+
+    Raises:
+        StoreError, DataError, MaskError: model, data or masks cannot be used.
+    """
+    model = store.load(directory)
+    genome = Genome.of(model.network, prune)
+    masks = read_masks(masks_path, genome)
+    images = load_images(options, model)
+    with LocalEvaluator(model, genome.layout, images.images, images.labels) as evaluator:
+        compile_seconds = evaluator.compile()
+        started = perf_counter()
+        counts = evaluator.evaluate(masks)
+        seconds = perf_counter() - started
+    return {
+        "correct": [int(count) if count >= 0 else None for count in counts],
+        "total": len(images),
+        "failed": int(np.count_nonzero(counts < 0)),
+        "seconds": seconds,
+        "compile_seconds": compile_seconds,
+    }

@@ -1,0 +1,96 @@
+"""The report of a run: the paper's table and figures, drawn from the run directory."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from engine.atomic import write_atomically
+from engine.errors import RunError
+from engine.run_directory import RunDirectory
+from experiments import plots
+from experiments.held_out import SPLIT, measure_held_out
+from experiments.progress import Reporter, Silent
+from experiments.report_page import Measured, comparison_data, comparison_table, write_report
+from experiments.search_options import SearchOptions
+from models import store
+from models.cost import network_cost
+
+FIGURES = {
+    "accuracy_drop": "Accuracy drop of BEST on the fitness images (the paper's Figure 4.1)",
+    "parameter_drop": "Parameters dropped by BEST (Figure 4.2)",
+    "mac_drop": "MACs dropped by BEST (Figure 4.3)",
+    "kept_filters": "Filters that BEST keeps in each layer",
+}
+
+
+def make_report(directory: Path, *, reporter: Reporter | None = None) -> dict[str, Any]:
+    """Write ``report/`` in the run directory: ``report.md``, ``table.json`` and PNG figures.
+
+    Returns:
+        table (Markdown), measurements, and the paths written.
+
+    Raises:
+        RunError: no run there, or it has no generation behind it.
+    """
+    reporter = reporter or Silent()
+    run = RunDirectory.open(Path(directory))
+    options = SearchOptions.from_json(run.description().get("configuration"))
+    checkpoint = run.latest(reporter.message)
+    rows = run.journal()
+    if checkpoint is None or not rows:
+        raise RunError(f"{run.path} has nothing to report yet; run 'evoprune resume {run.path}' first.")
+    state, layout = checkpoint.state, checkpoint.layout
+    rows = [row for row in rows if row["generation"] <= state.generation]
+    model = store.load(Path(options.model))
+    best = state.best
+    held_out = measure_held_out(run.path, model, options, best.individual.mask, reporter)
+
+    base_parameters, base_macs = network_cost(model.network)
+    counts = held_out or {"original_correct": None, "correct": None, "total": None}
+    base = Measured(counts["original_correct"], counts["total"], base_parameters, base_macs)
+    parameters, macs = int(best.figures["parameters"]), int(best.figures["macs"])
+    pruned = Measured(counts["correct"], counts["total"], parameters, macs)
+    table = comparison_table(base, pruned, split=SPLIT)
+    kept = layout.kept(best.individual.mask)
+    folder = run.path / "report"
+    folder.mkdir(exist_ok=True)
+    figures = {
+        "accuracy_drop": plots.accuracy_drop_figure(rows, options.threshold),
+        "parameter_drop": plots.parameter_drop_figure(rows),
+        "mac_drop": plots.mac_drop_figure(rows),
+        "kept_filters": plots.kept_filters_figure(
+            list(zip(layout.names, map(int, kept), layout.sizes, strict=True))
+        ),
+    }
+    written = plots.save_figures(figures, folder)
+    data = comparison_data(base, pruned, split=SPLIT)
+    write_atomically(folder / "table.json", (json.dumps(data, indent=2) + "\n").encode())
+    page = write_report(
+        folder,
+        title=f"{model.network.architecture.name} on {options.data.data}: filters removed without retraining",
+        table=table,
+        details=_details(options, state.generation, state.evaluations, best.to_json()),
+        figures={caption: f"{name}.png" for name, caption in FIGURES.items()},
+    )
+    return {"table": table, "measurements": data, "report": str(page), "figures": list(map(str, written))}
+
+
+def _details(
+    options: SearchOptions, generation: int, evaluations: int, best: dict[str, Any]
+) -> dict[str, str]:
+    settings = options.settings
+    images = "all" if options.data.images is None else f"{options.data.images:,}"
+    return {
+        "generations": f"{generation}",
+        "masks evaluated": f"{evaluations:,}",
+        "fitness images": f"{images} of the {options.data.split} split",
+        "accuracy drop of BEST on them": f"{best['accuracy_drop']:.2f}% (threshold {options.threshold:g}%)",
+        "score of BEST": f"{best['score']:.4f}",
+        "initial population": f"{settings.population}, up to {100 * settings.initial_removal:g}% removed",
+        "parents": f"{settings.parents}, pairing {settings.pairing}",
+        "mutation probability per bit": f"{settings.mutation:g}",
+        "population cap": f"{settings.population_cap}",
+        "lambda, epsilon": f"{options.weight:g}, {options.offset:g}",
+        "seed": f"{settings.seed}",
+        "mask (SHA-256 of its bits)": best["sha256"],
+    }

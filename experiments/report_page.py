@@ -1,0 +1,191 @@
+"""The report of a finished run: Table 4.1 as Markdown and as JSON, and the page that carries it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from engine.atomic import write_atomically
+from urllib.parse import quote
+
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The figures of merit of one network.
+
+    ``correct`` and ``total`` count images of the split; both are None where no held-out split exists.
+    ``parameters`` and ``macs`` (multiply-accumulates for one image) are counts of the whole network.
+    Raises ValueError for counts that cannot be.
+    """
+
+    correct: int | None
+    total: int | None
+    parameters: int
+    macs: int
+
+    def __post_init__(self) -> None:
+        if (self.correct is None) != (self.total is None):
+            raise ValueError("correct and total must both be given or both be None")
+        if self.correct is not None and self.total is not None and not 0 <= self.correct <= self.total:
+            raise ValueError(f"correct must lie between 0 and total, got {self.correct} of {self.total}")
+        if self.total == 0:
+            raise ValueError("total must be positive; use None where no held-out split exists")
+        if self.parameters <= 0 or self.macs <= 0:
+            raise ValueError(f"parameters and macs must be positive, got {self.parameters} and {self.macs}")
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of correct answers in percent, or None where it was not measured."""
+        if self.correct is None or self.total is None:
+            return None
+        return 100 * self.correct / self.total
+
+
+def comparison_data(base: Measured, pruned: Measured, *, split: str) -> dict[str, Any]:
+    """Return Table 4.1 as plain values that ``json.dumps`` takes.
+
+    Every quantity has ``base``, ``pruned`` and ``drop_percent``, the drop relative to base,
+    100 * (base - pruned) / base, not rounded; it is negative where the pruned network has more. Accuracies
+    are percent; what was not measured, or has no relative drop because the base is zero, is None.
+    Raises ValueError when the two networks were measured on different numbers of images.
+    """
+    if base.total is not None and pruned.total is not None and base.total != pruned.total:
+        raise ValueError(
+            f"base and pruned must be measured on the same images, got {base.total} and {pruned.total}"
+        )
+    return {
+        "split": split,
+        "images": base.total if base.total is not None else pruned.total,
+        "correct": {
+            "base": base.correct,
+            "pruned": pruned.correct,
+            # The same relative drop as the accuracy's: both are counted on the same images.
+            "drop_percent": _relative_drop(base.correct, pruned.correct),
+        },
+        "accuracy_percent": {
+            "base": base.accuracy,
+            "pruned": pruned.accuracy,
+            "drop_percent": _relative_drop(base.correct, pruned.correct),
+        },
+        "parameters": {
+            "base": base.parameters,
+            "pruned": pruned.parameters,
+            "drop_percent": _relative_drop(base.parameters, pruned.parameters),
+        },
+        "macs": {
+            "base": base.macs,
+            "pruned": pruned.macs,
+            "drop_percent": _relative_drop(base.macs, pruned.macs),
+        },
+    }
+
+
+def comparison_table(base: Measured, pruned: Measured, *, split: str) -> str:
+    """Return Table 4.1 as Markdown: accuracy (%), parameters and MACs of both networks, and the drop.
+
+    The drop is relative to base in percent with 2 decimals; it is negative where the pruned network has
+    more. Raises ValueError when the two networks were measured on different numbers of images.
+    """
+    data = comparison_data(base, pruned, split=split)
+    rows: list[Sequence[str]] = [("", "base", "pruned", "drop")]
+    for label, key, form in (
+        (f"{split} accuracy (%)", "accuracy_percent", ".2f"),
+        ("parameters", "parameters", ",d"),
+        ("MACs", "macs", ",d"),
+    ):
+        values = data[key]
+        shown = [
+            NOT_MEASURED if values[side] is None else format(values[side], form)
+            for side in ("base", "pruned")
+        ]
+        rows.append((label, *shown, _drop_text(values)))
+    return _markdown_table(rows, align_right=True)
+
+
+def write_report(
+    folder: Path,
+    *,
+    title: str,
+    table: str,
+    details: Mapping[str, str],
+    figures: Mapping[str, str],
+) -> Path:
+    """Write ``report.md`` into ``folder`` (made if missing) and return its path.
+
+    ``table`` is Markdown and goes in as it is; ``details`` become a table of settings; ``figures`` maps
+    each caption to a file name relative to ``folder``. An existing report is replaced in one step.
+    Raises ValueError for a figure that is not a relative file name inside the folder, and OSError when
+    the file cannot be written.
+    """
+    parts = [f"# {_one_line(title)}", table.strip()]
+    if details:
+        rows = [("setting", "value"), *((str(key), str(value)) for key, value in details.items())]
+        parts += ["## Settings", _markdown_table(rows, align_right=False)]
+    if figures:
+        parts.append("## Figures")
+        for caption, name in figures.items():
+            text = _one_line(caption)
+            # Brackets would end the alternative text early.
+            alternative = re.sub(r"([\\\[\]])", r"\\\1", text)
+            parts += [f"![{alternative}]({_link(name)})", f"*{text.replace('*', chr(92) + '*')}*"]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "report.md"
+    write_atomically(path, ("\n\n".join(parts) + "\n").encode("utf-8"))
+    return path
+
+
+def _relative_drop(base: int | None, pruned: int | None) -> float | None:
+    """Return 100 * (base - pruned) / base, or None where it is not defined."""
+    if base is None or pruned is None or base == 0:
+        return None
+    return 100 * (base - pruned) / base
+
+
+def _drop_text(values: Mapping[str, Any]) -> str:
+    """Return the last cell of a row."""
+    if values["base"] is None or values["pruned"] is None:
+        return NOT_MEASURED
+    if values["drop_percent"] is None:
+        return "undefined"
+    # Adding zero turns a rounded -0.0 into 0.0, which would print as "-0.00".
+    return f"{round(values['drop_percent'], 2) + 0.0:.2f}% drop"
+
+
+def _markdown_table(rows: Sequence[Sequence[str]], *, align_right: bool) -> str:
+    """Return a Markdown table, padded so that it can be read as plain text too; the first row heads it."""
+    cells = [[_one_line(cell).replace("|", r"\|") for cell in row] for row in rows]
+    # A rule needs three dashes, and a colon where the column is aligned to the right.
+    widths = [max(4, *(len(row[column]) for row in cells)) for column in range(len(rows[0]))]
+    right = [align_right and column > 0 for column in range(len(widths))]
+    lines = [
+        "| "
+        + " | ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        )
+        + " |"
+        for row in cells
+    ]
+    rule = [
+        "-" * (width - 1) + ":" if to_right else "-" * width
+        for width, to_right in zip(widths, right, strict=True)
+    ]
+    lines.insert(1, "| " + " | ".join(rule) + " |")
+    return "\n".join(lines)
+
+
+def _one_line(text: str) -> str:
+    """Fold line breaks and runs of blanks, which would break a heading or a table row."""
+    return " ".join(text.split())
+
+
+def _link(name: str) -> str:
+    """Return ``name`` as the target of a Markdown link."""
+    path = PurePosixPath(name)
+    # A report is moved and shared with its folder: links may not reach outside it.
+    if not path.name or path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+        raise ValueError(f"a figure must be a relative file name inside the report's folder, got {name!r}")
+    return quote(name)

@@ -1,0 +1,80 @@
+"""Everything that a search was asked for, and its form in ``run.json``."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from engine.config import SearchSettings
+from engine.errors import OptionError, RunError
+from engine.pool import PoolOptions
+from experiments.measuring import DataOptions
+from fitness.evaluator import CPU_BATCH, GPU_BATCH
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """Options of ``evoprune search``; the defaults are the paper's (seed 003, Table 3.1).
+
+    ``weight`` and ``offset`` are the paper's lambda and epsilon. ``batch_size`` None picks one for the
+    device when the run begins; it is then fixed, because it may decide the last bit of a logit.
+
+    Raises:
+        OptionError: a value out of its range.
+    """
+
+    model: str
+    data: DataOptions
+    generations: int = 100
+    threshold: float = 2.0
+    weight: float = 0.5
+    offset: float = 10.0
+    prune: str = "convolutions"
+    batch_size: int | None = None
+    settings: SearchSettings = field(default_factory=SearchSettings)
+
+    def __post_init__(self) -> None:
+        if self.generations < 0:
+            raise OptionError(f"--generations must be 0 or more, not {self.generations}.")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise OptionError(f"--batch-size must be 1 or more, not {self.batch_size}.")
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object from which :meth:`from_json` builds equal options."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, entry: Any) -> "SearchOptions":
+        """Inverse of :meth:`to_json`.
+
+        Raises:
+            RunError: it was written by another version, or by hand.
+        """
+        try:
+            parts = dict(entry)
+            settings = SearchSettings.from_json(parts.pop("settings"))
+            return cls(data=DataOptions(**parts.pop("data")), settings=settings, **parts)
+        except (TypeError, ValueError, KeyError) as error:
+            raise RunError(f"the configuration in run.json does not fit this version ({error}).") from error
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Where masks are evaluated; has no influence on results.
+
+    Raises:
+        OptionError: an unknown backend.
+    """
+
+    name: str = "local"
+    pool: PoolOptions = field(default_factory=PoolOptions)
+
+    def __post_init__(self) -> None:
+        if self.name not in ("local", "ray"):
+            raise OptionError(f"--backend must be local or ray, not {self.name!r}.")
+
+    def default_batch(self) -> int:
+        """Images in a batch on this backend's devices."""
+        if self.name == "ray":
+            return GPU_BATCH if self.pool.gpus_per_worker > 0 else CPU_BATCH
+        import jax
+
+        return CPU_BATCH if jax.default_backend() == "cpu" else GPU_BATCH

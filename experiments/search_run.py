@@ -1,0 +1,191 @@
+"""Starting and resuming searches in run directories: the ``search`` and ``resume`` commands."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from engine.errors import OptionError, RunError
+from engine.run_directory import RunDirectory, identity_of
+from engine.search import Search
+from engine.state import SearchState
+from experiments.environment import hardware, versions
+from experiments.held_out import measure_held_out
+from experiments.measuring import load_images
+from experiments.progress import Reporter, Silent
+from experiments.search_options import Backend, SearchOptions
+from experiments.status import summary
+from fitness.evaluator import ClosableEvaluator, LocalEvaluator, RayEvaluator
+from fitness.genome import Genome
+from fitness.objective import ParameterObjective
+from models import store
+from models.store import Model
+
+
+def start_search(
+    directory: Path,
+    options: SearchOptions,
+    backend: Backend | None = None,
+    *,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Search in a new run directory until ``options.generations``.
+
+    Returns:
+        generation, evaluations, complete, best and held_out; see :func:`experiments.status.summary`.
+
+    Raises:
+        RunError: the directory holds a run already.
+        EvopruneError, NetworkError: model, data or backend cannot be used; nothing was written.
+    """
+    directory = Path(directory)
+    RunDirectory.check_free(directory)
+    backend, reporter = backend or Backend(), reporter or Silent()
+    options = replace(options, model=str(Path(options.model).resolve()))
+    if options.data.data_dir is not None:
+        options = replace(
+            options, data=replace(options.data, data_dir=str(Path(options.data.data_dir).resolve()))
+        )
+    if options.batch_size is None:
+        options = replace(options, batch_size=backend.default_batch())
+    with _prepared(options, backend, reporter) as (search, identity, model):
+        run = RunDirectory.create(directory, _description(options, identity, search, backend))
+        return _continue(run, search, identity, options, backend, reporter, model, None)
+
+
+def resume_search(
+    directory: Path,
+    *,
+    generations: int | None = None,
+    backend: Backend | None = None,
+    model: str | None = None,
+    data_dir: str | None = None,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Continue a run from its newest whole checkpoint, as if it had never stopped.
+
+    Args:
+        directory: of the run.
+        generations: the new total; the run's own if None.
+        backend: may differ from the one that the run began on; results do not.
+        model: where the model is now, if it moved.
+        data_dir: where the data is now, if it moved.
+        reporter: receives progress.
+
+    Raises:
+        RunError: no run there, another model or other data than it began with, or fewer generations than
+            it has behind it.
+        CheckpointError: every checkpoint is damaged.
+    """
+    run = RunDirectory.open(Path(directory))
+    reporter = reporter or Silent()
+    description = run.description()
+    options = SearchOptions.from_json(description.get("configuration"))
+    backend = backend or Backend()
+    if model is not None:
+        options = replace(options, model=str(Path(model).resolve()))
+    if data_dir is not None:
+        options = replace(options, data=replace(options.data, data_dir=str(Path(data_dir).resolve())))
+    checkpoint = run.latest(reporter.message)
+    reached = 0 if checkpoint is None else checkpoint.state.generation
+    if generations is not None:
+        if generations < reached:
+            raise OptionError(
+                f"--generations {generations} is the new total and the run has {reached} behind it; give more."
+            )
+        options = replace(options, generations=generations)
+    with _prepared(options, backend, reporter) as (search, identity, loaded):
+        if identity != description.get("identity"):
+            raise RunError(
+                f"the model or the data are not those that {run.path} began with; give them with --model and "
+                "--data-dir."
+            )
+        if checkpoint is not None and checkpoint.identity != identity:
+            raise RunError(f"the checkpoints in {run.path} belong to another run; restore the right ones.")
+        if options.to_json() != description["configuration"]:
+            run.write_description({**description, "configuration": options.to_json()})
+        run.rewind(checkpoint)
+        state = None if checkpoint is None else checkpoint.state
+        return _continue(run, search, identity, options, backend, reporter, loaded, state)
+
+
+def _continue(
+    run: RunDirectory,
+    search: Search,
+    identity: str,
+    options: SearchOptions,
+    backend: Backend,
+    reporter: Reporter,
+    model: Model,
+    state: SearchState | None,
+) -> dict[str, Any]:
+    """The main loop's surroundings: make each generation durable, then tell about it."""
+    started = perf_counter()
+
+    def record(state: SearchState) -> None:
+        nonlocal started
+        timing = {"seconds": round(perf_counter() - started, 4), "backend": backend.name}
+        run.record(state, search.layout, identity, timing)
+        reporter.generation(state, options.generations)
+        started = perf_counter()
+
+    if state is None:
+        state = search.start()
+        record(state)
+    else:
+        reporter.generation(state, options.generations)
+    state = search.run(state, options.generations, record)
+    held_out = measure_held_out(run.path, model, options, state.best.individual.mask, reporter)
+    return {**summary(state, options.generations), "held_out": held_out}
+
+
+@contextmanager
+def _prepared(
+    options: SearchOptions, backend: Backend, reporter: Reporter
+) -> Iterator[tuple[Search, str, Model]]:
+    """Model, data, evaluator and objective of a search; the evaluator's workers end with the block."""
+    model = store.load(Path(options.model))
+    genome = Genome.of(model.network, options.prune)
+    objective = ParameterObjective(genome, options.threshold, options.weight, options.offset)
+    images = load_images(options.data, model)
+    identity = identity_of(
+        {
+            "settings": options.settings.to_json(),
+            "objective": ["parameters", options.threshold, options.weight, options.offset],
+            "genome": [options.prune, genome.layout.names, genome.layout.sizes],
+            "batch_size": options.batch_size,
+            "model": model.digest(),
+            "images": images.digest(),
+        }
+    )
+    with make_evaluator(model, genome, images, options.batch_size, backend, reporter) as evaluator:
+        yield Search(options.settings, genome.layout, evaluator, objective), identity, model
+
+
+def make_evaluator(
+    model: Model, genome: Genome, images: Any, batch: int | None, backend: Backend, reporter: Reporter
+) -> ClosableEvaluator:
+    """The evaluator of a backend for an :class:`experiments.datasets.ImageSet`.
+
+    Raises:
+        BackendError: Ray is not installed or has no room.
+    """
+    size = batch or backend.default_batch()
+    if backend.name == "local":
+        return LocalEvaluator(model, genome.layout, images.images, images.labels, size)
+    return RayEvaluator(
+        model, genome.layout, images.images, images.labels, size, backend.pool, reporter.message
+    )
+
+
+def _description(options: SearchOptions, identity: str, search: Search, backend: Backend) -> dict[str, Any]:
+    return {
+        "configuration": options.to_json(),
+        "identity": identity,
+        "layout": {"names": search.layout.names, "sizes": search.layout.sizes},
+        "backend": backend.name,
+        "versions": versions(),
+        "hardware": hardware(),
+    }

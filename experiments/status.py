@@ -1,0 +1,47 @@
+"""Where a run stands, from its files alone: the ``status`` command."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engine.run_directory import RunDirectory
+from engine.state import SearchState
+
+
+def summary(state: SearchState, generations: int) -> dict[str, Any]:
+    """generation, generations (asked for), evaluations, failures, complete, and BEST with its figures."""
+    return {
+        "generation": state.generation,
+        "generations": generations,
+        "evaluations": state.evaluations,
+        "failures": state.failures,
+        "complete": state.generation >= generations,
+        "best": {
+            **state.best.to_json(),
+            "removed_filters": int((~state.best.individual.mask).sum()),
+            "filters": len(state.best.individual.mask),
+        },
+    }
+
+
+def read_status(directory: Path, warn: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
+    """The summary of a run's newest whole checkpoint; ``best`` is None before the first.
+
+    Raises:
+        RunError: no run there.
+        CheckpointError: every checkpoint is damaged.
+    """
+    run = RunDirectory.open(Path(directory))
+    configuration = run.description().get("configuration") or {}
+    generations = int(configuration.get("generations", 0))
+    checkpoint = run.latest(warn)
+    if checkpoint is None:
+        return {
+            "generation": None,
+            "generations": generations,
+            "evaluations": 0,
+            "failures": 0,
+            "complete": False,
+            "best": None,
+        }
+    return summary(checkpoint.state, generations)

@@ -1,0 +1,97 @@
+"""From a data set to a trained model directory: the ``train`` command."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import OptionError
+from experiments import datasets
+from experiments.environment import versions
+from experiments.measuring import DataOptions, check_fit, measure
+from experiments.progress import Reporter, Silent
+from models import store
+from models.normalisation import Normalisation
+from models.registry import NETWORKS
+from models.store import Model
+from models.training import TrainingSettings, train
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Which network: the ``--model``, ``--width-multiplier`` and ``--batch-norm`` options.
+
+    Raises:
+        OptionError: an unknown network, or a multiplier that is not positive.
+    """
+
+    model: str = "vgg16"
+    width_multiplier: float = 1.0
+    batch_norm: bool = False
+
+    def __post_init__(self) -> None:
+        if self.model not in NETWORKS:
+            raise OptionError(f"--model must be one of {', '.join(NETWORKS)}, not {self.model!r}.")
+        if not 0 < self.width_multiplier <= 16:
+            raise OptionError(
+                f"--width-multiplier must be above 0 and at most 16, not {self.width_multiplier}."
+            )
+
+
+def train_model(
+    directory: Path,
+    network: NetworkOptions,
+    data: DataOptions,
+    settings: TrainingSettings,
+    *,
+    image_size: int | None = None,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Train a network on the training split and write it to ``directory``.
+
+    Returns:
+        Accuracy on the test split where there is one, else on the training split (``split`` says which),
+        with ``train_accuracy``, parameters and MACs.
+
+    Raises:
+        StoreError: the directory is occupied.
+        DataError: the data cannot be read.
+        ArchitectureError, TrainingError: see :mod:`models`.
+    """
+    directory = Path(directory)
+    store.check_target(directory)
+    images = datasets.load(
+        data.data,
+        data.split,
+        data_dir=data.data_dir,
+        images=data.images,
+        seed=data.seed,
+        image_size=image_size,
+    )
+    architecture = NETWORKS[network.model](
+        width_multiplier=network.width_multiplier,
+        batch_norm=network.batch_norm,
+        classes=len(images.classes),
+        input_shape=images.images.shape[1:],
+    )
+    model = Model(architecture.build(settings.seed), Normalisation.of_images(images.images), images.classes)
+    # The other split is read before the long work, so that trouble with it comes early.
+    held_out = None
+    if data.split != "test" and "test" in datasets.available_splits(data.data, data_dir=data.data_dir):
+        held_out = datasets.load(data.data, "test", data_dir=data.data_dir, image_size=image_size)
+        check_fit(held_out, model)
+
+    report = (reporter or Silent()).training
+    train(model.network, model.normalisation, images.images, images.labels, settings, report)
+    trained = measure(model, images)
+    tested = trained if held_out is None else measure(model, held_out)
+    model.notes = {
+        "data": {"source": data.data, "split": data.split, "images": len(images)},
+        "training": asdict(settings),
+        "accuracies": {
+            result["split"]: {key: result[key] for key in ("accuracy", "correct", "total")}
+            for result in (trained, tested)
+        },
+        "versions": versions(),
+    }
+    store.save(directory, model)
+    return {**tested, "train_accuracy": trained["accuracy"]}

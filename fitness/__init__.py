@@ -1,0 +1,1 @@
+"""What a mask is worth: counting correct images, and turning counts into scores."""

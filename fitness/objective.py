@@ -1,0 +1,85 @@
+"""Algorithm 1 of seed 003: reward dropped parameters while accuracy stays within a threshold.
+
+The paper says its score alone keeps BEST within the threshold. It does not: with threshold 2, a mask that
+drops 40% of the parameters at an accuracy drop of 2.1% scores 40 / 12.1 - 1.05 = 2.26, more than one
+within the threshold that drops 1%. So the score orders the population, and ``feasible`` says who may be
+BEST.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from engine.contracts import FAILED, Appraisal
+from engine.errors import OptionError
+from models.cost import Cost
+
+
+class CostModel(Protocol):
+    """Cost of masks in closed form."""
+
+    def __call__(self, masks: np.ndarray) -> Cost:
+        """``bool[n, f]`` -> parameters and MACs, ``int64[n]`` each."""
+        ...
+
+
+@dataclass(frozen=True)
+class ParameterObjective:
+    """Score of Algorithm 1. All drops are percent of the original network.
+
+    Attributes:
+        cost: parameters and MACs of masks.
+        threshold: accuracy drop that is still acceptable (exclusive), in percent.
+        weight: the paper's lambda, weight of the accuracy drop beyond the threshold.
+        offset: the paper's epsilon, keeps the ratio's denominator positive.
+
+    Raises:
+        OptionError: a value out of its range.
+    """
+
+    cost: CostModel
+    threshold: float = 2.0
+    weight: float = 0.5
+    offset: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 100:
+            raise OptionError(
+                f"--threshold is an accuracy drop from 0 to 100 percent, not {self.threshold}; the paper uses 2."
+            )
+        if not 0 <= self.weight <= 1:
+            raise OptionError(f"--lambda must be from 0 to 1, not {self.weight}.")
+        if not 0 < self.offset < float("inf"):
+            raise OptionError(f"--epsilon must be above 0, not {self.offset}.")
+
+    def appraise(self, masks: np.ndarray, correct: np.ndarray, original_correct: int) -> Appraisal:
+        """See :class:`engine.contracts.Objective`.
+
+        A mask that removes nothing is feasible whatever the threshold: it is where the search begins.
+        """
+        cost = self.cost(masks)
+        original = self.cost(np.ones((1, masks.shape[1]), bool))
+        parameter_drop = percent_drop(original.parameters[0], cost.parameters)
+        mac_drop = percent_drop(original.macs[0], cost.macs)
+        failed = correct == FAILED
+        accuracy_drop = np.where(failed, np.nan, percent_drop(original_correct, correct))
+
+        within = accuracy_drop < self.threshold
+        # Rows within the threshold may make the denominator anything; they take the other branch.
+        beyond = np.where(within | failed, 0.0, accuracy_drop)
+        penalised = parameter_drop / (beyond + self.offset) - self.weight * beyond
+        score = np.where(failed, -np.inf, np.where(within, parameter_drop, penalised))
+        figures = {
+            "accuracy_drop": accuracy_drop,
+            "parameter_drop": parameter_drop,
+            "mac_drop": mac_drop,
+            "parameters": cost.parameters,
+            "macs": cost.macs,
+        }
+        return Appraisal(score, ~failed & (within | masks.all(axis=1)), figures)
+
+
+def percent_drop(original: int | np.ndarray, pruned: np.ndarray) -> np.ndarray:
+    """``100 * (original - pruned) / original`` as ``float64``."""
+    return 100.0 * (original - np.asarray(pruned, np.float64)) / original

@@ -1,0 +1,1 @@
+"""Networks as chains of prunable stages: forward, cost, physical pruning, training, storage."""

@@ -1,0 +1,53 @@
+"""Parameters and MACs of any batch of masks, in closed form.
+
+Parameters are trainable arrays (kernels, biases, batch norm's scale and offset, not its statistics).
+MACs are multiply-accumulates of convolutions and dense layers for one image, without biases; seed 003
+calls them FLOPS.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from models.stages import Network
+
+
+class Cost(NamedTuple):
+    """``parameters`` and ``macs``, each ``int64[n]``."""
+
+    parameters: np.ndarray
+    macs: np.ndarray
+
+
+def masked_cost(network: Network, keeps: Mapping[str, np.ndarray], masks: int) -> Cost:
+    """Cost of the physically pruned networks.
+
+    Args:
+        network: the network that is pruned.
+        keeps: group name -> ``bool[n, group size]``; absent groups are kept whole.
+        masks: ``n``.
+    """
+    kept = {
+        group.name: (
+            np.count_nonzero(keeps[group.name], axis=-1).astype(np.int64)
+            if group.name in keeps
+            else np.full(masks, group.size, np.int64)
+        )
+        for group in network.filter_groups
+    }
+    channels = np.full(masks, network.architecture.input_shape[-1], np.int64)
+    parameters = np.zeros(masks, np.int64)
+    macs = np.zeros(masks, np.int64)
+    for stage in network.stages:
+        cost = stage.cost(channels, kept)
+        parameters += cost.parameters
+        macs += cost.macs
+        channels = cost.channels
+    return Cost(parameters, macs)
+
+
+def network_cost(network: Network) -> tuple[int, int]:
+    """Parameters and MACs of the network as it is."""
+    cost = masked_cost(network, {}, 1)
+    return int(cost.parameters[0]), int(cost.macs[0])

@@ -1,0 +1,24 @@
+"""Errors of the networks. ``models`` knows nothing of ``engine``, so it has a base of its own.
+
+The command line treats them as it treats :class:`engine.errors.EvopruneError`: one sentence, status 2.
+"""
+
+
+class NetworkError(Exception):
+    """Base of what can be wrong with a network or its files."""
+
+
+class ArchitectureError(NetworkError):
+    """An architecture that cannot be built, or is not known."""
+
+
+class StoreError(NetworkError):
+    """A model directory or weights file is missing, damaged, or would be overwritten."""
+
+
+class PruningError(NetworkError):
+    """A mask that does not fit the network, or leaves a layer without filters."""
+
+
+class TrainingError(NetworkError):
+    """Training cannot start, or has diverged."""

@@ -1,0 +1,48 @@
+"""A network's arrays as a flat dictionary ``"conv1_1.convolution.kernel" -> array``, and back."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from models.errors import StoreError
+from models.stages import Network
+
+
+def _variables(network: Network) -> dict[str, nnx.Variable]:
+    found: dict[str, nnx.Variable] = {}
+    for stage in network.stages:
+        for path, variable in nnx.to_flat_state(nnx.state(stage, (nnx.Param, nnx.BatchStat))):
+            found[".".join([stage.name, *map(str, path)])] = variable
+    return found
+
+
+def arrays_of(network: Network) -> dict[str, np.ndarray]:
+    """Copies of all parameters and batch statistics, by stage name and variable path."""
+    return {name: np.asarray(variable[...]) for name, variable in sorted(_variables(network).items())}
+
+
+def set_arrays(network: Network, arrays: dict[str, np.ndarray]) -> None:
+    """Put arrays into a network, in float32; every variable must be given, and nothing else.
+
+    Raises:
+        StoreError: names or shapes differ from the network's.
+    """
+    shapes = {name: variable.get_value().shape for name, variable in _variables(network).items()}
+    missing, unknown = sorted(shapes.keys() - arrays.keys()), sorted(arrays.keys() - shapes.keys())
+    if missing or unknown:
+        what = f"lack {missing[0]!r}" if missing else f"hold {unknown[0]!r}, which the architecture lacks"
+        raise StoreError(f"the weights do not fit the architecture {network.architecture.name}: they {what}.")
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape:
+            raise StoreError(
+                f"the weights do not fit the architecture {network.architecture.name}: {name!r} has shape "
+                f"{arrays[name].shape}, not {shape}."
+            )
+    for stage in network.stages:
+        flat: list[tuple[Any, Any]] = []
+        for path, variable in nnx.to_flat_state(nnx.state(stage, (nnx.Param, nnx.BatchStat))):
+            value = arrays[".".join([stage.name, *map(str, path)])]
+            flat.append((path, variable.replace(jax.numpy.asarray(value, jax.numpy.float32))))
+        nnx.update(stage, nnx.from_flat_state(flat))

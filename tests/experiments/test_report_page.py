@@ -1,0 +1,175 @@
+import json
+import os
+import stat
+
+import pytest
+
+from experiments import report_page
+from experiments.report_page import Measured, comparison_data, comparison_table, write_report
+
+# The numbers of the paper's Table 4.1.
+BASE = Measured(8687, 10_000, 15_245_130, 313_725_952)
+PRUNED = Measured(8524, 10_000, 9_326_336, 252_446_852)
+
+
+def cells(table):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+
+
+def test_the_papers_table():
+    assert comparison_table(BASE, PRUNED, split="test").splitlines() == [
+        "|                   |        base |      pruned |        drop |",
+        "| ----------------- | ----------: | ----------: | ----------: |",
+        "| test accuracy (%) |       86.87 |       85.24 |  1.88% drop |",
+        "| parameters        |  15,245,130 |   9,326,336 | 38.82% drop |",
+        "| MACs              | 313,725,952 | 252,446,852 | 19.53% drop |",
+    ]
+
+
+def test_better_networks_have_negative_drops():
+    table = cells(comparison_table(Measured(800, 1000, 100, 10), Measured(840, 1000, 100, 10), split="test"))
+    assert table[2] == ["test accuracy (%)", "80.00", "84.00", "-5.00% drop"]
+    assert table[3] == ["parameters", "100", "100", "0.00% drop"]
+
+
+def test_rounded_zero_has_no_minus():
+    table = cells(
+        comparison_table(Measured(90_000, 100_000, 1, 1), Measured(90_001, 100_000, 1, 1), split="x")
+    )
+    assert table[2][3] == "0.00% drop"
+
+
+def test_without_a_held_out_split():
+    base, pruned = Measured(None, None, 100, 1000), Measured(None, None, 75, 900)
+    table = cells(comparison_table(base, pruned, split="test"))
+    assert table[2] == ["test accuracy (%)", "not measured", "not measured", "not measured"]
+    assert table[3] == ["parameters", "100", "75", "25.00% drop"]
+    assert table[4] == ["MACs", "1,000", "900", "10.00% drop"]
+    data = comparison_data(base, pruned, split="test")
+    assert data["images"] is None
+    assert data["accuracy_percent"] == {"base": None, "pruned": None, "drop_percent": None}
+
+
+def test_one_side_measured():
+    table = cells(comparison_table(Measured(9, 10, 4, 4), Measured(None, None, 1, 1), split="test"))
+    assert table[2][1:] == ["90.00", "not measured", "not measured"]
+
+
+def test_a_base_without_a_correct_answer_has_no_relative_drop():
+    table = cells(comparison_table(Measured(0, 10, 4, 4), Measured(1, 10, 4, 4), split="test"))
+    assert table[2][1:] == ["0.00", "10.00", "undefined"]
+
+
+def test_split_name_cannot_break_the_table():
+    table = comparison_table(BASE, PRUNED, split="a|b\nc")
+    assert table.splitlines()[2].startswith(r"| a\|b c accuracy (%) |")
+
+
+def test_data_is_json_with_unrounded_drops():
+    data = json.loads(json.dumps(comparison_data(BASE, PRUNED, split="test")))
+    assert data["split"] == "test"
+    assert data["images"] == 10_000
+    assert data["correct"]["base"] == 8687
+    assert data["accuracy_percent"]["pruned"] == pytest.approx(85.24)
+    assert data["accuracy_percent"]["drop_percent"] == pytest.approx(100 * 1.63 / 86.87)
+    assert data["parameters"]["drop_percent"] == pytest.approx(38.8242, abs=1e-4)
+    assert data["macs"] == {
+        "base": 313_725_952,
+        "pruned": 252_446_852,
+        "drop_percent": pytest.approx(19.5327, abs=1e-4),
+    }
+
+
+def test_different_image_counts_are_not_compared():
+    with pytest.raises(ValueError, match="same images"):
+        comparison_table(BASE, Measured(8, 10, 1, 1), split="test")
+
+
+@pytest.mark.parametrize(
+    "values", [(1, None, 1, 1), (None, 1, 1, 1), (2, 1, 1, 1), (-1, 1, 1, 1), (0, 0, 1, 1), (1, 1, 0, 1)]
+)
+def test_impossible_counts(values):
+    with pytest.raises(ValueError, match="must"):
+        Measured(*values)
+
+
+def report(folder, **changes):
+    options = {
+        "title": "Run of VGG-16",
+        "table": comparison_table(BASE, PRUNED, split="test"),
+        "details": {"generations": "100", "threshold": "2%"},
+        "figures": {"Accuracy drop of BEST": "accuracy_drop.png"},
+    }
+    return write_report(folder, **{**options, **changes})
+
+
+def test_report_text(tmp_path):
+    path = report(tmp_path / "run")
+    assert path == tmp_path / "run" / "report.md"
+    assert path.read_text("utf-8") == (
+        "# Run of VGG-16\n\n" + comparison_table(BASE, PRUNED, split="test") + "\n\n"
+        "## Settings\n\n"
+        "| setting     | value |\n"
+        "| ----------- | ----- |\n"
+        "| generations | 100   |\n"
+        "| threshold   | 2%    |\n\n"
+        "## Figures\n\n"
+        "![Accuracy drop of BEST](accuracy_drop.png)\n\n"
+        "*Accuracy drop of BEST*\n"
+    )
+    assert str(tmp_path) not in path.read_text("utf-8")
+
+
+def test_report_without_details_or_figures_has_no_empty_sections(tmp_path):
+    text = report(tmp_path, details={}, figures={}).read_text("utf-8")
+    assert "##" not in text
+
+
+def test_markdown_in_values_is_kept_from_breaking_the_page(tmp_path):
+    text = report(
+        tmp_path,
+        title="two\nlines",
+        details={"a|b": "x\ny|z"},
+        figures={"kept [share] *": "figures/kept filters.png"},
+    ).read_text("utf-8")
+    assert text.startswith("# two lines\n")
+    assert r"| a\|b    | x y\|z |" in text
+    assert r"![kept \[share\] *](figures/kept%20filters.png)" in text
+    assert r"*kept [share] \**" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/a.png", "../a.png", "b/../../a.png", "C:a.png", "b\\a.png", "http://a"]
+)
+def test_figures_outside_the_folder_are_refused(tmp_path, name):
+    with pytest.raises(ValueError, match="relative file name"):
+        report(tmp_path, figures={"caption": name})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_report_is_replaced_and_no_temporary_file_is_left(tmp_path):
+    report(tmp_path, title="first")
+    path = report(tmp_path, title="second")
+    assert path.read_text("utf-8").startswith("# second\n")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_failed_write_keeps_the_old_report(tmp_path, monkeypatch):
+    path = report(tmp_path, title="first")
+
+    def refuse(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(report_page.os, "replace", refuse)
+    with pytest.raises(OSError, match="disk full"):
+        report(tmp_path, title="second")
+    assert path.read_text("utf-8").startswith("# first\n")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permission bits are POSIX's")
+def test_report_has_the_permissions_of_an_ordinary_file(tmp_path):
+    ordinary = tmp_path / "ordinary"
+    ordinary.touch()
+    path = report(tmp_path)
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
