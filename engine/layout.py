@@ -60,8 +60,7 @@ class Layout:
         """
         if masks.dtype != bool or masks.ndim != 2 or masks.shape[1] != self.n_filters:
             raise MaskError(
-                f"masks must be bool[n, {self.n_filters}] (True = keep), not "
-                f"{masks.dtype}{list(masks.shape)}."
+                f"masks must be bool[n, {self.n_filters}] (True = keep), not {masks.dtype}{list(masks.shape)}."
             )
         return masks
 

@@ -197,9 +197,7 @@ class RayPool:
     def _hire(self, rank: int) -> _Handle:
         options = self._options
         on_gpu = options.gpus_per_worker > 0
-        cores = (
-            None if on_gpu else range(rank * options.cpus_per_worker, (rank + 1) * options.cpus_per_worker)
-        )
+        cores = None if on_gpu else range(rank * options.cpus_per_worker, (rank + 1) * options.cpus_per_worker)
         variables = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} if on_gpu else {"JAX_PLATFORMS": "cpu"}
         actor_class = self._ray.remote(
             num_cpus=options.cpus_per_worker,

@@ -45,8 +45,7 @@ class RunDirectory:
         taken = [run.description_path, run.journal_path, run.timings_path, run.checkpoint_folder]
         if any(part.exists() for part in taken):
             raise RunError(
-                f"{path} already holds a run; continue it with 'evoprune resume {path}', "
-                "or name a new directory."
+                f"{path} already holds a run; continue it with 'evoprune resume {path}', or name a new directory."
             )
 
     @classmethod
@@ -72,9 +71,7 @@ class RunDirectory:
         """
         run = cls(path)
         if not run.description_path.is_file():
-            raise RunError(
-                f"{path} holds no run (no run.json); give the directory that 'evoprune search' wrote."
-            )
+            raise RunError(f"{path} holds no run (no run.json); give the directory that 'evoprune search' wrote.")
         return run
 
     def write_description(self, description: dict[str, Any]) -> None:

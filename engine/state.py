@@ -73,7 +73,7 @@ class SearchState:
             "rng": self.rng.bit_generator.state,
         }
         # One metadata entry: safetensors does not promise an order for several.
-        return serialise_safetensors(arrays, metadata={"state": json.dumps(header, sort_keys=True)})
+        return serialise_safetensors(arrays, metadata={"state": json.dumps(header)})
 
     @classmethod
     def from_bytes(cls, content: bytes) -> tuple["SearchState", Layout, str]:

@@ -101,9 +101,7 @@ def backend_options(command: Command) -> Command:
             help="Evaluate in this process, or on Ray workers. Results are the same.",
         ),
         click.option("--address", help="Ray cluster to join ('auto' for one on this machine)."),
-        click.option(
-            "--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Ray workers."
-        ),
+        click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Ray workers."),
         click.option(
             "--cpus-per-worker",
             type=click.IntRange(min=1),
@@ -136,6 +134,4 @@ def numbers(context: click.Context, option: click.Parameter, value: str | None) 
     try:
         return tuple(float(part) for part in value.split(","))
     except ValueError as error:
-        raise click.BadParameter(
-            f"{value!r} is not a list of numbers; write them as 0.49,0.48,0.45."
-        ) from error
+        raise click.BadParameter(f"{value!r} is not a list of numbers; write them as 0.49,0.48,0.45.") from error

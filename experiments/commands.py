@@ -74,9 +74,7 @@ def models(as_json: bool) -> None:
 @click.option("--weight-decay", type=float, default=5e-4, show_default=True, help="On kernels only.")
 @click.option("--clip-norm", type=float, default=1.0, show_default=True, help="Largest gradient norm.")
 @click.option("--augmentation", default="crop-flip", show_default=True, help="none, crop or crop-flip.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
-)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
 @json_option
 def train(model_dir: Path, as_json: bool, **options: Any) -> None:
     """Train a network and write it to MODEL_DIR."""
@@ -129,22 +127,14 @@ def import_torch(file: Path, model_dir: Path, as_json: bool, **options: Any) -> 
 @click.option("--generations", type=int, default=100, show_default=True, help="The paper's M.")
 @click.option("--population", type=int, default=50, show_default=True, help="Initial individuals (I).")
 @click.option("--parents", type=int, default=10, show_default=True, help="Selected to cross (K).")
-@click.option(
-    "--mutation", type=float, default=0.0002, show_default=True, help="Flip probability of a bit (P)."
-)
+@click.option("--mutation", type=float, default=0.0002, show_default=True, help="Flip probability of a bit (P).")
 @click.option("--population-cap", type=int, default=300, show_default=True, help="Survivors (T).")
-@click.option(
-    "--pairing", default="adjacent", show_default=True, help="adjacent (5 pairs of 10) or all (45)."
-)
+@click.option("--pairing", default="adjacent", show_default=True, help="adjacent (5 pairs of 10) or all (45).")
 @click.option(
     "--initial-removal", type=float, default=0.02, show_default=True, help="Most filters lost at the start."
 )
-@click.option(
-    "--threshold", type=float, default=2.0, show_default=True, help="Accuracy drop allowed, percent."
-)
-@click.option(
-    "--lambda", "weight", type=float, default=0.5, show_default=True, help="Of Algorithm 1, 0 to 1."
-)
+@click.option("--threshold", type=float, default=2.0, show_default=True, help="Accuracy drop allowed, percent.")
+@click.option("--lambda", "weight", type=float, default=0.5, show_default=True, help="Of Algorithm 1, 0 to 1.")
 @click.option("--epsilon", "offset", type=float, default=10.0, show_default=True, help="Of Algorithm 1.")
 @click.option("--prune", default="convolutions", show_default=True, help="Filters: convolutions or all.")
 @click.option("--batch-size", type=int, help="Images in a batch; chosen for the device if not given.")

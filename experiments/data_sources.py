@@ -154,10 +154,11 @@ def _flat_labels(labels: np.ndarray, key: str, where: str) -> np.ndarray:
 
 
 def _check_images(images: np.ndarray, key: str, where: str) -> None:
-    """Refuse images that are not ``uint8`` grey or RGB with the channels last."""
-    fits = images.ndim == 3 or (images.ndim == 4 and images.shape[3] in (1, 3))
+    """Refuse images that are not ``uint8`` with the channels last."""
+    channels_first = images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[3] > 4
+    fits = images.ndim in (3, 4) and not channels_first
     if images.dtype != np.uint8 or not fits or 0 in images.shape[1:]:
         raise DataError(
             f"{where} has {key} of shape {images.shape} and type {images.dtype}; "
-            "store uint8 of shape (n, height, width) or (n, height, width, 1 or 3)."
+            "store uint8 of shape (n, height, width) or (n, height, width, channels)."
         )

@@ -21,8 +21,8 @@ from models.training import TrainingSettings
 NETWORK = NetworkOptions("vgg16", width_multiplier=0.125)
 TRAINING = TrainingSettings(epochs=24, batch_size=64, augmentation="crop")
 # A small network on few images: the paper's mutation rate would flip a tenth of a bit in each offspring.
-SETTINGS = SearchSettings(mutation=0.01, initial_removal=0.1, pairing="all", parents=8)
-GENERATIONS = 40
+SETTINGS = SearchSettings(mutation=0.01, initial_removal=0.1)
+GENERATIONS = 30
 
 
 def run_demo(directory: Path, *, reporter: Reporter | None = None) -> dict[str, Any]:

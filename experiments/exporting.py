@@ -93,9 +93,7 @@ def export_run(
     }
 
 
-def logit_difference(
-    original: Model, keeps: dict[str, np.ndarray], smaller: Model, images: np.ndarray
-) -> float:
+def logit_difference(original: Model, keeps: dict[str, np.ndarray], smaller: Model, images: np.ndarray) -> float:
     """Largest absolute difference of logits, masked against pruned, on ``uint8[n, ...]`` images.
 
     Raises:

@@ -35,9 +35,7 @@ def decode(files: Iterable[bytes | Path | None], where: str) -> Iterator[PIL.Ima
     for number, file in enumerate(files):
         what = str(file) if isinstance(file, Path) else f"picture {number} of those chosen"
         if file is None:
-            raise DataError(
-                f"{where} has no bytes for {what}; store the encoded pictures in the file itself."
-            )
+            raise DataError(f"{where} has no bytes for {what}; store the encoded pictures in the file itself.")
         try:
             picture = PIL.Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=_FORMATS)
             with picture:
@@ -51,9 +49,7 @@ def decode(files: Iterable[bytes | Path | None], where: str) -> Iterator[PIL.Ima
         yield turned
 
 
-def stack_pictures(
-    pictures: Iterable[PIL.Image.Image], count: int, size: int | None, where: str
-) -> np.ndarray:
+def stack_pictures(pictures: Iterable[PIL.Image.Image], count: int, size: int | None, where: str) -> np.ndarray:
     """Bring ``count`` pictures into one array ``uint8[count, height, width, channels]``.
 
     Args:
@@ -89,7 +85,7 @@ def stack_array(images: np.ndarray, chosen: np.ndarray, size: int | None) -> np.
     """Pick rows of an array and resize them.
 
     Args:
-        images: ``uint8[n, height, width]`` or ``uint8[n, height, width, channels]`` with 1 or 3 channels.
+        images: ``uint8[n, height, width]`` or ``uint8[n, height, width, channels]`` with any number of channels.
         chosen: ``int64[k]``, the rows to pick.
         size: height and width to resize to, or ``None`` to leave them.
 
@@ -101,9 +97,10 @@ def stack_array(images: np.ndarray, chosen: np.ndarray, size: int | None) -> np.
         picked = picked[..., None]
     if size is None or picked.shape[1:3] == (size, size):
         return np.ascontiguousarray(picked)
-    flat = picked[..., 0] if picked.shape[3] == 1 else picked
-    resized = [np.asarray(_resized(PIL.Image.fromarray(image), size)) for image in flat]
-    return np.stack(resized).reshape(len(picked), size, size, picked.shape[3])
+    # One picture for each channel: Pillow knows no images of two channels, or of thirteen.
+    planes = np.moveaxis(picked, -1, 1).reshape(-1, *picked.shape[1:3])
+    resized = np.stack([np.asarray(_resized(PIL.Image.fromarray(plane), size)) for plane in planes])
+    return np.ascontiguousarray(np.moveaxis(resized.reshape(len(picked), -1, size, size), 1, -1))
 
 
 def _resized(picture: PIL.Image.Image, size: int | None) -> PIL.Image.Image:

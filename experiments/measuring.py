@@ -75,9 +75,7 @@ def measure(model: Model, images: ImageSet, batch: int = CPU_BATCH) -> dict[str,
     with LocalEvaluator(model, genome.layout, images.images, images.labels, batch) as evaluator:
         correct = int(evaluator.evaluate(genome.layout.full()[None])[0])
     if correct < 0:
-        raise DataError(
-            f"the model answers NaN or infinity on --data {images.source}; train or import it anew."
-        )
+        raise DataError(f"the model answers NaN or infinity on --data {images.source}; train or import it anew.")
     parameters, macs = network_cost(model.network)
     return {
         "accuracy": correct / len(images),

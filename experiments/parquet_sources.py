@@ -193,9 +193,7 @@ def _holds_pictures(kind: Any) -> bool:
     return isinstance(kind, datasets.Image) or (isinstance(kind, dict) and "bytes" in kind)
 
 
-def _column(
-    likely: list[str], possible: list[str], names: tuple[str, ...], features: Any, missing: str
-) -> str:
+def _column(likely: list[str], possible: list[str], names: tuple[str, ...], features: Any, missing: str) -> str:
     """The column with a usual name or, without one, the only likely one."""
     for name in names:
         if name in possible:
@@ -203,7 +201,5 @@ def _column(
     # A column with the usual name and the wrong type is a mistake, not a reason to take another column.
     wrong = [name for name in names if name in features]
     if len(likely) != 1 or wrong:
-        raise DataError(
-            f"{missing} among {', '.join(features) or 'none'}; name one {names[0]} with that type."
-        )
+        raise DataError(f"{missing} among {', '.join(features) or 'none'}; name one {names[0]} with that type.")
     return likely[0]

@@ -75,9 +75,7 @@ def make_report(directory: Path, *, reporter: Reporter | None = None) -> dict[st
     return {"table": table, "measurements": data, "report": str(page), "figures": list(map(str, written))}
 
 
-def _details(
-    options: SearchOptions, generation: int, evaluations: int, best: dict[str, Any]
-) -> dict[str, str]:
+def _details(options: SearchOptions, generation: int, evaluations: int, best: dict[str, Any]) -> dict[str, str]:
     settings = options.settings
     images = "all" if options.data.images is None else f"{options.data.images:,}"
     return {

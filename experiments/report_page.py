@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from engine.atomic import write_atomically
-from urllib.parse import quote
 
 NOT_MEASURED = "not measured"
 
@@ -98,8 +98,7 @@ def comparison_table(base: Measured, pruned: Measured, *, split: str) -> str:
     ):
         values = data[key]
         shown = [
-            NOT_MEASURED if values[side] is None else format(values[side], form)
-            for side in ("base", "pruned")
+            NOT_MEASURED if values[side] is None else format(values[side], form) for side in ("base", "pruned")
         ]
         rows.append((label, *shown, _drop_text(values)))
     return _markdown_table(rows, align_right=True)

@@ -175,9 +175,7 @@ def make_evaluator(
     size = batch or backend.default_batch()
     if backend.name == "local":
         return LocalEvaluator(model, genome.layout, images.images, images.labels, size)
-    return RayEvaluator(
-        model, genome.layout, images.images, images.labels, size, backend.pool, reporter.message
-    )
+    return RayEvaluator(model, genome.layout, images.images, images.labels, size, backend.pool, reporter.message)
 
 
 def _description(options: SearchOptions, identity: str, search: Search, backend: Backend) -> dict[str, Any]:

@@ -32,9 +32,7 @@ class NetworkOptions:
         if self.model not in NETWORKS:
             raise OptionError(f"--model must be one of {', '.join(NETWORKS)}, not {self.model!r}.")
         if not 0 < self.width_multiplier <= 16:
-            raise OptionError(
-                f"--width-multiplier must be above 0 and at most 16, not {self.width_multiplier}."
-            )
+            raise OptionError(f"--width-multiplier must be above 0 and at most 16, not {self.width_multiplier}.")
 
 
 def train_model(

@@ -32,9 +32,7 @@ class Genome:
         groups = [group for group in network.filter_groups if group.kind in GENOMES[prune]]
         if not groups:
             raise OptionError(f"--prune {prune}: the network has no such filters.")
-        return cls(
-            network, Layout(tuple(group.name for group in groups), tuple(group.size for group in groups))
-        )
+        return cls(network, Layout(tuple(group.name for group in groups), tuple(group.size for group in groups)))
 
     def __call__(self, masks: np.ndarray) -> Cost:
         """Parameters and MACs, ``int64[n]`` each, of the networks that ``bool[n, f]`` leaves."""

@@ -47,9 +47,7 @@ class ConvolutionStage(nnx.Module):
         )
         self.norm = nnx.BatchNorm(filters, momentum=0.9, rngs=rngs) if batch_norm else None
 
-    def __call__(
-        self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None
-    ) -> jax.Array:
+    def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:
         """See :class:`models.stages.Stage`."""
         outputs = self.convolution(carry)
         if self.norm is not None:

@@ -40,9 +40,7 @@ class DenseStage(nnx.Module):
         self.dense = nnx.Linear(positions * inputs, units, kernel_init=scale, rngs=rngs)
         self.dropout = nnx.Dropout(dropout)
 
-    def __call__(
-        self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None
-    ) -> jax.Array:
+    def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:
         """See :class:`models.stages.Stage`."""
         outputs = self.dense(carry.reshape(carry.shape[0], -1))
         if self.head:

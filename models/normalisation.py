@@ -42,9 +42,7 @@ class Normalisation:
             squares += np.square(chunk.astype(np.int64)).sum(axes)
         mean = sums / count
         std = np.sqrt(np.maximum(squares / count - mean**2, 1.0))
-        return cls(
-            tuple(round(float(m) / 255, 6) for m in mean), tuple(round(float(s) / 255, 6) for s in std)
-        )
+        return cls(tuple(round(float(m) / 255, 6) for m in mean), tuple(round(float(s) / 255, 6) for s in std))
 
     @classmethod
     def from_json(cls, entry: Any) -> "Normalisation":

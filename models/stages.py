@@ -44,9 +44,7 @@ class Stage(Protocol):
     name: str
     groups: tuple[str, ...]
 
-    def __call__(
-        self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None
-    ) -> jax.Array:
+    def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:
         """Map the carry; channels that ``keeps`` removes come out as exact zeros."""
         ...
 

@@ -167,14 +167,15 @@ def _step(
     labels: jax.Array,
 ) -> tuple[Any, Any, Any, jax.Array, jax.Array]:
     """One update; also the loss and the number of correct answers on the augmented batch."""
-    dropout_key, *augmentation_keys = jax.random.split(key, 1 + len(augmentations))
+    keys = jax.random.split(key, 1 + len(augmentations))
     inputs = normalisation(images)
-    for augment, augmentation_key in zip(augmentations, augmentation_keys, strict=True):
+    for augment, augmentation_key in zip(augmentations, keys[1:], strict=True):
         inputs = augment(augmentation_key, inputs)
 
     def loss_of(parameters: Any) -> tuple[jax.Array, tuple[Any, jax.Array]]:
-        network = nnx.merge(graph, parameters, statistics)
-        logits = network(inputs, training=True, rngs=nnx.Rngs(dropout=dropout_key))
+        # Batch norm writes to its variables, which therefore must be made inside this trace.
+        network = nnx.merge(graph, parameters, jax.tree.map(jnp.asarray, statistics))
+        logits = network(inputs, training=True, rngs=nnx.Rngs(dropout=keys[0]))
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
         correct = jnp.sum(jnp.argmax(logits, axis=-1) == labels)
         return loss, (nnx.state(network, nnx.BatchStat), correct)

@@ -162,9 +162,7 @@ class VGG(nnx.Module):
         for i, units in enumerate(architecture.hidden, 1):
             name = f"fc{i}"
             stages.append(
-                DenseStage(
-                    name, channels, units, positions=positions, dropout=architecture.dropout, rngs=rngs
-                )
+                DenseStage(name, channels, units, positions=positions, dropout=architecture.dropout, rngs=rngs)
             )
             groups.append(FilterGroup(name, units, "dense"))
             channels, positions = units, 1

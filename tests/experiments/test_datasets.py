@@ -190,9 +190,7 @@ def test_a_file_written_anew_is_read_anew(tmp_path):
 
 @pytest.mark.parametrize("where", ["", "data", "cifar10", "cifar10/data", "plain_text", "cifar10/plain_text"])
 def test_named_set_from_a_data_dir(tmp_path, where):
-    write_parquet(
-        tmp_path / where / "train-00000-of-00001.parquet", pictures(2), [0, 1], ["a", "b"], image="img"
-    )
+    write_parquet(tmp_path / where / "train-00000-of-00001.parquet", pictures(2), [0, 1], ["a", "b"], image="img")
     assert available_splits("cifar10", data_dir=tmp_path) == ("train",)
     found = load("cifar10", "train", data_dir=str(tmp_path))
     np.testing.assert_array_equal(found.images, pictures(2))
@@ -529,9 +527,7 @@ def test_subset_follows_the_seed_and_is_the_same_for_every_source(tmp_path):
 
 def test_only_the_chosen_images_are_decoded(tmp_path):
     pixels = [png(p) for p in pictures(10)]
-    chosen = load(
-        f"parquet:{write_parquet(tmp_path / 'a.parquet', pixels, list(range(10)))}", "train", images=4
-    )
+    chosen = load(f"parquet:{write_parquet(tmp_path / 'a.parquet', pixels, list(range(10)))}", "train", images=4)
     broken = [cell if row in chosen.labels else b"broken" for row, cell in enumerate(pixels)]
     write_parquet(tmp_path / "b.parquet", broken, list(range(10)))
     found = load(f"parquet:{tmp_path / 'b.parquet'}", "train", images=4)

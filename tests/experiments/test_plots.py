@@ -108,9 +108,7 @@ def test_labels_and_final_value(key, label, final):
 def test_subtitles_name_what_is_left():
     assert "after generation 2: 9,326,336 parameters left" in texts(plots.parameter_drop_figure(journal()))
     assert "after generation 2: 252,446,852 MACs left" in texts(plots.mac_drop_figure(journal()))
-    assert "after generation 2: 4,912 fitness images correct" in texts(
-        plots.accuracy_drop_figure(journal(), 2.0)
-    )
+    assert "after generation 2: 4,912 fitness images correct" in texts(plots.accuracy_drop_figure(journal(), 2.0))
 
 
 def test_threshold_is_dashed_labelled_and_in_view():

@@ -4,7 +4,6 @@ import stat
 
 import pytest
 
-from experiments import report_page
 from experiments.report_page import Measured, comparison_data, comparison_table, write_report
 
 # The numbers of the paper's Table 4.1.
@@ -33,9 +32,7 @@ def test_better_networks_have_negative_drops():
 
 
 def test_rounded_zero_has_no_minus():
-    table = cells(
-        comparison_table(Measured(90_000, 100_000, 1, 1), Measured(90_001, 100_000, 1, 1), split="x")
-    )
+    table = cells(comparison_table(Measured(90_000, 100_000, 1, 1), Measured(90_001, 100_000, 1, 1), split="x"))
     assert table[2][3] == "0.00% drop"
 
 
@@ -138,9 +135,7 @@ def test_markdown_in_values_is_kept_from_breaking_the_page(tmp_path):
     assert r"*kept [share] \**" in text
 
 
-@pytest.mark.parametrize(
-    "name", ["", "/a.png", "../a.png", "b/../../a.png", "C:a.png", "b\\a.png", "http://a"]
-)
+@pytest.mark.parametrize("name", ["", "/a.png", "../a.png", "b/../../a.png", "C:a.png", "b\\a.png", "http://a"])
 def test_figures_outside_the_folder_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match="relative file name"):
         report(tmp_path, figures={"caption": name})
@@ -160,7 +155,7 @@ def test_failed_write_keeps_the_old_report(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(report_page.os, "replace", refuse)
+    monkeypatch.setattr("os.replace", refuse)
     with pytest.raises(OSError, match="disk full"):
         report(tmp_path, title="second")
     assert path.read_text("utf-8").startswith("# first\n")

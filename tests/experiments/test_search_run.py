@@ -1,0 +1,191 @@
+"""Whole searches on a tiny network: the same whoever counts, and whenever they are stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.checkpoint import list_checkpoints
+from engine.config import SearchSettings
+from engine.errors import OptionError, RunError
+from engine.pool import PoolOptions
+from experiments.exporting import export_run
+from experiments.measuring import DataOptions, evaluate_model, score_masks
+from experiments.report import make_report
+from experiments.search_options import Backend, SearchOptions
+from experiments.search_run import resume_search, start_search
+from experiments.status import read_status
+from models import store
+
+SETTINGS = SearchSettings(population=8, parents=4, mutation=0.05, population_cap=12, initial_removal=0.1, seed=5)
+GENERATIONS = 8
+
+
+def options_for(directory, data, **changes):
+    chosen = {"generations": GENERATIONS, "threshold": 20.0, "settings": SETTINGS, **changes}
+    return SearchOptions(str(directory), DataOptions(f"npz:{data}"), **chosen)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tiny_directory, tiny_data):
+    path = tmp_path_factory.mktemp("runs") / "finished"
+    result = start_search(path, options_for(tiny_directory, tiny_data))
+    return path, result
+
+
+def traces(path):
+    """All that must not depend on backend or interruptions."""
+    [*_, newest] = list_checkpoints(path / "checkpoints")
+    return (path / "journal.jsonl").read_bytes(), newest.name, newest.read_bytes()
+
+
+def test_the_result_tells_what_happened(finished, tiny_directory, tiny_data, tmp_path):
+    path, result = finished
+    assert result["generation"] == GENERATIONS
+    assert result["complete"] is True
+    best = result["best"]
+    assert best["parameter_drop"] > 0
+    assert best["accuracy_drop"] < 20
+    assert read_status(path) == {key: value for key, value in result.items() if key != "held_out"}
+    # The count of BEST, measured again from its mask alone.
+    state_masks = tmp_path / "masks.npy"
+    from engine.run_directory import RunDirectory
+
+    mask = RunDirectory.open(path).latest(pytest.fail).state.best.individual.mask
+    np.save(state_masks, mask)
+    scored = score_masks(tiny_directory, state_masks, DataOptions(f"npz:{tiny_data}"))
+    assert scored["correct"] == [best["correct"]]
+    assert result["held_out"]["total"] == 10
+
+
+def test_ray_leaves_the_same_traces(finished, tiny_directory, tiny_data, tmp_path):
+    pytest.importorskip("ray")
+    backend = Backend("ray", PoolOptions(workers=2))
+    result = start_search(tmp_path / "ray", options_for(tiny_directory, tiny_data), backend)
+    assert result == finished[1]
+    assert traces(tmp_path / "ray") == traces(finished[0])
+
+
+@pytest.mark.parametrize("stop", [0, 3])
+def test_a_resumed_search_leaves_the_same_traces(finished, tiny_directory, tiny_data, tmp_path, stop):
+    run = tmp_path / "run"
+    first = start_search(run, options_for(tiny_directory, tiny_data, generations=stop))
+    assert first["generation"] == stop
+    assert resume_search(run, generations=GENERATIONS) == finished[1]
+    assert traces(run) == traces(finished[0])
+    assert json.loads((run / "run.json").read_text())["configuration"]["generations"] == GENERATIONS
+
+
+def test_a_damaged_checkpoint_costs_a_generation_and_nothing_else(finished, tiny_directory, tiny_data, tmp_path):
+    run = tmp_path / "run"
+    start_search(run, options_for(tiny_directory, tiny_data, generations=4))
+    [*_, newest] = list_checkpoints(run / "checkpoints")
+    newest.write_bytes(newest.read_bytes()[:100])
+    assert read_status(run)["generation"] == 3
+    resume_search(run, generations=GENERATIONS)
+    assert traces(run) == traces(finished[0])
+
+
+@pytest.mark.slow
+def test_a_search_killed_again_and_again_leaves_the_same_traces(finished, tiny_directory, tiny_data, tmp_path):
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "experiments.cli"]
+    begin = [
+        *("search", str(run), "--model", str(tiny_directory), "--data", f"npz:{tiny_data}", "--threshold", "20"),
+        *("--population", "8", "--parents", "4", "--mutation", "0.05", "--population-cap", "12"),
+        *("--initial-removal", "0.1", "--seed", "5", "--generations", str(GENERATIONS)),
+    ]
+    delays = np.random.default_rng(0)
+    kills = 0
+    while True:
+        started = (run / "run.json").exists()
+        arguments = ["resume", str(run)] if started else begin
+        process = subprocess.Popen(
+            [*command, *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+        )
+        if kills < 3:
+            seen = (run / "journal.jsonl").stat().st_size if (run / "journal.jsonl").exists() else 0
+            # Wait for a sign of progress, then kill at a random moment after it.
+            while process.poll() is None:
+                journal = run / "journal.jsonl"
+                if journal.exists() and journal.stat().st_size > seen:
+                    break
+                time.sleep(0.005)
+            time.sleep(float(delays.random()) * 0.05)
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        _, errors = process.communicate()
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL, errors.decode()
+    assert traces(run) == traces(finished[0])
+
+
+def test_what_a_run_cannot_be_resumed_with(finished, tiny_model, tiny_data, tmp_path):
+    run, _ = finished
+    with pytest.raises(OptionError, match="new total"):
+        resume_search(run, generations=2)
+    other = tmp_path / "other"
+    store.save(
+        other,
+        type(tiny_model)(tiny_model.network.architecture.build(99), tiny_model.normalisation, ("a", "b", "c")),
+    )
+    with pytest.raises(RunError, match="--model"):
+        resume_search(run, model=str(other))
+    with pytest.raises(RunError, match="already holds a run"):
+        start_search(run, options_for(other, tiny_data))
+
+
+def test_export_is_as_accurate_as_the_mask_and_can_be_searched_again(finished, tiny_data, tmp_path):
+    run, result = finished
+    exported = export_run(run, tmp_path / "pruned")
+    assert exported["parameters"] == result["best"]["parameters"]
+    assert exported["macs"] == result["best"]["macs"]
+    assert exported["max_logit_difference"] < 1e-4
+    for split, correct in (("test", result["held_out"]["correct"]), ("train", result["best"]["correct"])):
+        measured = evaluate_model(tmp_path / "pruned", DataOptions(f"npz:{tiny_data}", split=split))
+        assert measured["correct"] == correct
+        assert measured["parameters"] == exported["parameters"]
+    again = start_search(tmp_path / "again", options_for(tmp_path / "pruned", tiny_data, generations=1))
+    assert again["complete"]
+    with pytest.raises(store.StoreError, match="exists already"):
+        export_run(run, tmp_path / "pruned")
+
+
+def test_a_mask_that_removes_nothing_is_named(tiny_directory, tiny_data, tmp_path):
+    class Ear:
+        def __init__(self):
+            self.heard = []
+
+        def message(self, text):
+            self.heard.append(text)
+
+        def generation(self, state, total): ...
+
+        def training(self, progress): ...
+
+    settings = SearchSettings(population=2, parents=2, mutation=0.0, initial_removal=0.0)
+    start_search(tmp_path / "run", options_for(tiny_directory, tiny_data, generations=1, settings=settings))
+    ear = Ear()
+    assert export_run(tmp_path / "run", tmp_path / "same", reporter=ear)["removed_filters"] == 0
+    assert any("removes nothing" in text for text in ear.heard)
+    assert store.load(tmp_path / "same").digest() == store.load(tiny_directory).digest()
+
+
+def test_the_report_is_written(finished):
+    run, result = finished
+    report = make_report(run)
+    assert f"{result['best']['parameters']:,}" in report["table"]
+    assert (run / "report" / "report.md").read_text().count("![") == 4
+    for figure in report["figures"]:
+        assert Path(figure).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert not [name for name in os.listdir(run / "report") if name.endswith(".tmp")]

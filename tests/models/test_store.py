@@ -1,0 +1,101 @@
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from models import store
+from models.errors import StoreError
+from models.state import arrays_of
+
+
+@pytest.fixture
+def directory(tiny_directory, tmp_path):
+    return shutil.copytree(tiny_directory, tmp_path / "model")
+
+
+def test_a_model_comes_back_as_it_was(tiny_model, directory):
+    loaded = store.load(directory)
+    assert loaded.network.architecture == tiny_model.network.architecture
+    assert loaded.normalisation == tiny_model.normalisation
+    assert loaded.classes == tiny_model.classes
+    for name, array in arrays_of(tiny_model.network).items():
+        np.testing.assert_array_equal(arrays_of(loaded.network)[name], array)
+    assert loaded.digest() == tiny_model.digest()
+
+
+def test_truncated_or_changed_weights_are_refused(directory):
+    path = directory / store.WEIGHTS
+    content = path.read_bytes()
+    for damaged in (content[: len(content) // 2], b"", content[:-1] + bytes([content[-1] ^ 1])):
+        path.write_bytes(damaged)
+        with pytest.raises(StoreError, match="is damaged"):
+            store.load(directory)
+    path.unlink()
+    with pytest.raises(StoreError, match="is missing"):
+        store.load(directory)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"architecture": None},
+        {"architecture": {"family": "transformer"}},
+        {
+            "architecture": {
+                "family": "vgg",
+                "blocks": [["a"]],
+                "hidden": [],
+                "classes": 3,
+                "input_shape": [8, 8, 2],
+            }
+        },
+        {"architecture": {"family": "vgg", "blocks": [[4]], "hidden": [], "classes": 3, "input_shape": [8]}},
+        {"normalisation": {"mean": [0.5], "std": [0.5]}},
+        {"normalisation": {"mean": [0.5, 0.5], "std": [0.5, 0]}},
+        {"normalisation": [1]},
+        {"classes": ["a"]},
+        {"classes": 3},
+    ],
+)
+def test_a_damaged_description_is_refused(directory, change):
+    path = directory / store.DESCRIPTION
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(StoreError):
+        store.load(directory)
+
+
+def test_weights_of_another_architecture_are_refused(directory):
+    path = directory / store.DESCRIPTION
+    description = json.loads(path.read_text())
+    description["architecture"]["hidden"] = [10]
+    path.write_text(json.dumps(description))
+    with pytest.raises(StoreError, match="do not fit the architecture"):
+        store.load(directory)
+
+
+def test_a_missing_directory_says_what_is_expected(tmp_path):
+    with pytest.raises(StoreError, match="is not a model directory"):
+        store.load(tmp_path / "nothing")
+
+
+def test_nothing_is_overwritten(tiny_model, directory, tmp_path):
+    before = (directory / store.WEIGHTS).read_bytes()
+    with pytest.raises(StoreError, match="exists already"):
+        store.save(directory, tiny_model)
+    assert (directory / store.WEIGHTS).read_bytes() == before
+    (tmp_path / "empty").mkdir()
+    store.save(tmp_path / "empty", tiny_model)
+    assert store.load(tmp_path / "empty").digest() == tiny_model.digest()
+
+
+def test_a_full_disk_leaves_nothing_behind(tiny_model, tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.save(tmp_path / "new", tiny_model)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,52 @@
+"""Imports run one way only: experiments -> fitness -> models, engine; those two know nobody."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MAY_IMPORT = {
+    "engine": {"engine"},
+    "models": {"models"},
+    "fitness": {"fitness", "models", "engine"},
+    "experiments": {"experiments", "fitness", "models", "engine"},
+}
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_run_one_way(package):
+    files = list((ROOT / package).rglob("*.py"))
+    assert files
+    for path in files:
+        strangers = set(imported(path)) & (MAY_IMPORT.keys() - MAY_IMPORT[package])
+        assert not strangers, f"{path} imports {strangers}"
+
+
+def test_the_engine_knows_no_network_library():
+    for path in (ROOT / "engine").rglob("*.py"):
+        assert not {"flax", "optax"} & set(imported(path)), path
+
+
+def test_everything_but_the_pool_imports_without_ray():
+    program = (
+        "import sys; sys.modules['ray'] = None\n"
+        "import engine.pool, fitness.evaluator, experiments.cli, experiments.search_run, experiments.demo\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+def test_help_and_status_do_not_wait_for_jax():
+    program = "import sys, experiments.cli, experiments.status; sys.exit('jax' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
