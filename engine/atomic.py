@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 
@@ -12,18 +12,19 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: the disk is full or not writable; ``path`` is as it was and nothing is left behind.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    # Not ``tempfile``: its files are readable by their owner only, and would stay so under the final name.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        os.replace(temporary, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            os.unlink(name)
-        if isinstance(error, OSError) and error.filename in (None, name):
+            temporary.unlink()
+        # A full disk shows when writing, where Python does not know the name.
+        if isinstance(error, OSError) and error.errno is not None:
             error.filename = str(path)
         raise
     sync_folder(path.parent)

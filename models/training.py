@@ -115,13 +115,13 @@ def train(
     batch = min(settings.batch_size, len(images))
     steps = len(images) // batch
     optimizer = make_optimizer(settings, steps)
-    graph, parameters, statistics = nnx.split(network, nnx.Param, nnx.BatchStat)
+    graph, *states = nnx.split(network, nnx.Param, nnx.BatchStat)
     step = jax.jit(
         partial(_step, graph, optimizer, normalisation, AUGMENTATIONS[settings.augmentation]),
         donate_argnums=(0, 1, 2),
     )
     # The arrays are donated to the step; the caller's network must not lose its own on the way.
-    parameters, statistics = jax.tree.map(jnp.copy, (parameters, statistics))
+    parameters, statistics = jax.tree.map(jnp.copy, states)
     optimizer_state = optimizer.init(parameters)
     order = np.random.default_rng(settings.seed)
     key = jax.random.key(settings.seed)
