@@ -1,6 +1,10 @@
 """Counting, on one device, the images of a shard that masked networks get right."""
 
+import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Event
 from time import perf_counter
 from typing import Any
 
@@ -15,6 +19,18 @@ from models.normalisation import Normalisation
 from models.stages import Network
 
 
+def streams() -> int:
+    """Batches to keep in flight at once.
+
+    XLA's CPU convolutions leave cores idle (one of 64 channels runs on one core whatever the batch), so on
+    CPU each core gets a batch of its own: 1.2 times the images/s of one batch at a time on 2 cores, for a
+    full-size VGG-16. The results are the same to the bit. A GPU is filled by one batch.
+    """
+    if jax.default_backend() != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class MaskedCounter:
     """A network on the default device, and a compiled program that counts a batch under a mask.
 
@@ -26,6 +42,8 @@ class MaskedCounter:
         graph, self._state = nnx.split(network)
         self._count_batch = jax.jit(partial(_count_batch, graph, normalisation))
         self._predict_batch = jax.jit(partial(_predict_batch, graph, normalisation))
+        self._streams = streams()
+        self._threads = ThreadPoolExecutor(self._streams, "evoprune-count")
 
     def place(self, shard: Batches) -> list[tuple[jax.Array, jax.Array]]:
         """The batches of a shard as arrays on the device."""
@@ -36,12 +54,25 @@ class MaskedCounter:
 
     def count(self, placed: list[tuple[jax.Array, jax.Array]], masks: np.ndarray) -> np.ndarray:
         """``bool[n, f]`` -> ``int64[2, n]``: correct images, and images with a logit that is not finite."""
-        counts = np.zeros((2, len(masks)), np.int64)
-        for row, mask in enumerate(masks):
-            keeps = self._keeps(mask)
-            parts = [self._count_batch(self._state, images, labels, keeps) for images, labels in placed]
-            counts[:, row] = np.sum([np.asarray(part) for part in parts], axis=0)
-        return counts
+        keeps = [self._keeps(mask) for mask in masks]
+        tickets = itertools.count()
+
+        def stream() -> np.ndarray:
+            """Take one (mask, batch) after the other until none is left; partial sums."""
+            counts = np.zeros((2, len(masks)), np.int64)
+            while not cancelled.is_set() and (ticket := next(tickets)) < len(masks) * len(placed):
+                row, batch = divmod(ticket, len(placed))
+                images, labels = placed[batch]
+                counts[:, row] += np.asarray(self._count_batch(self._state, images, labels, keeps[row]))
+            return counts
+
+        cancelled = Event()
+        try:
+            partial = [self._threads.submit(stream) for _ in range(self._streams)]
+            return np.sum([future.result() for future in partial], axis=0)
+        finally:
+            # After Ctrl-C in this thread the others must not work on.
+            cancelled.set()
 
     def predict(self, placed: list[tuple[jax.Array, jax.Array]], mask: np.ndarray) -> np.ndarray:
         """Predicted classes ``int32[k * b]`` under one mask; rows of padding included."""

@@ -22,7 +22,9 @@ from models.store import Model
 SHARDS_PER_WORKER = 4
 """More shards than workers, so that an idle worker finds one to take."""
 
-CPU_BATCH = 256
+CPU_BATCH = 64
+"""Small enough for the activations of a wide network to stay in the caches."""
+
 GPU_BATCH = 2048
 
 

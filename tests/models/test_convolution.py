@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.convolution import convolve, convolve_patches, max_pool, prefers_patches
+from models.convolution import choose_lowering, convolve, convolve_patches, convolve_positions, max_pool
 
 
 def xla(inputs, kernel):
@@ -20,34 +20,37 @@ def xla(inputs, kernel):
     st.sampled_from([1, 3]),
     st.integers(1, 6),
 )
-def test_patches_equal_xla_with_gradients(shape, rows, columns, filters):
+def test_our_lowerings_equal_xla_with_gradients(shape, rows, columns, filters):
     rng = np.random.default_rng(0)
     inputs = jnp.asarray(rng.standard_normal(shape), jnp.float32)
     kernel = jnp.asarray(rng.standard_normal((rows, columns, shape[3], filters)), jnp.float32)
-    np.testing.assert_allclose(convolve_patches(inputs, kernel), xla(inputs, kernel), atol=1e-4)
+    for ours in (convolve_patches, convolve_positions):
+        np.testing.assert_allclose(ours(inputs, kernel), xla(inputs, kernel), atol=1e-4)
 
     def loss(lowering):
         return jax.grad(lambda x, k: jnp.sum(jnp.sin(lowering(x, k))), argnums=(0, 1))(inputs, kernel)
 
-    for ours, theirs in zip(loss(convolve_patches), loss(xla), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-3)
+    expected = loss(xla)
+    for lowering in (convolve_patches, convolve_positions):
+        for ours, theirs in zip(loss(lowering), expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
 @pytest.mark.parametrize(
     ("inputs", "kernel", "strides", "padding", "backend", "expected"),
     [
-        ((8, 2, 2, 512), (3, 3, 512, 512), (1, 1), "SAME", "cpu", True),
-        ((8, 32, 32, 3), (3, 3, 3, 64), (1, 1), "SAME", "cpu", True),
-        ((8, 4, 4, 512), (3, 3, 512, 512), (1, 1), "SAME", "cpu", False),
-        ((8, 2, 2, 512), (3, 3, 512, 512), (1, 1), "SAME", "gpu", False),
-        ((8, 2, 2, 512), (3, 3, 512, 512), (2, 2), "SAME", "cpu", False),
-        ((8, 2, 2, 512), (3, 3, 512, 512), (1, 1), "VALID", "cpu", False),
-        ((8, 2, 2, 512), (2, 2, 512, 512), (1, 1), "SAME", "cpu", False),
-        ((8, 2, 2, 512), (3, 3, 1, 512), (1, 1), "SAME", "cpu", False),
+        ((8, 2, 2, 512), (3, 3, 512, 512), (1, 1), "SAME", "cpu", "positions"),
+        ((8, 32, 32, 3), (3, 3, 3, 64), (1, 1), "SAME", "cpu", "patches"),
+        ((8, 4, 4, 512), (3, 3, 512, 512), (1, 1), "SAME", "cpu", "xla"),
+        ((8, 2, 2, 512), (3, 3, 512, 512), (1, 1), "SAME", "gpu", "xla"),
+        ((8, 2, 2, 512), (3, 3, 512, 512), (2, 2), "SAME", "cpu", "xla"),
+        ((8, 2, 2, 512), (3, 3, 512, 512), (1, 1), "VALID", "cpu", "xla"),
+        ((8, 2, 2, 512), (2, 2, 512, 512), (1, 1), "SAME", "cpu", "xla"),
+        ((8, 2, 2, 512), (3, 3, 1, 512), (1, 1), "SAME", "cpu", "xla"),
     ],
 )
 def test_which_lowering(inputs, kernel, strides, padding, backend, expected):
-    assert prefers_patches(inputs, kernel, strides, padding, backend) is expected
+    assert choose_lowering(inputs, kernel, strides, padding, backend) == expected
 
 
 def test_convolve_takes_flax_arguments_on_both_lowerings():
