@@ -8,6 +8,8 @@ Ray is imported only when a pool is made.
 """
 
 import os
+import signal
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -243,6 +245,8 @@ def _connect(ray: Any, options: PoolOptions) -> bool:
     """Join or start Ray; whether it was started (or joined) here, and so has to be left again."""
     if ray.is_initialized():
         return False
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    on_sigterm = signal.getsignal(signal.SIGTERM) if in_main_thread else None
     try:
         if options.address is not None:
             ray.init(address=options.address, log_to_driver=False, logging_level="ERROR")
@@ -257,7 +261,10 @@ def _connect(ray: Any, options: PoolOptions) -> bool:
             )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = f"the Ray cluster at --address {options.address}" if options.address else "a local Ray"
-        raise BackendError(f"cannot reach {where}: {str(error).strip().splitlines()[0]}") from error
+        raise BackendError(f"cannot reach {where}: {_cause(error)}") from error
+    if on_sigterm is not None:
+        # Ray's own handler would end the process without a word on how to resume.
+        signal.signal(signal.SIGTERM, on_sigterm)
     return True
 
 

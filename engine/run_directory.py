@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import checkpoint as checkpoints
-from engine.atomic import sync_folder, write_atomically
+from engine.atomic import remove_leftovers, sync_folder, write_atomically
 from engine.checkpoint import Checkpoint
 from engine.errors import RunError
 from engine.journal import append_line, journal_row, read_rows, rewind
@@ -119,6 +119,8 @@ class RunDirectory:
         generation = -1 if checkpoint is None else checkpoint.state.generation
         rewind(self.journal_path, generation)
         rewind(self.timings_path, generation)
+        for folder in (self.path, self.checkpoint_folder):
+            remove_leftovers(folder)
         self._last_evaluations = 0 if checkpoint is None else checkpoint.state.evaluations
 
     def journal(self) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ def read_config(context: click.Context, option: click.Parameter, path: str | Non
     known: dict[str, str] = {}
     for parameter in context.command.params:
         if isinstance(parameter, click.Option) and parameter.name not in (option.name, "help", "as_json"):
-            for name in parameter.opts + parameter.secondary_opts:
+            for name in parameter.opts:
                 known[name.lstrip("-")] = str(parameter.name)
     defaults = {}
     for key, value in entries.items():

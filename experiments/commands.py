@@ -1,6 +1,6 @@
 """The commands of ``evoprune``. Heavy packages are imported when a command runs, not for its help."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def evoprune() -> None:
 
 
 @contextmanager
-def interruptible(remedy: str) -> Iterator[Any]:
+def interruptible(remedy: str | Callable[[], str]) -> Iterator[Any]:
     """Progress on standard error; Ctrl-C and SIGTERM end with a sentence on how to go on."""
     from experiments.progress import Terminal
 
@@ -36,7 +36,8 @@ def interruptible(remedy: str) -> Iterator[Any]:
         yield terminal
     except KeyboardInterrupt:
         terminal.close()
-        click.echo(f"evoprune: interrupted; {remedy}", err=True)
+        sentence = remedy if isinstance(remedy, str) else remedy()
+        click.echo(f"evoprune: interrupted; {sentence}", err=True)
         raise
     finally:
         terminal.close()
@@ -153,7 +154,7 @@ def search(run_dir: Path, as_json: bool, **options: Any) -> None:
     names = ("population", "parents", "mutation", "population_cap", "pairing", "initial_removal", "seed")
     settings = SearchSettings(**_taken(options, *names))
     chosen = SearchOptions(data=data, settings=settings, **options)
-    with interruptible(f"continue with 'evoprune resume {run_dir}'.") as terminal:
+    with interruptible(_how_to_resume(run_dir)) as terminal:
         result = start_search(run_dir, chosen, backend, reporter=terminal)
     print_result(result, as_json, _summary_lines(result))
 
@@ -171,7 +172,7 @@ def resume(run_dir: Path, as_json: bool, **options: Any) -> None:
     from experiments.search_run import resume_search
 
     backend = _backend(options)
-    with interruptible(f"continue with 'evoprune resume {run_dir}'.") as terminal:
+    with interruptible(_how_to_resume(run_dir)) as terminal:
         result = resume_search(run_dir, backend=backend, reporter=terminal, **options)
     print_result(result, as_json, _summary_lines(result))
 
@@ -267,6 +268,15 @@ def demo(directory: Path, as_json: bool) -> None:
     with interruptible("remove the directory to start again.") as terminal:
         result = run_demo(directory, reporter=terminal)
     print_result(result, as_json, result["lines"])
+
+
+def _how_to_resume(run_dir: Path) -> Callable[[], str]:
+    def sentence() -> str:
+        if (run_dir / "run.json").exists():
+            return f"continue with 'evoprune resume {run_dir}'."
+        return "the search had not begun; start it again."
+
+    return sentence
 
 
 def _taken(options: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Accuracy of models and counts of masks on a split of real images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,6 +26,13 @@ class DataOptions:
     split: str = "train"
     images: int | None = None
     seed: int = 0
+
+    def resolved(self) -> "DataOptions":
+        """The same with absolute paths, so that a run can be resumed from another working directory."""
+        kind, colon, path = self.data.partition(":")
+        data = f"{kind}:{Path(path).resolve()}" if colon and path else self.data
+        data_dir = None if self.data_dir is None else str(Path(self.data_dir).resolve())
+        return replace(self, data=data, data_dir=data_dir)
 
 
 def load_images(options: DataOptions, model: Model) -> ImageSet:

@@ -43,11 +43,7 @@ def start_search(
     directory = Path(directory)
     RunDirectory.check_free(directory)
     backend, reporter = backend or Backend(), reporter or Silent()
-    options = replace(options, model=str(Path(options.model).resolve()))
-    if options.data.data_dir is not None:
-        options = replace(
-            options, data=replace(options.data, data_dir=str(Path(options.data.data_dir).resolve()))
-        )
+    options = replace(options, model=str(Path(options.model).resolve()), data=options.data.resolved())
     if options.batch_size is None:
         options = replace(options, batch_size=backend.default_batch())
     with _prepared(options, backend, reporter) as (search, identity, model):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from engine.errors import RunError
 from engine.run_directory import RunDirectory
 from engine.state import SearchState
 
@@ -32,8 +33,10 @@ def read_status(directory: Path, warn: Callable[[str], None] = lambda text: None
         CheckpointError: every checkpoint is damaged.
     """
     run = RunDirectory.open(Path(directory))
-    configuration = run.description().get("configuration") or {}
-    generations = int(configuration.get("generations", 0))
+    configuration = run.description().get("configuration")
+    generations = configuration.get("generations") if isinstance(configuration, dict) else None
+    if not isinstance(generations, int):
+        raise RunError(f"{run.description_path} is damaged (no number of generations); restore it.")
     checkpoint = run.latest(warn)
     if checkpoint is None:
         return {
