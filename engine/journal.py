@@ -66,7 +66,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines[:-1], 1):
         try:
             row = json.loads(line)
-            row["generation"] + 0  # a row without a number is no row
+            if not isinstance(row["generation"], int):
+                raise TypeError("a row has the number of its generation")
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"line {number} of {path} is damaged; restore the file or remove it.") from error
         rows.append(row)

@@ -10,6 +10,7 @@ Ray is imported only when a pool is made.
 import os
 import signal
 import threading
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,8 +47,9 @@ class PoolOptions:
             raise OptionError(f"--workers must be 1 or more, not {self.workers}.")
         if self.cpus_per_worker < 1:
             raise OptionError(f"--cpus-per-worker must be 1 or more, not {self.cpus_per_worker}.")
-        if not 0 <= self.gpus_per_worker < float("inf"):
-            raise OptionError(f"--gpus-per-worker must be 0 or more, not {self.gpus_per_worker}.")
+        gpus = self.gpus_per_worker
+        if not 0 <= gpus < float("inf") or (gpus > 1 and gpus != int(gpus)):
+            raise OptionError(f"--gpus-per-worker must be a fraction up to 1 or a whole number, not {gpus}.")
 
 
 class Worker:
@@ -248,17 +250,10 @@ def _connect(ray: Any, options: PoolOptions) -> bool:
     in_main_thread = threading.current_thread() is threading.main_thread()
     on_sigterm = signal.getsignal(signal.SIGTERM) if in_main_thread else None
     try:
-        if options.address is not None:
-            ray.init(address=options.address, log_to_driver=False, logging_level="ERROR")
-        else:
-            cores = max(os.cpu_count() or 1, options.workers * options.cpus_per_worker)
-            ray.init(
-                address="local",
-                num_cpus=cores,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
-            )
+        with warnings.catch_warnings():
+            # JAX warns of forks without exec; Ray starts its processes with exec.
+            warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
+            _start_or_join(ray, options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = f"the Ray cluster at --address {options.address}" if options.address else "a local Ray"
         raise BackendError(f"cannot reach {where}: {_cause(error)}") from error
@@ -266,6 +261,15 @@ def _connect(ray: Any, options: PoolOptions) -> bool:
         # Ray's own handler would end the process without a word on how to resume.
         signal.signal(signal.SIGTERM, on_sigterm)
     return True
+
+
+def _start_or_join(ray: Any, options: PoolOptions) -> None:
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    if options.address is not None:
+        ray.init(address=options.address, **quiet)
+    else:
+        cores = max(os.cpu_count() or 1, options.workers * options.cpus_per_worker)
+        ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
 
 
 def _cause(error: Exception) -> str:

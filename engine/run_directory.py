@@ -4,9 +4,11 @@ The journal's line is written before the checkpoint of the same generation; resu
 to the checkpoint, so the two agree whenever the machine dies.
 """
 
+import fcntl
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,22 @@ class RunDirectory:
             raise RunError(f"{path} holds no run (no run.json); give the directory that 'evoprune search' wrote.")
         return run
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes of this machine from writing the run; ends with the process at the latest.
+
+        Raises:
+            RunError: another process is at work on it.
+        """
+        with open(self.path / ".lock", "ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    f"another process is at work on {self.path}; wait for it or stop it first."
+                ) from None
+            yield
+
     def write_description(self, description: dict[str, Any]) -> None:
         """Replace ``run.json``."""
         content = json.dumps({"format": FORMAT, **description}, indent=2) + "\n"
@@ -129,7 +147,10 @@ class RunDirectory:
         Raises:
             RunError: the journal is damaged.
         """
-        return read_rows(self.journal_path)
+        rows = read_rows(self.journal_path)
+        if not all(isinstance(row.get("best"), dict) for row in rows):
+            raise RunError(f"{self.journal_path} is damaged: a line has no BEST; restore it.")
+        return rows
 
 
 def identity_of(configuration: dict[str, Any]) -> str:

@@ -30,6 +30,7 @@ def read_config(context: click.Context, option: click.Parameter, path: str | Non
         if isinstance(parameter, click.Option) and parameter.name not in (option.name, "help", "as_json"):
             for name in parameter.opts:
                 known[name.lstrip("-")] = str(parameter.name)
+    types = {str(parameter.name): parameter.type for parameter in context.command.params}
     defaults = {}
     for key, value in entries.items():
         name = key.replace("_", "-")
@@ -38,6 +39,11 @@ def read_config(context: click.Context, option: click.Parameter, path: str | Non
             raise click.BadParameter(f"{path} has the unknown option {key!r}; known are {options}.")
         if not isinstance(value, str | int | float | bool):
             raise click.BadParameter(f"{path} gives {key!r} a {type(value).__name__}; give a single value.")
+        kind = types[known[name]]
+        whole = isinstance(kind, click.types.IntParamType)
+        number = whole or isinstance(kind, click.types.FloatParamType)
+        if number and (isinstance(value, bool) or (whole and isinstance(value, float))):
+            raise click.BadParameter(f"{path} gives {key!r} the value {value!r}; give a number that fits.")
         defaults[known[name]] = value
     context.default_map = {**(context.default_map or {}), **defaults}
 

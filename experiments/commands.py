@@ -167,11 +167,17 @@ def search(run_dir: Path, as_json: bool, **options: Any) -> None:
 @click.option("--data-dir", help="Where the data is now, if it moved.")
 @backend_options
 @json_option
-def resume(run_dir: Path, as_json: bool, **options: Any) -> None:
-    """Continue the search in RUN_DIR from its newest checkpoint, as if it had never stopped."""
+@click.pass_context
+def resume(context: click.Context, run_dir: Path, as_json: bool, **options: Any) -> None:
+    """Continue the search in RUN_DIR from its newest checkpoint, as if it had never stopped.
+
+    Without --backend it goes on where it began.
+    """
     from experiments.search_run import resume_search
 
-    backend = _backend(options)
+    chosen = _backend(options)
+    given = context.get_parameter_source("backend") is not click.core.ParameterSource.DEFAULT
+    backend = chosen if given else None
     with interruptible(_how_to_resume(run_dir)) as terminal:
         result = resume_search(run_dir, backend=backend, reporter=terminal, **options)
     print_result(result, as_json, _summary_lines(result))
@@ -248,13 +254,15 @@ def score(model_dir: Path, masks: Path, as_json: bool, prune: str, **options: An
 
 @evoprune.command(epilog="Example: evoprune report run")
 @click.argument("run_dir", type=DIRECTORY)
+@click.option("--model", help="Where the run's model is now, if it moved.")
+@click.option("--data-dir", help="Where the run's data is now, if it moved.")
 @json_option
-def report(run_dir: Path, as_json: bool) -> None:
+def report(run_dir: Path, as_json: bool, **options: Any) -> None:
     """Write the paper's table and figures for RUN_DIR into RUN_DIR/report."""
     from experiments.report import make_report
 
     with interruptible("run the command again.") as terminal:
-        result = make_report(run_dir, reporter=terminal)
+        result = make_report(run_dir, reporter=terminal, **options)
     print_result(result, as_json, [result["table"], f"written to {result['report']}"])
 
 

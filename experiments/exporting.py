@@ -1,16 +1,16 @@
 """From a run's BEST mask to a physically smaller model directory: the ``export`` command."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from engine.errors import MaskError, RunError
+from engine.errors import RunError
 from engine.layout import mask_sha256
 from engine.run_directory import RunDirectory
 from experiments.environment import versions
+from experiments.held_out import load_searched_model
 from experiments.measuring import load_images
 from experiments.progress import Reporter, Silent
 from experiments.search_options import SearchOptions
@@ -55,13 +55,10 @@ def export_run(
     checkpoint = run.latest(reporter.message)
     if checkpoint is None:
         raise RunError(f"{run.path} has no checkpoint yet; run 'evoprune resume {run.path}' first.")
-    original = store.load(Path(model or options.model))
-    data = options.data if data_dir is None else replace(options.data, data_dir=data_dir)
-    images = load_images(data, original)
+    original = load_searched_model(run, model or options.model)
+    images = load_images(options.data if data_dir is None else options.data.moved(data_dir), original)
     mask = checkpoint.state.best.individual.mask
     genome = Genome.of(original.network, options.prune)
-    if genome.layout != checkpoint.layout:
-        raise MaskError(f"the model at {model or options.model} is not the one that {run.path} searched.")
     keeps = genome.layout.split(mask)
     smaller = Model(prune(original.network, keeps), original.normalisation, original.classes)
     difference = logit_difference(original, keeps, smaller, images.images[:PARITY_IMAGES])

@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 
 from engine.atomic import write_atomically
+from engine.errors import DataError, RunError
 from engine.layout import mask_sha256
+from engine.run_directory import RunDirectory
 from experiments import datasets
 from experiments.measuring import load_images
 from experiments.progress import Reporter
 from experiments.search_options import SearchOptions
 from fitness.evaluator import LocalEvaluator
 from fitness.genome import Genome
+from models import store
 from models.store import Model
 
 SPLIT = "test"
+_NUMBERS = ("total", "original_correct", "correct", "original_accuracy", "accuracy")
 
 
 def measure_held_out(
@@ -38,10 +42,18 @@ def measure_held_out(
             f"no held-out accuracy: --data {options.data.data} has no {SPLIT} split apart from the search's."
         )
         return None
-    images = load_images(replace(options.data, split=SPLIT, images=None), model)
+    try:
+        images = load_images(replace(options.data, split=SPLIT, images=None), model)
+    except DataError as error:
+        # The search itself is done and sound; what it found must not hang on this.
+        reporter.message(f"no held-out accuracy: {error}")
+        return None
     genome = Genome.of(model.network, options.prune)
     with LocalEvaluator(model, genome.layout, images.images, images.labels) as evaluator:
         base, best = evaluator.evaluate(np.stack([genome.layout.full(), mask])).tolist()
+    if min(base, best) < 0:
+        reporter.message(f"no held-out accuracy: the network answers NaN or infinity on the {SPLIT} split.")
+        return None
     result = {
         "split": SPLIT,
         "total": len(images),
@@ -61,5 +73,20 @@ def _read(path: Path, mask: np.ndarray) -> dict[str, Any] | None:
         known = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    fits = isinstance(known, dict) and known.get("sha256") == mask_sha256(mask)
-    return known if fits else None
+    if not isinstance(known, dict) or known.get("sha256") != mask_sha256(mask):
+        return None
+    whole = known.get("split") == SPLIT and all(isinstance(known.get(key), int | float) for key in _NUMBERS)
+    return known if whole else None
+
+
+def load_searched_model(run: RunDirectory, directory: str) -> Model:
+    """The model that a run searched.
+
+    Raises:
+        StoreError: it cannot be read.
+        RunError: the directory holds another model by now.
+    """
+    model = store.load(Path(directory))
+    if run.description().get("model_digest") != model.digest():
+        raise RunError(f"the model in {directory} is not the one that {run.path} searched; give it with --model.")
+    return model

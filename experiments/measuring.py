@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -26,6 +27,12 @@ class DataOptions:
     split: str = "train"
     images: int | None = None
     seed: int = 0
+
+    def moved(self, folder: str) -> "DataOptions":
+        """The same data in another place: ``--data-dir`` of a named set, PATH of ``KIND:PATH``."""
+        kind, colon, _ = self.data.partition(":")
+        place = str(Path(folder).resolve())
+        return replace(self, data=f"{kind}:{place}") if colon else replace(self, data_dir=place)
 
     def resolved(self) -> "DataOptions":
         """The same with absolute paths, so that a run can be resumed from another working directory."""
@@ -115,7 +122,7 @@ def read_masks(path: Path, genome: Genome) -> np.ndarray:
         masks = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise MaskError(f"the masks file {path} does not exist; give a .npy file of bool[n, f].") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError, BadZipFile) as error:
         raise MaskError(f"the masks file {path} is not a readable .npy array ({error}).") from error
     if not isinstance(masks, np.ndarray):
         raise MaskError(f"the masks file {path} is an archive; give a .npy file of bool[n, f].")
@@ -123,7 +130,7 @@ def read_masks(path: Path, genome: Genome) -> np.ndarray:
         masks = masks.astype(bool)
     if masks.ndim == 1:
         masks = masks[None]
-    if len(masks) == 0:
+    if masks.ndim == 2 and len(masks) == 0:
         raise MaskError(f"the masks file {path} holds no mask; give bool[n, {genome.layout.n_filters}].")
     return genome.layout.checked(masks)
 
@@ -138,7 +145,7 @@ def score_masks(
     """
     model = store.load(directory)
     genome = Genome.of(model.network, prune)
-    masks = read_masks(masks_path, genome)
+    masks = read_masks(Path(masks_path), genome)
     images = load_images(options, model)
     with LocalEvaluator(model, genome.layout, images.images, images.labels) as evaluator:
         compile_seconds = evaluator.compile()

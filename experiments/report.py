@@ -1,6 +1,7 @@
 """The report of a run: the paper's table and figures, drawn from the run directory."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,10 @@ from engine.atomic import write_atomically
 from engine.errors import RunError
 from engine.run_directory import RunDirectory
 from experiments import plots
-from experiments.held_out import SPLIT, measure_held_out
+from experiments.held_out import SPLIT, load_searched_model, measure_held_out
 from experiments.progress import Reporter, Silent
 from experiments.report_page import Measured, comparison_data, comparison_table, write_report
 from experiments.search_options import SearchOptions
-from models import store
 from models.cost import network_cost
 
 FIGURES = {
@@ -23,8 +23,20 @@ FIGURES = {
 }
 
 
-def make_report(directory: Path, *, reporter: Reporter | None = None) -> dict[str, Any]:
+def make_report(
+    directory: Path,
+    *,
+    model: str | None = None,
+    data_dir: str | None = None,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
     """Write ``report/`` in the run directory: ``report.md``, ``table.json`` and PNG figures.
+
+    Args:
+        directory: of the run.
+        model: where the run's model is now, if it moved.
+        data_dir: where the run's data is now, if it moved.
+        reporter: receives sentences for the user.
 
     Returns:
         table (Markdown), measurements, and the paths written.
@@ -37,15 +49,19 @@ def make_report(directory: Path, *, reporter: Reporter | None = None) -> dict[st
     options = SearchOptions.from_json(run.description().get("configuration"))
     checkpoint = run.latest(reporter.message)
     rows = run.journal()
-    if checkpoint is None or not rows:
+    if checkpoint is None:
         raise RunError(f"{run.path} has nothing to report yet; run 'evoprune resume {run.path}' first.")
+    if not rows:
+        raise RunError(f"{run.journal_path} has no rows to draw; restore it.")
     state, layout = checkpoint.state, checkpoint.layout
     rows = [row for row in rows if row["generation"] <= state.generation]
-    model = store.load(Path(options.model))
+    if data_dir is not None:
+        options = replace(options, data=options.data.moved(data_dir))
+    searched = load_searched_model(run, model or options.model)
     best = state.best
-    held_out = measure_held_out(run.path, model, options, best.individual.mask, reporter)
+    held_out = measure_held_out(run.path, searched, options, best.individual.mask, reporter)
 
-    base_parameters, base_macs = network_cost(model.network)
+    base_parameters, base_macs = network_cost(searched.network)
     counts = held_out or {"original_correct": None, "correct": None, "total": None}
     base = Measured(counts["original_correct"], counts["total"], base_parameters, base_macs)
     parameters, macs = int(best.figures["parameters"]), int(best.figures["macs"])
@@ -67,7 +83,7 @@ def make_report(directory: Path, *, reporter: Reporter | None = None) -> dict[st
     write_atomically(folder / "table.json", (json.dumps(data, indent=2) + "\n").encode())
     page = write_report(
         folder,
-        title=f"{model.network.architecture.name} on {options.data.data}: filters removed without retraining",
+        title=f"{searched.network.architecture.name} on {options.data.data}: filters removed without retraining",
         table=table,
         details=_details(options, state.generation, state.evaluations, best.to_json()),
         figures={caption: f"{name}.png" for name, caption in FIGURES.items()},

@@ -1,7 +1,7 @@
 """Everything that a search was asked for, and its form in ``run.json``."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from engine.config import SearchSettings
 from engine.errors import OptionError, RunError
@@ -50,10 +50,22 @@ class SearchOptions:
         """
         try:
             parts = dict(entry)
-            settings = SearchSettings.from_json(parts.pop("settings"))
-            return cls(data=DataOptions(**parts.pop("data")), settings=settings, **parts)
+            data, settings = dict(parts.pop("data")), dict(parts.pop("settings"))
+            for owner, values in ((cls, parts), (DataOptions, data), (SearchSettings, settings)):
+                _check_types(owner, values)
+            return cls(data=DataOptions(**data), settings=SearchSettings.from_json(settings), **parts)
         except (TypeError, ValueError, KeyError) as error:
             raise RunError(f"the configuration in run.json does not fit this version ({error}).") from error
+
+
+def _check_types(owner: type, entry: dict[str, Any]) -> None:
+    """Raise TypeError unless each value is of its field's type; an int will do for a float."""
+    hints = get_type_hints(owner)
+    for name, value in entry.items():
+        allowed = get_args(hints[name]) or (hints[name],)
+        widened = (*allowed, int) if float in allowed else allowed
+        if isinstance(value, bool) or not isinstance(value, widened):
+            raise TypeError(f"{name} is {value!r}")
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,18 @@ class Backend:
     def __post_init__(self) -> None:
         if self.name not in ("local", "ray"):
             raise OptionError(f"--backend must be local or ray, not {self.name!r}.")
+
+    @classmethod
+    def from_json(cls, entry: Any) -> "Backend":
+        """The backend that a run recorded.
+
+        Raises:
+            RunError: it was written by another version, or by hand.
+        """
+        try:
+            return cls(str(entry["name"]), PoolOptions(**entry["pool"]))
+        except (TypeError, KeyError) as error:
+            raise RunError(f"the backend in run.json does not fit this version ({error}).") from error
 
     def default_batch(self) -> int:
         """Images in a batch on this backend's devices."""

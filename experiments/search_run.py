@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -47,8 +47,9 @@ def start_search(
     if options.batch_size is None:
         options = replace(options, batch_size=backend.default_batch())
     with _prepared(options, backend, reporter) as (search, identity, model):
-        run = RunDirectory.create(directory, _description(options, identity, search, backend))
-        return _continue(run, search, identity, options, backend, reporter, model, None)
+        run = RunDirectory.create(directory, _description(options, identity, search, backend, model))
+        with run.locked():
+            return _continue(run, search, identity, options, backend, reporter, model, None)
 
 
 def resume_search(
@@ -65,7 +66,7 @@ def resume_search(
     Args:
         directory: of the run.
         generations: the new total; the run's own if None.
-        backend: may differ from the one that the run began on; results do not.
+        backend: may differ from the one that the run began on, which is the default.
         model: where the model is now, if it moved.
         data_dir: where the data is now, if it moved.
         reporter: receives progress.
@@ -76,14 +77,25 @@ def resume_search(
         CheckpointError: every checkpoint is damaged.
     """
     run = RunDirectory.open(Path(directory))
-    reporter = reporter or Silent()
+    with run.locked():
+        return _resume(run, generations, backend, model, data_dir, reporter or Silent())
+
+
+def _resume(
+    run: RunDirectory,
+    generations: int | None,
+    backend: Backend | None,
+    model: str | None,
+    data_dir: str | None,
+    reporter: Reporter,
+) -> dict[str, Any]:
     description = run.description()
     options = SearchOptions.from_json(description.get("configuration"))
-    backend = backend or Backend()
+    backend = backend or Backend.from_json(description.get("backend"))
     if model is not None:
         options = replace(options, model=str(Path(model).resolve()))
     if data_dir is not None:
-        options = replace(options, data=replace(options.data, data_dir=str(Path(data_dir).resolve())))
+        options = replace(options, data=options.data.moved(data_dir))
     checkpoint = run.latest(reporter.message)
     reached = 0 if checkpoint is None else checkpoint.state.generation
     if generations is not None:
@@ -174,12 +186,15 @@ def make_evaluator(
     return RayEvaluator(model, genome.layout, images.images, images.labels, size, backend.pool, reporter.message)
 
 
-def _description(options: SearchOptions, identity: str, search: Search, backend: Backend) -> dict[str, Any]:
+def _description(
+    options: SearchOptions, identity: str, search: Search, backend: Backend, model: Model
+) -> dict[str, Any]:
     return {
         "configuration": options.to_json(),
         "identity": identity,
         "layout": {"names": search.layout.names, "sizes": search.layout.sizes},
-        "backend": backend.name,
+        "model_digest": model.digest(),
+        "backend": asdict(backend),
         "versions": versions(),
         "hardware": hardware(),
     }

@@ -64,12 +64,18 @@ def check_target(directory: Path) -> None:
                 f"{directory} exists already and is left untouched; name a new directory or remove it first."
             )
         directory.parent.mkdir(parents=True, exist_ok=True)
+        # Better to learn now than after hours of training that nothing can be written there.
+        with tempfile.TemporaryFile(dir=directory if directory.exists() else directory.parent):
+            pass
     except OSError as error:
         raise StoreError(f"cannot use {directory} as output directory: {error.strerror}.") from error
 
 
 def save(directory: Path, model: Model) -> None:
     """Write a model directory; it appears complete or not at all.
+
+    A directory that exists and is empty (it may be a mount point) is filled, ``model.json`` last: without
+    that file it is no model directory.
 
     Raises:
         StoreError: the directory is occupied.
@@ -85,10 +91,20 @@ def save(directory: Path, model: Model) -> None:
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         **model.notes,
     }
+    files = {WEIGHTS: weights, DESCRIPTION: (json.dumps(description, indent=2) + "\n").encode()}
+    if directory.exists():
+        try:
+            for name, content in files.items():
+                _write_synced(directory / name, content)
+        except BaseException:
+            for name in files:
+                (directory / name).unlink(missing_ok=True)
+            raise
+        return
     temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
-        _write_synced(temporary / WEIGHTS, weights)
-        _write_synced(temporary / DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
+        for name, content in files.items():
+            _write_synced(temporary / name, content)
         temporary.chmod(0o755)
         os.replace(temporary, directory)
     except BaseException:
@@ -109,11 +125,12 @@ def load(directory: Path) -> Model:
     Raises:
         StoreError: a file is missing, damaged, or does not fit the other one.
     """
+    directory = Path(directory)
     description = _read_description(directory)
     try:
         network = architecture_from_json(description.get("architecture")).blank()
         normalisation = Normalisation.from_json(description.get("normalisation"))
-    except (NetworkError, ValueError, TypeError) as error:
+    except (NetworkError, ValueError, TypeError, OverflowError) as error:
         raise StoreError(f"{directory / DESCRIPTION} is damaged: {error}") from error
     channels = network.architecture.input_shape[-1]
     if len(normalisation.mean) != channels:

@@ -49,8 +49,14 @@ class TrainingSettings:
             raise TrainingError(
                 f"--learning-rate and --clip-norm must be above 0, not {self.learning_rate} and {self.clip_norm}."
             )
-        if not 0 <= self.momentum < 1 or not self.weight_decay >= 0 or not self.warmup_epochs >= 0:
-            raise TrainingError("momentum must be in [0, 1), weight decay and warm-up 0 or more.")
+        amounts = (self.weight_decay, self.warmup_epochs, self.learning_rate, self.clip_norm)
+        if not 0 <= self.momentum < 1 or not np.isfinite(amounts).all() or min(amounts) < 0:
+            raise TrainingError(
+                "momentum must be in [0, 1); --weight-decay, --warmup-epochs, --learning-rate and --clip-norm "
+                "finite and 0 or more."
+            )
+        if not 0 <= self.seed < 2**63:
+            raise TrainingError(f"--seed must be from 0 to 2**63 - 1, not {self.seed}.")
         if self.optimizer not in ("sgd", "adamw") or self.augmentation not in AUGMENTATIONS:
             raise TrainingError(
                 f"--optimizer is sgd or adamw and --augmentation one of {', '.join(AUGMENTATIONS)}, "

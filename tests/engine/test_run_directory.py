@@ -37,7 +37,8 @@ def test_a_run_is_never_begun_over_another(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "tail", [b"", b'{"generation": 4, "be', b'{"generation": 4}\n', b'{"generation": 4}\n{"gen']
+    "tail",
+    [b"", b'{"generation": 4, "be', b'{"generation": 4, "best": {}}\n', b'{"generation": 4, "best": {}}\n{"gen'],
 )
 def test_rewind_makes_the_journal_agree_with_the_checkpoint(tmp_path, tail):
     run = recorded(tmp_path / "run", 3)
@@ -64,7 +65,7 @@ def test_damage_in_the_journal_or_description_is_named(tmp_path):
 
 def test_an_append_that_fails_is_cut_off_again(tmp_path, monkeypatch):
     path = tmp_path / "journal.jsonl"
-    append_line(path, {"generation": 0})
+    append_line(path, {"generation": 0, "best": {}})
 
     def full(_):
         raise OSError(28, "No space left on device")
@@ -72,4 +73,4 @@ def test_an_append_that_fails_is_cut_off_again(tmp_path, monkeypatch):
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         append_line(path, {"generation": 1})
-    assert read_rows(path) == [{"generation": 0}]
+    assert read_rows(path) == [{"generation": 0, "best": {}}]

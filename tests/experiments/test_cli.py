@@ -146,6 +146,8 @@ def test_a_config_file_gives_options_and_the_command_line_wins(capsys, tmp_path,
     assert (chosen["settings"]["population"], chosen["settings"]["population_cap"]) == (4, 7)
     config.write_text(config.read_text() + "mutation_rate = 3\n")
     refused(capsys, ["search", tmp_path / "b", "--config", config], "--config", "mutation_rate")
+    config.write_text(f'model = "{tiny_directory}"\ndata = "npz:{tiny_data}"\ngenerations = 2.7\n')
+    refused(capsys, ["search", tmp_path / "b", "--config", config], "--config", "generations")
     config.write_text("model = [")
     refused(capsys, ["search", tmp_path / "b", "--config", config], "not TOML")
     refused(capsys, ["search", tmp_path / "b", "--config", tmp_path / "nothing.toml"], "nothing.toml")
@@ -257,7 +259,7 @@ def test_a_full_disk_costs_nothing_that_was_saved(capsys, monkeypatch, run_direc
     assert cli.run(["resume", str(run_directory), "--generations", "4"]) == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"not an array", None])
+@pytest.mark.parametrize("content", [b"", b"not an array", b"PK\x03\x04 cut", None])
 def test_masks_that_cannot_be_read(capsys, tmp_path, tiny_directory, tiny_data, content):
     path = tmp_path / "masks.npy"
     if content is not None:
@@ -265,7 +267,9 @@ def test_masks_that_cannot_be_read(capsys, tmp_path, tiny_directory, tiny_data, 
     refused(capsys, ["score", tiny_directory, path, "--data", f"npz:{tiny_data}"], "masks.npy")
 
 
-@pytest.mark.parametrize("masks", [np.ones((2, 17), bool), np.ones((2, 18)) / 2, np.ones((0, 18), bool)])
+@pytest.mark.parametrize(
+    "masks", [np.array(True), np.ones((2, 17), bool), np.ones((2, 18)) / 2, np.ones((0, 18), bool)]
+)
 def test_masks_that_do_not_fit(capsys, tmp_path, tiny_directory, tiny_data, masks):
     np.save(tmp_path / "masks.npy", masks)
     refused(

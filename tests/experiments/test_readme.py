@@ -26,7 +26,8 @@ def test_the_python_snippets_run(tmp_path, monkeypatch):
 
 def test_the_commands_and_options_exist():
     context = click.Context(evoprune)
-    lines = re.findall(r"^evoprune (\S+)(.*)$", README, re.MULTILINE)
+    blocks = re.findall(r"```\n(.*?)```", README, re.DOTALL)
+    lines = re.findall(r"^evoprune (\S+)(.*)$", "\n".join(blocks), re.MULTILINE)
     assert len(lines) >= 5
     for name, rest in lines:
         command = evoprune.get_command(context, name)

@@ -15,6 +15,7 @@ from engine.checkpoint import list_checkpoints
 from engine.config import SearchSettings
 from engine.errors import OptionError, RunError
 from engine.pool import PoolOptions
+from engine.run_directory import RunDirectory
 from experiments.exporting import export_run
 from experiments.measuring import DataOptions, evaluate_model, score_masks
 from experiments.report import make_report
@@ -55,8 +56,6 @@ def test_the_result_tells_what_happened(finished, tiny_directory, tiny_data, tmp
     assert read_status(path) == {key: value for key, value in result.items() if key != "held_out"}
     # The count of BEST, measured again from its mask alone.
     state_masks = tmp_path / "masks.npy"
-    from engine.run_directory import RunDirectory
-
     mask = RunDirectory.open(path).latest(pytest.fail).state.best.individual.mask
     np.save(state_masks, mask)
     scored = score_masks(tiny_directory, state_masks, DataOptions(f"npz:{tiny_data}"))
@@ -143,6 +142,54 @@ def test_what_a_run_cannot_be_resumed_with(finished, tiny_model, tiny_data, tmp_
         resume_search(run, model=str(other))
     with pytest.raises(RunError, match="already holds a run"):
         start_search(run, options_for(other, tiny_data))
+
+
+def test_export_and_report_refuse_another_model_of_the_same_shape(finished, tiny_model, tmp_path):
+    run, _ = finished
+    other = tmp_path / "other"
+    network = tiny_model.network.architecture.build(99)
+    store.save(other, type(tiny_model)(network, tiny_model.normalisation, tiny_model.classes))
+    with pytest.raises(RunError, match="is not the one"):
+        export_run(run, tmp_path / "pruned", model=str(other))
+    with pytest.raises(RunError, match="is not the one"):
+        make_report(run, model=str(other))
+    assert not (tmp_path / "pruned").exists()
+
+
+def test_two_processes_cannot_work_on_one_run(finished):
+    run, _ = finished
+    with RunDirectory.open(run).locked(), pytest.raises(RunError, match="another process"):
+        resume_search(run)
+    assert resume_search(run)["complete"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("threshold", "2"),
+        ("weight", None),
+        ("model", 5),
+        ("batch_size", 1.5),
+        ("generations", 2.5),
+        ("unknown", 1),
+    ],
+)
+def test_a_description_changed_by_hand_is_refused(finished, tmp_path, key, value):
+    run = RunDirectory.open(finished[0])
+    description = run.description()
+    changed = {**description, "configuration": {**description["configuration"], key: value}}
+    copy = RunDirectory.create(tmp_path / "copy", changed)
+    with pytest.raises(RunError, match=r"run\.json"):
+        resume_search(copy.path)
+
+
+def test_an_unreadable_test_split_does_not_hide_the_result(tiny_directory, tiny_data, tmp_path):
+    parts = dict(np.load(tiny_data))
+    np.savez(tmp_path / "odd.npz", **{**parts, "x_test": parts["x_test"][:, :7]})
+    result = start_search(tmp_path / "run", options_for(tiny_directory, tmp_path / "odd.npz", generations=1))
+    assert result["complete"]
+    assert result["held_out"] is None
+    assert "not measured" in make_report(tmp_path / "run")["table"]
 
 
 def test_export_is_as_accurate_as_the_mask_and_can_be_searched_again(finished, tiny_data, tmp_path):
