@@ -10,10 +10,10 @@ from engine.errors import RunError
 from engine.layout import mask_sha256
 from engine.run_directory import RunDirectory
 from experiments.environment import versions
-from experiments.held_out import load_searched_model
 from experiments.measuring import load_images
 from experiments.progress import Reporter, Silent
 from experiments.search_options import SearchOptions
+from experiments.searched_model import load_searched_model
 from fitness.genome import Genome
 from models import store
 from models.cost import network_cost

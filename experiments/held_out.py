@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 
 from engine.atomic import write_atomically
-from engine.errors import DataError, RunError
+from engine.errors import DataError
 from engine.layout import mask_sha256
-from engine.run_directory import RunDirectory
 from experiments import datasets
 from experiments.measuring import load_images
 from experiments.progress import Reporter
 from experiments.search_options import SearchOptions
 from fitness.evaluator import LocalEvaluator
 from fitness.genome import Genome
-from models import store
 from models.store import Model
 
 SPLIT = "test"
@@ -77,16 +75,3 @@ def _read(path: Path, mask: np.ndarray) -> dict[str, Any] | None:
         return None
     whole = known.get("split") == SPLIT and all(isinstance(known.get(key), int | float) for key in _NUMBERS)
     return known if whole else None
-
-
-def load_searched_model(run: RunDirectory, directory: str) -> Model:
-    """The model that a run searched.
-
-    Raises:
-        StoreError: it cannot be read.
-        RunError: the directory holds another model by now.
-    """
-    model = store.load(Path(directory))
-    if run.description().get("model_digest") != model.digest():
-        raise RunError(f"the model in {directory} is not the one that {run.path} searched; give it with --model.")
-    return model

@@ -9,10 +9,11 @@ from engine.atomic import write_atomically
 from engine.errors import RunError
 from engine.run_directory import RunDirectory
 from experiments import plots
-from experiments.held_out import SPLIT, load_searched_model, measure_held_out
+from experiments.held_out import SPLIT, measure_held_out
 from experiments.progress import Reporter, Silent
 from experiments.report_page import Measured, comparison_data, comparison_table, write_report
 from experiments.search_options import SearchOptions
+from experiments.searched_model import load_searched_model
 from models.cost import network_cost
 
 FIGURES = {
