@@ -23,7 +23,7 @@ from engine.errors import BackendError, EvaluationError, OptionError
 ATTEMPTS = 3
 """How often a shard may fail, each time on another actor if there is one, before the run ends."""
 
-ShardFunction = Callable[[int, Any, np.ndarray], np.ndarray]
+ShardFunction = Callable[[int, Any, Any], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Worker:
                 )
         self._count = build(blueprint)
 
-    def count(self, index: int, shard: Any, message: np.ndarray) -> np.ndarray:
+    def count(self, index: int, shard: Any, message: Any) -> np.ndarray:
         """Answer a message for one shard."""
         assert self._count is not None, "prepare comes first"
         return self._count(index, shard, message)
@@ -102,7 +102,6 @@ class RayPool:
         self,
         build: Callable[[Any], ShardFunction],
         blueprint: Any,
-        shards: Sequence[Any],
         options: PoolOptions,
         warn: Callable[[str], None],
     ):
@@ -120,26 +119,32 @@ class RayPool:
             self._check_room()
             self._build = build
             self._blueprint = self._ray.put(blueprint)
-            self._shards = [self._ray.put(shard) for shard in shards]
+            self._shards: list[Any] = []
             self._workers = [self._hire(rank) for rank in range(options.workers)]
         except BaseException:
             self.close()
             raise
 
-    def run(self, message: np.ndarray) -> list[np.ndarray]:
-        """The answers of all shards to one message, in shard order.
+    def load(self, shards: Sequence[Any]) -> None:
+        """Take these shards, numbered from 0, instead of any before."""
+        self._shards = [self._ray.put(shard) for shard in shards]
+        for worker in self._workers:
+            worker.shards.clear()
+
+    def run(self, message: Any, shards: Sequence[int]) -> list[np.ndarray]:
+        """The answers of some shards to one message, in their order.
 
         Raises:
             EvaluationError: a shard failed on several workers.
         """
         ray = self._ray
         message_ref = ray.put(message)
-        pending = deque(range(len(self._shards)))
+        pending = deque(shards)
         failures: Counter[int] = Counter()
         results: dict[int, np.ndarray] = {}
         flying: dict[Any, tuple[_Handle, int]] = {}
         idle = deque(self._workers)
-        while len(results) < len(self._shards):
+        while len(results) < len(shards):
             while idle and pending:
                 worker = idle.popleft()
                 # A shard that already lies on this worker's device needs no transfer.
@@ -163,7 +168,7 @@ class RayPool:
             else:
                 worker.shards.add(shard)
             idle.append(worker)
-        return [results[index] for index in range(len(self._shards))]
+        return [results[index] for index in shards]
 
     def close(self) -> None:
         """End the workers, and Ray if this pool started it."""

@@ -17,7 +17,7 @@ from experiments.measuring import load_images
 from experiments.progress import Reporter, Silent
 from experiments.search_options import Backend, SearchOptions
 from experiments.status import summary
-from fitness.evaluator import ClosableEvaluator, LocalEvaluator, RayEvaluator
+from fitness.evaluator import LocalEvaluator, RayEvaluator, ShardedEvaluator
 from fitness.genome import Genome
 from fitness.objective import ParameterObjective
 from models import store
@@ -174,7 +174,7 @@ def _prepared(
 
 def make_evaluator(
     model: Model, genome: Genome, images: Any, batch: int | None, backend: Backend, reporter: Reporter
-) -> ClosableEvaluator:
+) -> ShardedEvaluator:
     """The evaluator of a backend for an :class:`experiments.datasets.ImageSet`.
 
     Raises:

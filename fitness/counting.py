@@ -1,122 +1,142 @@
-"""Counting, on one device, the images of a shard that masked networks get right."""
+"""Counting, on one device, the images of a shard that masked networks get right.
 
-import itertools
-import os
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from threading import Event
+The plan of :mod:`fitness.prefix_tree` is walked depth-first, a few batches at a time. Held at any time: for
+each stage at most one carry of these batches, and the weights of a few runs; beside them once the network's
+weights in the form that computes fastest. That does not grow with the number of masks.
+"""
+
+from collections import deque
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from engine.layout import Layout
 from fitness.batches import Batches
+from fitness.compaction import Compaction
+from fitness.prefix_tree import Node, plan
+from fitness.stage_programs import StagePrograms
 from models.normalisation import Normalisation
-from models.stages import Network
+from models.stages import DType, Network
 
+CPU_BATCHES_AT_ONCE = 8
+"""Batches that share the work of cutting and transforming the weights of a run; some 500 images."""
 
-def streams() -> int:
-    """Batches to keep in flight at once.
-
-    XLA's CPU convolutions leave cores idle (one of 64 channels runs on one core whatever the batch), so on
-    CPU each core gets a batch of its own: 1.2 times the images/s of one batch at a time on 2 cores, for a
-    full-size VGG-16. The results are the same to the bit. A GPU is filled by one batch.
-    """
-    if jax.default_backend() != "cpu":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+Placed = list[tuple[jax.Array, jax.Array]]
+"""Batches on the device: ``uint8[b, height, width, channels]`` and ``int32[b]`` each."""
 
 
 class MaskedCounter:
-    """A network on the default device, and a compiled program that counts a batch under a mask.
+    """A network on the default device that counts batches under many masks.
 
     The images stay ``uint8`` on the device and are normalised there; only masks go in and counts come out.
     """
 
-    def __init__(self, network: Network, normalisation: Normalisation, layout: Layout):
+    def __init__(
+        self,
+        network: Network,
+        normalisation: Normalisation,
+        layout: Layout,
+        *,
+        compaction: Compaction | None = None,
+        precision: DType = jnp.float32,
+    ):
         self.layout = layout
-        graph, self._state = nnx.split(network)
-        self._count_batch = jax.jit(partial(_count_batch, graph, normalisation))
-        self._predict_batch = jax.jit(partial(_predict_batch, graph, normalisation))
-        self._streams = streams()
-        self._threads = ThreadPoolExecutor(self._streams, "evoprune-count")
+        self.compaction = compaction or Compaction()
+        self.programs = StagePrograms(network, normalisation, layout, self.compaction, precision)
+        self._at_once = CPU_BATCHES_AT_ONCE if jax.default_backend() == "cpu" else 1
 
-    def place(self, shard: Batches) -> list[tuple[jax.Array, jax.Array]]:
+    def place(self, shard: Batches) -> Placed:
         """The batches of a shard as arrays on the device."""
         return [
             (jnp.asarray(images), jnp.asarray(labels))
             for images, labels in zip(shard.images, shard.labels, strict=True)
         ]
 
-    def count(self, placed: list[tuple[jax.Array, jax.Array]], masks: np.ndarray) -> np.ndarray:
+    def count(self, placed: Placed, masks: np.ndarray) -> np.ndarray:
         """``bool[n, f]`` -> ``int64[2, n]``: correct images, and images with a logit that is not finite."""
-        keeps = [self._keeps(mask) for mask in masks]
-        tickets = itertools.count()
+        counts = np.zeros((2, len(masks)), np.int64)
 
-        def stream() -> np.ndarray:
-            """Take one (mask, batch) after the other until none is left; partial sums."""
-            counts = np.zeros((2, len(masks)), np.int64)
-            while not cancelled.is_set() and (ticket := next(tickets)) < len(masks) * len(placed):
-                row, batch = divmod(ticket, len(placed))
-                images, labels = placed[batch]
-                counts[:, row] += np.asarray(self._count_batch(self._state, images, labels, keeps[row]))
-            return counts
+        def add(rows: tuple[int, ...], found: jax.Array) -> None:
+            counts[:, rows] += np.asarray(found)[:, None]
 
-        cancelled = Event()
-        try:
-            partial = [self._threads.submit(stream) for _ in range(self._streams)]
-            return np.sum([future.result() for future in partial], axis=0)
-        finally:
-            # After Ctrl-C in this thread the others must not work on.
-            cancelled.set()
+        self._walk(placed, masks, self.programs.count, add)
+        return counts
 
-    def predict(self, placed: list[tuple[jax.Array, jax.Array]], mask: np.ndarray) -> np.ndarray:
+    def predict(self, placed: Placed, mask: np.ndarray) -> np.ndarray:
         """Predicted classes ``int32[k * b]`` under one mask; rows of padding included."""
-        keeps = self._keeps(mask)
-        return np.concatenate(
-            [np.asarray(self._predict_batch(self._state, images, keeps)) for images, _ in placed]
-        )
+        return self._of_images(placed, mask, self.programs.predict)
+
+    def margins(self, placed: Placed, mask: np.ndarray) -> np.ndarray:
+        """``float32[k * b]``: how far the right logit is above all others; see :class:`StagePrograms`."""
+        return self._of_images(placed, mask, self.programs.margins)
 
     def compile(self, shard: Batches) -> float:
-        """Compile for the batches of this shard; seconds that took."""
+        """Compile what the unpruned network needs for the batches of this shard; seconds that took."""
         started = perf_counter()
-        images, labels = shard.images[0], shard.labels[0]
-        keeps = self._keeps(self.layout.full())
-        jax.block_until_ready(self._count_batch(self._state, jnp.asarray(images), jnp.asarray(labels), keeps))
+        self.count(self.place(shard)[:1], self.layout.full()[None])
         return perf_counter() - started
 
-    def _keeps(self, mask: np.ndarray) -> dict[str, np.ndarray]:
-        return self.layout.split(mask)
+    def _of_images(self, placed: Placed, mask: np.ndarray, leaf: Any) -> np.ndarray:
+        found: list[np.ndarray] = []
+        self._walk(placed, mask[None], leaf, lambda _, batch: found.append(np.asarray(batch)))
+        return np.concatenate(found)
+
+    def _walk(
+        self, placed: Placed, masks: np.ndarray, leaf: Any, take: Callable[[tuple[int, ...], jax.Array], None]
+    ) -> None:
+        """Give ``take`` what ``leaf`` makes of each distinct mask (its rows) and batch, batches in order."""
+        tree = plan(masks, self.layout, self.programs.chain, self.compaction)
+        for start in range(0, len(placed), self._at_once):
+            walk = _Walk(self.programs, masks, placed[start : start + self._at_once], leaf, take)
+            for node in tree:
+                walk.visit(node, [images for images, _ in walk.batches], owned=False)
+            walk.finish()
 
 
-def _logits(
-    graph: Any, normalisation: Normalisation, state: Any, images: jax.Array, keeps: dict[str, jax.Array]
-) -> jax.Array:
-    return nnx.merge(graph, state)(normalisation(images), keeps)
+class _Walk:
+    """One walk through a tree with some batches."""
 
+    def __init__(
+        self,
+        programs: StagePrograms,
+        masks: np.ndarray,
+        batches: Placed,
+        leaf: Any,
+        take: Callable[[tuple[int, ...], jax.Array], None],
+    ):
+        self.batches = batches
+        self._programs = programs
+        self._masks = masks
+        self._leaf = leaf
+        self._take = take
+        self._under_way: deque[tuple[tuple[int, ...], jax.Array]] = deque()
 
-def _count_batch(
-    graph: Any,
-    normalisation: Normalisation,
-    state: Any,
-    images: jax.Array,
-    labels: jax.Array,
-    keeps: dict[str, jax.Array],
-) -> jax.Array:
-    """``int32[2]``: correct images of the batch, images with NaN or infinity among their logits."""
-    logits = _logits(graph, normalisation, state, images, keeps)
-    real = labels >= 0
-    finite = jnp.isfinite(logits).all(axis=-1)
-    correct = real & finite & (jnp.argmax(logits, axis=-1) == labels)
-    return jnp.stack([jnp.sum(correct, dtype=jnp.int32), jnp.sum(real & ~finite, dtype=jnp.int32)])
+    def visit(self, node: Node, carries: list[jax.Array], owned: bool) -> None:
+        """Run a node and all below it. ``carries`` that are ``owned`` are needed by nobody else."""
+        programs = self._programs
+        variant = programs.variant(node.stage, self._masks[node.rows[0]])
+        weights = programs.weights(node.stage, variant)
+        if node.stage == len(programs.chain) - 1:
+            for carry, (_, labels) in zip(carries, self.batches, strict=True):
+                self._under_way.append((node.rows, self._leaf(weights, carry, variant.keeps, labels)))
+            self._settle(len(self.batches))
+            return
+        outputs = [programs.run(node.stage, weights, carry, variant.keeps) for carry in carries]
+        if owned:
+            carries.clear()
+        del weights
+        for child in node.children:
+            self.visit(child, outputs, owned=child is node.children[-1])
 
+    def finish(self) -> None:
+        """Wait for all results."""
+        self._settle(0)
 
-def _predict_batch(
-    graph: Any, normalisation: Normalisation, state: Any, images: jax.Array, keeps: dict[str, jax.Array]
-) -> jax.Array:
-    """Predicted classes ``int32[b]``."""
-    return jnp.argmax(_logits(graph, normalisation, state, images, keeps), axis=-1).astype(jnp.int32)
+    def _settle(self, most: int) -> None:
+        """Take results until at most ``most`` are under way: dispatch must not run ahead of the device."""
+        while len(self._under_way) > most:
+            self._take(*self._under_way.popleft())

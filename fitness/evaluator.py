@@ -4,19 +4,19 @@ Work is split by images. Each shard answers two integers for each mask, and inte
 whoever counted them, in whatever order; so both evaluators give the same counts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, Self
 
 import numpy as np
 
-from engine.contracts import FAILED
+from engine.contracts import FAILED, STOPPED, Target
 from engine.layout import Layout
 from engine.pool import PoolOptions, RayPool
+from engine.racing import hopeless
+from fitness import rounds
 from fitness.batches import Batches
-from fitness.counting import MaskedCounter
-from models.normalisation import Normalisation
-from models.registry import architecture_from_json
-from models.state import arrays_of, set_arrays
+from fitness.precision import resolved
+from fitness.shard_worker import Request, blueprint, from_blueprint, local_worker
 from models.store import Model
 
 SHARDS_PER_WORKER = 4
@@ -28,48 +28,88 @@ CPU_BATCH = 64
 GPU_BATCH = 2048
 
 
-class ClosableEvaluator(Protocol):
-    """An evaluator that holds a device or workers until it is closed."""
+class Runner(Protocol):
+    """Answers requests about shards."""
 
-    total: int
-
-    def evaluate(self, masks: np.ndarray) -> np.ndarray:
-        """See :class:`engine.contracts.Evaluator`."""
+    def load(self, shards: Sequence[Batches]) -> None:
+        """Take these shards, numbered from 0, instead of any before."""
         ...
 
-    def close(self) -> None:
-        """Give workers back."""
+    def run(self, request: Request, shards: Sequence[int]) -> list[np.ndarray]:
+        """The answers of some shards, in their order."""
         ...
 
-    def __enter__(self) -> Self: ...
 
-    def __exit__(self, *_: object) -> None: ...
+class ShardedEvaluator:
+    """Orders the images, cuts them into rounds and shards, and adds up what a runner answers.
 
-
-class LocalEvaluator:
-    """Evaluates in this process, on JAX's default device."""
+    Attributes:
+        total: images that every mask is evaluated on.
+        precision: ``float32`` or ``bfloat16``.
+    """
 
     def __init__(
-        self, model: Model, layout: Layout, images: np.ndarray, labels: np.ndarray, batch: int = CPU_BATCH
+        self,
+        runner: Runner,
+        layout: Layout,
+        images: np.ndarray,
+        labels: np.ndarray,
+        *,
+        batch: int,
+        precision: str,
+        order: str,
+        shards_per_round: int | None,
     ):
-        """``images``: ``uint8[total, height, width, channels]``; ``labels``: ``int32[total]``."""
         self.total = len(images)
+        self.precision = precision
+        self._runner = runner
         self._layout = layout
-        self._counter = MaskedCounter(model.network, model.normalisation, layout)
-        self._batches = Batches.of(images, labels, batch)
-        self._placed = self._counter.place(self._batches)
+        self._batch = batch
+        self._shards_per_round = shards_per_round
+        self._order = np.arange(self.total)
+        self._arrange(images, labels)
+        if order == "hardest-first":
+            margins = np.concatenate(self._ask("margins", layout.full()[None]))[: self.total]
+            self._order = rounds.hardest_first(margins)
+        elif order == "shuffled":
+            self._order = rounds.shuffled(self.total)
+        if order != "given":
+            self._arrange(images[self._order], labels[self._order])
 
-    def evaluate(self, masks: np.ndarray) -> np.ndarray:
+    def evaluate(self, masks: np.ndarray, target: Target | None = None) -> np.ndarray:
         """See :class:`engine.contracts.Evaluator`."""
-        return _counts(self._counter.count(self._placed, self._layout.checked(masks)))
+        masks = self._layout.checked(masks)
+        if target is None:
+            return _counts(np.sum(self._ask("count", masks), axis=0))
+        counts = np.full(len(masks), STOPPED, np.int64)
+        sums = np.zeros((2, len(masks)), np.int64)
+        seen = 0
+        going = np.flatnonzero(target.needed <= self.total)
+        for shards, images in zip(self._rounds, self._round_images, strict=True):
+            if len(going) == 0:
+                break
+            sums[:, going] += np.sum(self._ask("count", masks[going], shards), axis=0)
+            seen += images
+            failed = sums[1, going] > 0
+            counts[going[failed]] = FAILED
+            going = going[~failed]
+            if seen < self.total:
+                tests = len(self._rounds) - 1
+                lost = hopeless(sums[0, going], seen, self.total, target.rows(going), tests)
+                going = going[~lost]
+        counts[going] = sums[0, going]
+        return counts
 
     def predict(self, mask: np.ndarray) -> np.ndarray:
-        """Predicted classes ``int32[total]`` under ``bool[f]``."""
-        return self._counter.predict(self._placed, mask)[: self.total]
+        """Predicted classes ``int32[total]`` under ``bool[f]``, for the images as they were given."""
+        classes = np.empty(self.total, np.int32)
+        classes[self._order] = np.concatenate(self._ask("predict", mask[None]))[: self.total]
+        return classes
 
-    def compile(self) -> float:
-        """Compile now rather than with the first masks; seconds that took."""
-        return self._counter.compile(self._batches)
+    def compare_precision(self) -> dict[str, int]:
+        """What this precision changes for the unpruned network: the correct in both, and images that differ."""
+        here, reference, differing = np.sum(self._ask("compare", self._layout.full()[None]), axis=0)
+        return {"correct": int(here), "float32_correct": int(reference), "images_that_differ": int(differing)}
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -80,8 +120,76 @@ class LocalEvaluator:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _arrange(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Cut images, in the order they are to be evaluated in, into rounds and shards."""
+        batches = Batches.of(images, labels, self._batch)
+        self._shards: list[Batches] = []
+        self._rounds: list[list[int]] = []
+        self._round_images: list[int] = []
+        for part in rounds.cut(len(batches.images), self.total):
+            whole = Batches(batches.images[part], batches.labels[part])
+            shards = [whole] if self._shards_per_round is None else whole.shards(self._shards_per_round)
+            self._rounds.append(list(range(len(self._shards), len(self._shards) + len(shards))))
+            self._round_images.append(int(np.count_nonzero(whole.labels >= 0)))
+            self._shards += shards
+        self._runner.load(self._shards)
 
-class RayEvaluator:
+    def _ask(self, kind: Any, masks: np.ndarray, shards: Sequence[int] | None = None) -> list[np.ndarray]:
+        everything = range(len(self._shards)) if shards is None else shards
+        return self._runner.run(Request(kind, self._layout.pack(masks)), everything)
+
+
+class _Inline:
+    """Runs requests here and now."""
+
+    def __init__(self, model: Model, layout: Layout, precision: str):
+        self.worker = local_worker(model, layout, precision)
+        self._shards: Sequence[Batches] = ()
+
+    def load(self, shards: Sequence[Batches]) -> None:
+        self._shards = shards
+
+    def run(self, request: Request, shards: Sequence[int]) -> list[np.ndarray]:
+        return [self.worker(index, self._shards[index], request) for index in shards]
+
+
+class LocalEvaluator(ShardedEvaluator):
+    """Evaluates in this process, on JAX's default device."""
+
+    def __init__(
+        self,
+        model: Model,
+        layout: Layout,
+        images: np.ndarray,
+        labels: np.ndarray,
+        batch: int = CPU_BATCH,
+        *,
+        precision: str = "float32",
+        order: str = "given",
+    ):
+        """``images``: ``uint8[total, height, width, channels]``; ``labels``: ``int32[total]``."""
+        self._inline = _Inline(model, layout, resolved(precision, on_gpu()))
+        super().__init__(
+            self._inline,
+            layout,
+            images,
+            labels,
+            batch=batch,
+            precision=resolved(precision, on_gpu()),
+            order=order,
+            shards_per_round=None,
+        )
+
+    def compile(self) -> float:
+        """Compile what the unpruned network needs, rather than with the first masks; seconds that took."""
+        return self._inline.worker.counter.compile(self._shards[0])
+
+    def programs(self) -> int:
+        """Programs compiled so far."""
+        return self._inline.worker.counter.programs.compiled()
+
+
+class RayEvaluator(ShardedEvaluator):
     """Evaluates on Ray actors, each with the network and its shards of the images on its device."""
 
     def __init__(
@@ -93,6 +201,9 @@ class RayEvaluator:
         batch: int = CPU_BATCH,
         options: PoolOptions | None = None,
         warn: Callable[[str], None] = lambda message: None,
+        *,
+        precision: str = "float32",
+        order: str = "given",
     ):
         """``images``: ``uint8[total, height, width, channels]``; ``labels``: ``int32[total]``.
 
@@ -100,48 +211,33 @@ class RayEvaluator:
             BackendError: Ray is not installed or has no room for the workers.
         """
         options = options or PoolOptions()
-        self.total = len(images)
-        self._layout = layout
-        shards = Batches.of(images, labels, batch).shards(SHARDS_PER_WORKER * options.workers)
-        # Plain arrays and JSON: nothing of Flax has to be pickled.
-        blueprint = {
-            "architecture": model.network.architecture.to_json(),
-            "arrays": arrays_of(model.network),
-            "normalisation": model.normalisation.to_json(),
-            "layout": (layout.names, layout.sizes),
-        }
-        self.pool = RayPool(_shard_counter, blueprint, shards, options, warn)
-
-    def evaluate(self, masks: np.ndarray) -> np.ndarray:
-        """See :class:`engine.contracts.Evaluator`."""
-        packed = self._layout.pack(self._layout.checked(masks))
-        return _counts(np.sum(self.pool.run(packed), axis=0))
+        chosen = resolved(precision, options.gpus_per_worker > 0)
+        self.pool = RayPool(from_blueprint, blueprint(model, layout, chosen), options, warn)
+        try:
+            super().__init__(
+                self.pool,
+                layout,
+                images,
+                labels,
+                batch=batch,
+                precision=chosen,
+                order=order,
+                shards_per_round=SHARDS_PER_WORKER * options.workers,
+            )
+        except BaseException:
+            self.pool.close()
+            raise
 
     def close(self) -> None:
         """End the workers."""
         self.pool.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+def on_gpu() -> bool:
+    """Whether this process evaluates on a GPU."""
+    import jax
 
-
-def _shard_counter(blueprint: dict[str, Any]) -> Callable[[int, Batches, np.ndarray], np.ndarray]:
-    """Runs in a worker: rebuild the network, and keep on the device each shard that was ever counted."""
-    network = architecture_from_json(blueprint["architecture"]).blank()
-    set_arrays(network, blueprint["arrays"])
-    layout = Layout(*blueprint["layout"])
-    counter = MaskedCounter(network, Normalisation.from_json(blueprint["normalisation"]), layout)
-    placed: dict[int, Any] = {}
-
-    def count(index: int, shard: Batches, packed: np.ndarray) -> np.ndarray:
-        if index not in placed:
-            placed[index] = counter.place(shard)
-        return counter.count(placed[index], layout.unpack(packed))
-
-    return count
+    return jax.default_backend() != "cpu"
 
 
 def _counts(sums: np.ndarray) -> np.ndarray:

@@ -4,17 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
 from flax import nnx
 
 from models.convolution import convolve, max_pool
-from models.stages import Keeps, StageCost, silence
+from models.lowering.choice import choose
+from models.lowering.contract import Lowering
+from models.lowering.steps import in_steps
+from models.stages import ArraySpec, Axis, DType, Keeps, silence
 
 KERNEL = 3
 
 
 class ConvolutionStage(nnx.Module):
-    """3x3 'SAME' convolution -> [batch norm] -> ReLU -> keep -> [2x2 max pool].
+    """Keep -> 3x3 'SAME' convolution -> [batch norm] -> ReLU -> [2x2 max pool].
 
     Carry: ``float32[b, height, width, inputs]`` -> ``float32[b, height', width', filters]``.
     He initialisation (He et al. 2015, arXiv:1502.01852).
@@ -23,6 +25,7 @@ class ConvolutionStage(nnx.Module):
     def __init__(
         self,
         name: str,
+        reads: str | None,
         inputs: int,
         filters: int,
         *,
@@ -32,7 +35,10 @@ class ConvolutionStage(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.name = name
-        self.groups = (name,)
+        self.reads = reads
+        self.groups: tuple[str, ...] = ()
+        self.writes: str | None = name
+        self.inputs = inputs
         self.size = size
         self.filters = filters
         self.pool = pool
@@ -47,32 +53,48 @@ class ConvolutionStage(nnx.Module):
         )
         self.norm = nnx.BatchNorm(filters, momentum=0.9, rngs=rngs) if batch_norm else None
 
-    def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:
+    def specs(self) -> dict[str, ArraySpec]:
         """See :class:`models.stages.Stage`."""
-        outputs = self.convolution(carry)
-        if self.norm is not None:
-            outputs = self.norm(outputs, use_running_average=not training)
-        outputs = silence(jax.nn.relu(outputs), keeps.get(self.name))
-        return max_pool(outputs) if self.pool else outputs
-
-    def cost(self, channels: np.ndarray, kept: Mapping[str, np.ndarray]) -> StageCost:
-        """See :class:`models.stages.Stage`."""
-        filters = kept[self.name]
-        weights = KERNEL * KERNEL * channels * filters
-        extras = 1 if self.norm is None else 3  # bias; scale and offset
-        return StageCost(weights + extras * filters, weights * self.size[0] * self.size[1], filters)
-
-    def sliced(self, channels: np.ndarray, keeps: Keeps) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """See :class:`models.stages.Stage`."""
-        keep = keeps.get(self.name, np.ones(self.filters, bool))
-        kernel = np.asarray(self.convolution.kernel[...])
-        bias = self.convolution.bias
-        assert bias is not None
-        arrays = {
-            "convolution.kernel": kernel[:, :, channels][..., keep],
-            "convolution.bias": np.asarray(bias[...])[keep],
+        outputs = Axis(self.name)
+        axes = (KERNEL, KERNEL, self.inputs if self.reads is None else Axis(self.reads), outputs)
+        specs = {
+            "convolution.kernel": ArraySpec(axes, uses=self.size[0] * self.size[1]),
+            "convolution.bias": ArraySpec((outputs,)),
         }
         if self.norm is not None:
-            for part in ("scale", "bias", "mean", "var"):
-                arrays[f"norm.{part}"] = np.asarray(getattr(self.norm, part)[...])[keep]
-        return arrays, keep
+            specs |= {f"norm.{part}": ArraySpec((outputs,)) for part in ("scale", "bias")}
+            specs |= {f"norm.{part}": ArraySpec((outputs,), trained=False) for part in ("mean", "var")}
+        return specs
+
+    def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:
+        """See :class:`models.stages.Stage`."""
+        outputs = self.convolution(silence(carry, keeps, self.reads))
+        if self.norm is not None:
+            outputs = self.norm(outputs, use_running_average=not training)
+        outputs = jax.nn.relu(outputs)
+        return max_pool(outputs) if self.pool else outputs
+
+    def prepare(self, arrays: Mapping[str, jax.Array], precision: DType) -> dict[str, jax.Array]:
+        """See :class:`models.stages.Stage`. Batch norm is folded into kernel and bias."""
+        kernel, bias = arrays["convolution.kernel"], arrays["convolution.bias"]
+        if self.norm is not None:
+            scale = arrays["norm.scale"] * jax.lax.rsqrt(arrays["norm.var"] + self.norm.epsilon)
+            kernel = kernel * scale
+            bias = (bias - arrays["norm.mean"]) * scale + arrays["norm.bias"]
+        lowering = self._lowering(kernel.shape[2], precision)
+        return {"kernel": lowering.prepare(kernel).astype(precision), "bias": bias.astype(precision)}
+
+    def evaluate(self, prepared: Mapping[str, jax.Array], carry: jax.Array, keeps: Keeps) -> jax.Array:
+        """See :class:`models.stages.Stage`."""
+        bias = prepared["bias"]
+        lowering = self._lowering(carry.shape[3], bias.dtype)
+
+        def convolved(images: jax.Array) -> jax.Array:
+            inputs = silence(images, keeps, self.reads).astype(bias.dtype)
+            outputs = jax.nn.relu(lowering.convolve(inputs, prepared["kernel"]) + bias)
+            return max_pool(outputs) if self.pool else outputs
+
+        return in_steps(convolved, carry, lowering.images_per_step(carry.shape[3], bias.shape[0]))
+
+    def _lowering(self, inputs: int, precision: DType) -> Lowering:
+        return choose(self.size, (KERNEL, KERNEL), inputs, jax.default_backend(), precision)

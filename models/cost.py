@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.stages import Network
+from models.stages import Axis, Network
 
 
 class Cost(NamedTuple):
@@ -36,14 +36,15 @@ def masked_cost(network: Network, keeps: Mapping[str, np.ndarray], masks: int) -
         )
         for group in network.filter_groups
     }
-    channels = np.full(masks, network.architecture.input_shape[-1], np.int64)
     parameters = np.zeros(masks, np.int64)
     macs = np.zeros(masks, np.int64)
     for stage in network.stages:
-        cost = stage.cost(channels, kept)
-        parameters += cost.parameters
-        macs += cost.macs
-        channels = cost.channels
+        for spec in stage.specs().values():
+            size = np.ones(masks, np.int64)
+            for axis in spec.axes:
+                size = size * (kept[axis.group] * axis.positions if isinstance(axis, Axis) else axis)
+            parameters += size * spec.trained
+            macs += size * spec.uses
     return Cost(parameters, macs)
 
 

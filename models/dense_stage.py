@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 from flax import nnx
 
-from models.stages import Keeps, StageCost, silence
+from models.stages import ArraySpec, Axis, DType, Keeps, silence
 
 
 class DenseStage(nnx.Module):
-    """[flatten] -> dense -> ReLU -> keep -> dropout; a head stops after the dense layer.
+    """Keep -> [flatten] -> dense -> ReLU -> dropout; a head stops after the dense layer.
 
     Carry: ``float32[b, ..., inputs]`` -> ``float32[b, units]``. ``positions`` is the number of places
     (height x width) that are flattened in front of the layer: its kernel has ``positions * inputs`` rows,
@@ -21,6 +21,7 @@ class DenseStage(nnx.Module):
     def __init__(
         self,
         name: str,
+        reads: str | None,
         inputs: int,
         units: int,
         *,
@@ -30,7 +31,10 @@ class DenseStage(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.name = name
-        self.groups: tuple[str, ...] = () if head else (name,)
+        self.reads = reads
+        self.groups: tuple[str, ...] = ()
+        self.writes = None if head else name
+        self.inputs = inputs
         self.units = units
         self.positions = positions
         self.head = head
@@ -40,26 +44,33 @@ class DenseStage(nnx.Module):
         self.dense = nnx.Linear(positions * inputs, units, kernel_init=scale, rngs=rngs)
         self.dropout = nnx.Dropout(dropout)
 
+    def specs(self) -> dict[str, ArraySpec]:
+        """See :class:`models.stages.Stage`."""
+        rows = self.positions * self.inputs if self.reads is None else Axis(self.reads, self.positions)
+        columns = self.units if self.writes is None else Axis(self.writes)
+        return {"dense.kernel": ArraySpec((rows, columns), uses=1), "dense.bias": ArraySpec((columns,))}
+
     def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:
         """See :class:`models.stages.Stage`."""
-        outputs = self.dense(carry.reshape(carry.shape[0], -1))
+        outputs = self.dense(_flat(silence(carry, keeps, self.reads)))
         if self.head:
             return outputs
-        outputs = silence(jax.nn.relu(outputs), keeps.get(self.name))
-        return self.dropout(outputs, deterministic=not training, rngs=rngs)
+        return self.dropout(jax.nn.relu(outputs), deterministic=not training, rngs=rngs)
 
-    def cost(self, channels: np.ndarray, kept: Mapping[str, np.ndarray]) -> StageCost:
+    def prepare(self, arrays: Mapping[str, jax.Array], precision: DType) -> dict[str, jax.Array]:
         """See :class:`models.stages.Stage`."""
-        units = np.full_like(channels, self.units) if self.head else kept[self.name]
-        weights = self.positions * channels * units
-        return StageCost(weights + units, weights, units)
+        return {name: arrays[f"dense.{name}"].astype(precision) for name in ("kernel", "bias")}
 
-    def sliced(self, channels: np.ndarray, keeps: Keeps) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """See :class:`models.stages.Stage`."""
-        keep = np.ones(self.units, bool) if self.head else keeps.get(self.name, np.ones(self.units, bool))
-        bias = self.dense.bias
-        assert bias is not None
-        rows = np.tile(channels, self.positions)
-        kernel = np.asarray(self.dense.kernel[...])
-        arrays = {"dense.kernel": kernel[rows][:, keep], "dense.bias": np.asarray(bias[...])[keep]}
-        return arrays, keep
+    def evaluate(self, prepared: Mapping[str, jax.Array], carry: jax.Array, keeps: Keeps) -> jax.Array:
+        """See :class:`models.stages.Stage`. Logits are ``float32`` whatever the weights are."""
+        kernel = prepared["kernel"]
+        inputs = _flat(silence(carry, keeps, self.reads)).astype(kernel.dtype)
+        outputs = jnp.matmul(
+            inputs, kernel, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32
+        )
+        outputs = outputs + prepared["bias"].astype(jnp.float32)
+        return outputs if self.head else jax.nn.relu(outputs).astype(kernel.dtype)
+
+
+def _flat(carry: jax.Array) -> jax.Array:
+    return carry.reshape(carry.shape[0], -1)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from models.errors import PruningError
-from models.stages import Network
-from models.state import set_arrays
+from models.stages import Axis, Network
+from models.state import set_arrays, stage_arrays
 
 
 def prune(network: Network, keeps: Mapping[str, np.ndarray]) -> Network:
@@ -33,11 +33,17 @@ def prune(network: Network, keeps: Mapping[str, np.ndarray]) -> Network:
         if not keep.any():
             raise PruningError(f"the mask removes every filter of layer {name!r}; keep at least one.")
 
+    indices = {name: np.flatnonzero(keep) for name, keep in keeps.items()}
     arrays: dict[str, np.ndarray] = {}
-    channels = np.ones(network.architecture.input_shape[-1], bool)
     for stage in network.stages:
-        sliced, channels = stage.sliced(channels, keeps)
-        arrays.update({f"{stage.name}.{path}": array for path, array in sliced.items()})
+        whole = stage_arrays(stage)
+        for path, spec in stage.specs().items():
+            kept = np.asarray(whole[path])
+            for number, axis in enumerate(spec.axes):
+                if isinstance(axis, Axis) and axis.group in indices:
+                    rows = np.arange(axis.positions)[:, None] * sizes[axis.group] + indices[axis.group]
+                    kept = np.take(kept, rows.ravel(), axis=number)
+            arrays[f"{stage.name}.{path}"] = kept
     widths = {name: int(keep.sum()) for name, keep in keeps.items()}
     smaller = network.architecture.with_widths(widths).blank()
     set_arrays(smaller, arrays)

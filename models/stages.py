@@ -1,11 +1,12 @@
 """The contract of a network: a chain of prunable stages.
 
-Stage *i* maps a carry (activations) to the next carry and silences its prunable channels *after* the
-activation, so that masking a filter equals removing it, and two masks that agree on the first *i* stages
-share the carry there. A filter group is a set of channels that are kept or removed one by one; a stage
-names the groups it reads, and several stages may read one group (channels tied by a shortcut).
+Stage *i* maps a carry (activations) to the next carry. A filter group is a set of channels that are kept or
+removed one by one; several stages may share one (channels tied by a shortcut). A stage silences the removed
+channels of the carry that it *reads*, behind the activation that made them, so that masking a filter equals
+removing it. Silencing where a carry is read, not where it is written, lets masks that first differ in stage
+*i* share the work of stage *i* too: its carry depends on the slices before it alone.
 
-Shapes: ``b`` images, ``c`` channels, ``n`` masks.
+Shapes: ``b`` images, ``c`` channels.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+
+DType = Any
+"""``jnp.float32`` or ``jnp.bfloat16``."""
 
 Keeps = Mapping[str, Any]
 """Group name -> ``bool[group size]``, True = keep. A group that is absent is kept whole."""
@@ -29,34 +32,63 @@ class FilterGroup:
     kind: Literal["convolution", "dense"]
 
 
-class StageCost(NamedTuple):
-    """Cost of one stage for ``n`` masks; each field is ``int64[n]``."""
+class Axis(NamedTuple):
+    """An axis of an array that runs over the channels of a group, at each of ``positions`` places in turn.
 
-    parameters: np.ndarray
-    macs: np.ndarray
-    channels: np.ndarray
-    """Channels of the carry that the stage hands on."""
+    Behind a flattened feature map, index ``position * group size + channel`` belongs to the channel.
+    """
+
+    group: str
+    positions: int = 1
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """What an array of a stage means; all that cost, pruning and compaction need to know.
+
+    Attributes:
+        axes: an :class:`Axis`, or the extent of an axis that no mask touches.
+        uses: multiply-accumulates of each element for one image.
+        trained: whether it counts as a parameter; batch statistics do not.
+    """
+
+    axes: tuple[Axis | int, ...]
+    uses: int = 0
+    trained: bool = True
 
 
 class Stage(Protocol):
     """One link of the chain. Implementations are Flax NNX modules."""
 
     name: str
+
+    reads: str | None
+    """Group of the channels of the carry that comes in; None if they cannot be pruned."""
+
     groups: tuple[str, ...]
+    """Groups whose slices act within the stage, beyond ``reads``; not the one that it only writes."""
+
+    writes: str | None
+    """Group of the channels of the carry that goes out."""
+
+    def specs(self) -> dict[str, ArraySpec]:
+        """Every array of the stage, by variable path."""
+        ...
 
     def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:
-        """Map the carry; channels that ``keeps`` removes come out as exact zeros."""
+        """Map the carry, whose removed channels may hold anything."""
         ...
 
-    def cost(self, channels: np.ndarray, kept: Mapping[str, np.ndarray]) -> StageCost:
-        """Cost when the carry has ``channels`` (``int64[n]``) and each group keeps ``kept`` filters."""
-        ...
+    def prepare(self, arrays: Mapping[str, jax.Array], precision: DType) -> Any:
+        """What :meth:`evaluate` takes: a pytree of weights in the form and type that computes fastest.
 
-    def sliced(self, channels: np.ndarray, keeps: Keeps) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Arrays of the physically smaller stage, by variable path, and the channels it hands on.
-
-        ``channels``: ``bool[c]``, the channels of the carry that still exist.
+        ``arrays`` have the shapes of :meth:`specs`, or smaller ones where channels are left out. Runs
+        under ``jax.jit``, once for many calls of :meth:`evaluate`.
         """
+        ...
+
+    def evaluate(self, prepared: Any, carry: jax.Array, keeps: Keeps) -> jax.Array:
+        """As ``__call__`` without training, up to rounding. Runs under ``jax.jit``."""
         ...
 
 
@@ -99,11 +131,10 @@ def run_chain(
     return carry
 
 
-def silence(activations: jax.Array, keep: Any | None) -> jax.Array:
-    """Zero the removed channels of ``[..., c]``.
+def silence(carry: jax.Array, keeps: Keeps, group: str | None) -> jax.Array:
+    """Zero the removed channels of ``[..., c]``, which belong to ``group``.
 
     A select, not a product: a removed filter that yields NaN must leave no trace, as if it were gone.
     """
-    if keep is None:
-        return activations
-    return jnp.where(keep, activations, jnp.zeros((), activations.dtype))
+    keep = None if group is None else keeps.get(group)
+    return carry if keep is None else jnp.where(keep, carry, jnp.zeros((), carry.dtype))

@@ -7,15 +7,25 @@ import numpy as np
 from flax import nnx
 
 from models.errors import StoreError
-from models.stages import Network
+from models.stages import Network, Stage
+
+
+def _stage_variables(stage: Stage) -> dict[str, nnx.Variable]:
+    flat = nnx.to_flat_state(nnx.state(stage, (nnx.Param, nnx.BatchStat)))
+    return {".".join(map(str, path)): variable for path, variable in flat}
 
 
 def _variables(network: Network) -> dict[str, nnx.Variable]:
-    found: dict[str, nnx.Variable] = {}
-    for stage in network.stages:
-        for path, variable in nnx.to_flat_state(nnx.state(stage, (nnx.Param, nnx.BatchStat))):
-            found[".".join([stage.name, *map(str, path)])] = variable
-    return found
+    return {
+        f"{stage.name}.{path}": variable
+        for stage in network.stages
+        for path, variable in _stage_variables(stage).items()
+    }
+
+
+def stage_arrays(stage: Stage) -> dict[str, jax.Array]:
+    """The parameters and batch statistics of a stage, by variable path, as in :meth:`Stage.specs`."""
+    return {path: variable[...] for path, variable in _stage_variables(stage).items()}
 
 
 def arrays_of(network: Network) -> dict[str, np.ndarray]:

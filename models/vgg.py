@@ -141,12 +141,14 @@ class VGG(nnx.Module):
     def __init__(self, architecture: VGGArchitecture, *, rngs: nnx.Rngs):
         self.architecture = architecture
         height, width, channels = architecture.input_shape
+        reads: str | None = None
         stages: list[Any] = []
         groups: list[FilterGroup] = []
         for b, block in enumerate(architecture.blocks, 1):
             for c, filters in enumerate(block, 1):
                 stage = ConvolutionStage(
                     f"conv{b}_{c}",
+                    reads,
                     channels,
                     filters,
                     size=(height, width),
@@ -156,17 +158,21 @@ class VGG(nnx.Module):
                 )
                 stages.append(stage)
                 groups.append(FilterGroup(stage.name, filters, "convolution"))
-                channels = filters
+                channels, reads = filters, stage.name
             height, width = height // 2, width // 2
         positions = height * width
         for i, units in enumerate(architecture.hidden, 1):
             name = f"fc{i}"
             stages.append(
-                DenseStage(name, channels, units, positions=positions, dropout=architecture.dropout, rngs=rngs)
+                DenseStage(
+                    name, reads, channels, units, positions=positions, dropout=architecture.dropout, rngs=rngs
+                )
             )
             groups.append(FilterGroup(name, units, "dense"))
-            channels, positions = units, 1
-        head = DenseStage("logits", channels, architecture.classes, positions=positions, head=True, rngs=rngs)
+            channels, positions, reads = units, 1, name
+        head = DenseStage(
+            "logits", reads, channels, architecture.classes, positions=positions, head=True, rngs=rngs
+        )
         self.stages = nnx.List([*stages, head])
         self.filter_groups = tuple(groups)
 

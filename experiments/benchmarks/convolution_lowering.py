@@ -14,7 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from models.convolution import choose_lowering, convolve_patches, convolve_positions
+from models.convolution import choose_lowering
+from models.lowering.patches import convolve_patches
+from models.lowering.positions import convolve_positions
 from models.registry import NETWORKS
 
 BATCH = 64

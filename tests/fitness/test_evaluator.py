@@ -1,22 +1,28 @@
 import os
 import signal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.contracts import FAILED
+from engine.contracts import FAILED, STOPPED, Target
 from engine.errors import BackendError, DataError, EvaluationError, MaskError, OptionError
 from engine.pool import PoolOptions
 from fitness.batches import PADDING, Batches
+from fitness.compaction import WHOLE, Compaction
+from fitness.counting import MaskedCounter
 from fitness.evaluator import LocalEvaluator, RayEvaluator
 from fitness.genome import Genome
+from fitness.rounds import ORDERS
 from models.normalisation import Normalisation
 from models.pruning import prune
+from models.state import arrays_of, set_arrays
 from models.store import Model
 from models.vgg import VGGArchitecture
+from tests.models.residual import ResidualArchitecture
 
 
 def random_masks(layout, count, seed):
@@ -25,6 +31,27 @@ def random_masks(layout, count, seed):
     for start in layout.offsets:
         masks[:, start] = True
     return masks
+
+
+def crossed_masks(layout, count, seed):
+    """Masks with equal prefixes and duplicates, as crossing and copying make them."""
+    rng = np.random.default_rng(seed)
+    parents = random_masks(layout, 2, seed)
+    masks = parents[rng.integers(2, size=count)]
+    cut = np.arange(layout.n_filters) < rng.integers(layout.n_filters + 1, size=(count, 1))
+    masks = np.where(cut, masks, parents[rng.integers(2, size=count)])
+    masks[:, layout.offsets] = True
+    return masks
+
+
+def disturb_batch_norm(network):
+    """Statistics and scales as training leaves them, not as they are initialised."""
+    rng = np.random.default_rng(0)
+    arrays = arrays_of(network)
+    for name, array in arrays.items():
+        if ".norm." in name:
+            arrays[name] = rng.uniform(0.5, 2.0, array.shape).astype(np.float32)
+    set_arrays(network, arrays)
 
 
 @given(st.integers(1, 60), st.integers(1, 25))
@@ -75,12 +102,133 @@ def test_counts_do_not_depend_on_company_or_batch(tiny_model, tiny_images, tiny_
         evaluator.evaluate(masks[:, :-1])
 
 
-def test_one_program_serves_all_masks(tiny_model, tiny_images, tiny_genome):
+def test_programs_are_bounded_by_widths_not_by_masks(tiny_model, tiny_images, tiny_genome):
+    """Three groups of at most 2 widths: in and out widths of each stage, whatever 60 masks ask for."""
+    images, labels = tiny_images
+    counter = MaskedCounter(
+        tiny_model.network, tiny_model.normalisation, tiny_genome.layout, compaction=Compaction(2, spacing=1)
+    )
+    placed = counter.place(Batches.of(images, labels, 16))
+    for seed in range(20):
+        counter.count(placed, random_masks(tiny_genome.layout, 3, seed))
+    # Runs: conv1_1 2, conv1_2 2x2, conv2_1 2x2, the tail 2; as many programs cut the weights; two more
+    # prepare fc1's successor and the head.
+    assert counter.programs.compiled() <= 12 + 12 + 2
+    before = counter.programs.compiled()
+    counter.count(placed, random_masks(tiny_genome.layout, 40, 99))
+    assert counter.programs.compiled() - before <= 26 - before
+
+
+def test_whole_groups_share_one_program_a_stage(tiny_model, tiny_images, tiny_genome):
     evaluator = LocalEvaluator(tiny_model, tiny_genome.layout, *tiny_images, 16)
     evaluator.compile()
+    before = evaluator.programs()
     for seed in range(3):
         evaluator.evaluate(random_masks(tiny_genome.layout, 4, seed))
-    assert evaluator._counter._count_batch._cache_size() == 1
+    assert evaluator.programs() == before
+
+
+@pytest.mark.parametrize("kind", ["plain", "batch-norm", "residual"])
+@pytest.mark.parametrize("compaction", [WHOLE, Compaction(3, spacing=1)], ids=["whole", "compacted"])
+def test_predictions_equal_those_of_each_mask_alone_on_the_masked_network(kind, compaction, tiny_images):
+    images, labels = tiny_images
+    network = {
+        "plain": VGGArchitecture("any", ((5, 4), (6,)), (7,), 3, (8, 8, 2)).build,
+        "batch-norm": VGGArchitecture("any", ((5,), (6,)), (), 3, (8, 8, 2), batch_norm=True).build,
+        "residual": ResidualArchitecture().build,
+    }[kind](1)
+    if kind == "batch-norm":
+        disturb_batch_norm(network)
+    genome = Genome.of(network)
+    normalisation = Normalisation((0.4, 0.5), (0.3, 0.2))
+    counter = MaskedCounter(network, normalisation, genome.layout, compaction=compaction)
+    placed = counter.place(Batches.of(images, labels, 16))
+    inputs = normalisation(jnp.asarray(images))
+
+    @settings(max_examples=8)
+    @given(st.integers(0, 2**32 - 1), st.integers(1, 7))
+    def check(seed, count):
+        masks = crossed_masks(genome.layout, count, seed)
+        counts, failed = counter.count(placed, masks)
+        assert not failed.any()
+        for mask, count in zip(masks, counts, strict=True):
+            logits = np.asarray(network(inputs, genome.layout.split(mask)))
+            best_two = np.sort(logits, axis=-1)[:, -2:]
+            clear = best_two[:, 1] - best_two[:, 0] > 1e-4
+            expected = np.argmax(logits, axis=-1)
+            predicted = counter.predict(placed, mask)[: len(images)]
+            np.testing.assert_array_equal(predicted[clear], expected[clear])
+            assert count == np.count_nonzero(predicted == labels)
+            smaller = prune(network, genome.layout.split(mask))
+            np.testing.assert_allclose(smaller(inputs), logits, atol=1e-4)
+
+    check()
+
+
+def test_held_memory_does_not_grow_with_the_masks(tiny_model, tiny_images, tiny_genome):
+    images, labels = tiny_images
+    counter = MaskedCounter(tiny_model.network, tiny_model.normalisation, tiny_genome.layout)
+    placed = counter.place(Batches.of(images, labels, 16))
+    counter.count(placed, tiny_genome.layout.full()[None])
+
+    def most_arrays(masks):
+        most, leaf = 0, counter.programs.count
+
+        def watched(*arguments):
+            nonlocal most
+            most = max(most, len(jax.live_arrays()))
+            return leaf(*arguments)
+
+        counter.programs.count = watched
+        counter.count(placed, masks)
+        counter.programs.count = leaf
+        return most
+
+    few = most_arrays(random_masks(tiny_genome.layout, 6, 0))
+    assert most_arrays(random_masks(tiny_genome.layout, 150, 1)) <= few + 8
+
+
+def test_a_target_stops_only_masks_that_miss_it(tiny_model, tiny_images, tiny_genome):
+    images, labels = (np.concatenate([part] * 30) for part in tiny_images)
+    masks = random_masks(tiny_genome.layout, 12, 5)
+    plain = LocalEvaluator(tiny_model, tiny_genome.layout, images, labels, 100)
+    counts = plain.evaluate(masks)
+    evaluator = LocalEvaluator(tiny_model, tiny_genome.layout, images, labels, 100, order="hardest-first")
+    needed = np.full(12, counts.max())
+    needed[0] = evaluator.total + 1
+    found = evaluator.evaluate(masks, Target(needed, np.zeros(12)))
+    assert found[0] == STOPPED
+    stopped = found == STOPPED
+    np.testing.assert_array_equal(found[~stopped], counts[~stopped])
+    assert (counts[stopped] < needed[stopped]).all()
+    assert 1 < np.count_nonzero(stopped) < 12
+    np.testing.assert_array_equal(evaluator.evaluate(masks), counts)
+
+
+def test_any_order_gives_the_same_counts_and_predictions(tiny_model, tiny_images, tiny_genome):
+    masks = random_masks(tiny_genome.layout, 3, 8)
+    evaluators = [
+        LocalEvaluator(tiny_model, tiny_genome.layout, *tiny_images, 16, order=order) for order in ORDERS
+    ]
+    for evaluator in evaluators[1:]:
+        np.testing.assert_array_equal(evaluator.evaluate(masks), evaluators[0].evaluate(masks))
+        np.testing.assert_array_equal(evaluator.predict(masks[0]), evaluators[0].predict(masks[0]))
+
+
+def test_hardest_first_begins_with_the_images_that_the_network_gets_wrong(tiny_model, tiny_images, tiny_genome):
+    evaluator = LocalEvaluator(tiny_model, tiny_genome.layout, *tiny_images, 16, order="hardest-first")
+    assert sorted(evaluator._order[:5].tolist()) == [0, 10, 20, 30, 40]
+
+
+def test_bfloat16_is_compared_with_float32(tiny_model, tiny_images, tiny_genome):
+    evaluator = LocalEvaluator(tiny_model, tiny_genome.layout, *tiny_images, 16, precision="bfloat16")
+    compared = evaluator.compare_precision()
+    assert compared["float32_correct"] == 45
+    assert compared["correct"] == evaluator.evaluate(tiny_genome.layout.full()[None])[0]
+    assert 0 <= compared["images_that_differ"] < 10
+    assert LocalEvaluator(tiny_model, tiny_genome.layout, *tiny_images, precision="auto").precision == "float32"
+    with pytest.raises(OptionError, match="--precision"):
+        LocalEvaluator(tiny_model, tiny_genome.layout, *tiny_images, precision="float16")
 
 
 def test_masks_that_give_nan_fail_and_others_do_not():
@@ -126,8 +274,8 @@ def test_ray_counts_as_local_does_and_survives_a_killed_worker(ray_workers, tiny
 
 def test_a_shard_that_always_fails_ends_with_its_cause(ray_workers):
     evaluator, _ = ray_workers
-    with pytest.raises(EvaluationError, match=r"failed 3 times, the last time with: TypeError"):
-        evaluator.pool.run(np.zeros((2, 3), np.float32))
+    with pytest.raises(EvaluationError, match=r"failed 3 times, the last time with: "):
+        evaluator.pool.run(np.zeros((2, 3), np.float32), [0, 1])
 
 
 def test_too_many_workers_for_a_cluster_are_refused(ray_workers, tiny_model, tiny_images, tiny_genome):

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.convolution import choose_lowering, convolve, convolve_patches, convolve_positions, max_pool
+from models.convolution import choose_lowering, convolve, max_pool
+from models.lowering.patches import convolve_patches
+from models.lowering.positions import convolve_positions
 
 
 def xla(inputs, kernel):

@@ -1,0 +1,95 @@
+"""What one process with one device answers about shards of the images: the far end of an evaluator."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from engine.layout import Layout
+from fitness.batches import Batches
+from fitness.counting import MaskedCounter, Placed
+from fitness.precision import DTYPES
+from models.normalisation import Normalisation
+from models.registry import architecture_from_json
+from models.state import arrays_of, set_arrays
+from models.store import Model
+
+
+class Request(NamedTuple):
+    """A question about a shard.
+
+    ``kind``, and the answer for ``n`` masks and a shard of ``s`` images (rows of padding included):
+
+    * ``count``: ``int64[2, n]``, correct images, and images with a logit that is not finite;
+    * ``predict``: ``int32[s]``, predicted classes under the one mask;
+    * ``margins``: ``float32[s]``, how far the right logit is above all others, under the one mask;
+    * ``compare``: ``int64[3]``, under the one mask: images that this precision gets right, that float32
+      gets right, and that the two answer differently.
+
+    ``packed``: ``uint8[n, bytes]``, the masks.
+    """
+
+    kind: Literal["count", "predict", "margins", "compare"]
+    packed: np.ndarray
+
+
+class ShardWorker:
+    """Keeps on the device each shard that it ever counted. Callable as an :data:`engine.pool.ShardFunction`."""
+
+    def __init__(self, make_counter: Callable[[str], MaskedCounter], precision: str):
+        """``make_counter`` gives a counter of a precision."""
+        self._make_counter = make_counter
+        self.counter = make_counter(precision)
+        self._placed: dict[int, Placed] = {}
+
+    def __call__(self, index: int, shard: Batches, request: Request) -> np.ndarray:
+        """Answer a request; ``index`` names the shard from the first ``count`` on."""
+        counter = self.counter
+        masks = counter.layout.unpack(request.packed)
+        if request.kind == "count":
+            if index not in self._placed:
+                self._placed[index] = counter.place(shard)
+            return counter.count(self._placed[index], masks)
+        if request.kind == "predict":
+            return counter.predict(counter.place(shard), masks[0])
+        if request.kind == "margins":
+            return counter.margins(counter.place(shard), masks[0])
+        return self._compare(shard, masks[0])
+
+    def _compare(self, shard: Batches, mask: np.ndarray) -> np.ndarray:
+        labels = shard.labels.ravel()
+        predictions = []
+        for counter in (self.counter, self._make_counter("float32")):
+            predictions.append(counter.predict(counter.place(shard), mask))
+        here, reference = predictions
+        real = labels >= 0
+        return np.array(
+            [np.sum(here == labels), np.sum(reference == labels), np.sum(real & (here != reference))], np.int64
+        )
+
+
+def local_worker(model: Model, layout: Layout, precision: str) -> ShardWorker:
+    """A worker in this process."""
+    return ShardWorker(
+        lambda name: MaskedCounter(model.network, model.normalisation, layout, precision=DTYPES[name]), precision
+    )
+
+
+def blueprint(model: Model, layout: Layout, precision: str) -> dict[str, Any]:
+    """What :func:`from_blueprint` needs, as plain arrays and JSON: nothing of Flax has to be pickled."""
+    return {
+        "architecture": model.network.architecture.to_json(),
+        "arrays": arrays_of(model.network),
+        "normalisation": model.normalisation.to_json(),
+        "layout": (layout.names, layout.sizes),
+        "precision": precision,
+    }
+
+
+def from_blueprint(entry: Mapping[str, Any]) -> ShardWorker:
+    """A worker in another process."""
+    network = architecture_from_json(entry["architecture"]).blank()
+    set_arrays(network, entry["arrays"])
+    normalisation = Normalisation.from_json(entry["normalisation"])
+    model = Model(network, normalisation, ())
+    return local_worker(model, Layout(*entry["layout"]), entry["precision"])

@@ -1,0 +1,43 @@
+"""Convolution as one matrix product over gathered patches (im2col)."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+
+@dataclass(frozen=True)
+class Patches:
+    """For inputs of few channels; see :class:`models.lowering.contract.Lowering`."""
+
+    def prepare(self, kernel: jax.Array) -> jax.Array:
+        """The kernel as it is; unfolding it copies nothing."""
+        return kernel
+
+    def convolve(self, inputs: jax.Array, prepared: jax.Array) -> jax.Array:
+        """See :func:`convolve_patches`."""
+        return convolve_patches(inputs, prepared)
+
+    def images_per_step(self, inputs: int, filters: int) -> int | None:
+        """All at once: the patches of few channels are small."""
+        return None
+
+
+def convolve_patches(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Stride-1 'SAME' convolution with a kernel of odd size."""
+    images, height, width, channels = inputs.shape
+    rows, columns, _, filters = kernel.shape
+    padded = jnp.pad(inputs, ((0, 0), (rows // 2, rows // 2), (columns // 2, columns // 2), (0, 0)))
+    # Taps that only ever see padding are left out.
+    taps = [
+        (row, column)
+        for row in range(rows)
+        for column in range(columns)
+        if abs(row - rows // 2) < height and abs(column - columns // 2) < width
+    ]
+    patches = jnp.concatenate(
+        [padded[:, row : row + height, column : column + width] for row, column in taps], axis=-1
+    )
+    weights = jnp.concatenate([kernel[row, column] for row, column in taps], axis=0)
+    product = patches.reshape(images * height * width, len(taps) * channels) @ weights
+    return product.reshape(images, height, width, filters)
