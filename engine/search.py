@@ -141,7 +141,9 @@ class Search:
     def _truncates(self) -> bool:
         """Whether the best ``population_cap`` survive, which is what a target is computed from."""
         survive = self.toolbox.survive
-        return survive.func is tools.selBest and survive.keywords == {"k": self.settings.population_cap}
+        if getattr(survive, "func", None) is not tools.selBest:
+            return False
+        return bool(survive.keywords == {"k": self.settings.population_cap})
 
     def _appraised(
         self, masks: np.ndarray, correct: np.ndarray, original_correct: int

@@ -173,7 +173,11 @@ def test_nothing_is_stopped_where_that_could_change_the_search():
     assert target_for(state, masks, search.objective, search.settings, 1000) is None
     lottery = make_search()
     lottery.toolbox.register("survive", tools.selWorst, k=20)
-    for search in (make_search(objective=Moody()), lottery, make_search(stop_early=False)):
+    wide = make_search()
+    wide.toolbox.register("survive", tools.selBest, k=25)
+    own = make_search()
+    own.toolbox.survive = lambda population: population[:20]
+    for search in (make_search(objective=Moody()), lottery, wide, own, make_search(stop_early=False)):
         assert search.run(search.start(), 8, lambda _: None).stopped == 0
     with pytest.raises(OptionError, match="--race"):
         make_search(objective=Moody(), race=0.1)
