@@ -1,8 +1,8 @@
-"""Every mask ever scored, with its count: no mask is evaluated twice."""
+"""Every mask ever evaluated, with its count, FAILED or STOPPED: no mask is evaluated twice."""
 
 import numpy as np
 
-from engine.contracts import FAILED
+from engine.contracts import FAILED, STOPPED
 from engine.layout import Layout
 
 
@@ -29,6 +29,10 @@ class Archive:
     def failures(self) -> int:
         """Masks recorded as failed."""
         return sum(count == FAILED for count in self._counts.values())
+
+    def stopped(self) -> int:
+        """Masks recorded as stopped before they had a count."""
+        return sum(count == STOPPED for count in self._counts.values())
 
     def look_up(self, masks: np.ndarray) -> np.ndarray:
         """Counts ``int64[n]`` of ``bool[n, f]``, all of which were added before."""

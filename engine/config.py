@@ -19,6 +19,10 @@ class SearchSettings:
         pairing: ``adjacent`` crosses parents 1 and 2, 3 and 4, ...; ``all`` each with each.
         initial_removal: largest share of filters that an initial individual loses, on average.
         seed: of the search's only random generator.
+        stop_early: whether a mask that can enter neither the population nor BEST is evaluated no further.
+            The search is the same either way.
+        race: probability, over the whole search, that a mask is stopped on a statistical bound though it
+            would have mattered; 0 stops only what is certain.
 
     Raises:
         OptionError: a value out of its range.
@@ -31,6 +35,8 @@ class SearchSettings:
     pairing: str = "adjacent"
     initial_removal: float = 0.02
     seed: int = 0
+    stop_early: bool = True
+    race: float = 0.0
 
     def __post_init__(self) -> None:
         if self.population < 2:
@@ -50,6 +56,14 @@ class SearchSettings:
             raise OptionError(f"--pairing must be one of {', '.join(PAIRINGS)}, not {self.pairing!r}.")
         if self.seed < 0:
             raise OptionError(f"--seed must be 0 or more, not {self.seed}.")
+        if not 0 <= self.race < 1:
+            raise OptionError(
+                f"--race is the probability of error that you allow, from 0 (none) to below 1, not {self.race}."
+            )
+        if self.race > 0 and not self.stop_early:
+            raise OptionError(
+                f"--race {self.race} stops evaluations early; leave out either it or --no-stop-early."
+            )
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object from which :meth:`from_json` builds equal settings."""
@@ -65,5 +79,8 @@ class SearchSettings:
         names = {field.name for field in fields(cls)}
         if set(entry) != names:
             odd = sorted(set(entry) ^ names)
-            raise OptionError(f"the search settings do not fit this version: {', '.join(odd)}.")
+            raise OptionError(
+                f"the search settings do not fit this version ({', '.join(odd)}); use the version of evoprune "
+                "that wrote them."
+            )
         return cls(**entry)

@@ -4,12 +4,32 @@ Shapes: ``n`` masks, ``f`` filters. Masks are ``bool``, True = keep.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 FAILED = -1
 """The count of a mask whose evaluation failed: its network answered NaN or infinity."""
+
+STOPPED = -2
+"""The count of a mask whose evaluation was stopped because it could no longer matter: no count at all."""
+
+
+class Target(NamedTuple):
+    """What makes it worth finishing the evaluation of each of ``n`` masks.
+
+    ``needed``: ``int64[n]``, the fewest correct images with which the mask still matters, 0 to ``total``;
+    ``total + 1`` where no count would do, so that it need not be evaluated at all. ``risk``: ``float64[n]``,
+    the probability of error that is allowed for stopping the mask on a statistical bound; 0 allows only
+    what is certain.
+    """
+
+    needed: np.ndarray
+    risk: np.ndarray
+
+    def rows(self, index: np.ndarray) -> "Target":
+        """The target of some of the masks."""
+        return Target(self.needed[index], self.risk[index])
 
 
 class Evaluator(Protocol):
@@ -18,10 +38,12 @@ class Evaluator(Protocol):
     total: int
     """Images that every mask is evaluated on."""
 
-    def evaluate(self, masks: np.ndarray) -> np.ndarray:
+    def evaluate(self, masks: np.ndarray, target: Target | None = None) -> np.ndarray:
         """``bool[n, f]`` -> ``int64[n]``: correct images, 0 to ``total``, or :data:`FAILED`.
 
-        The count of a mask depends on that mask alone.
+        The count of a mask depends on that mask alone. With a target, a mask may be :data:`STOPPED` instead
+        if it will not reach what it needs, for certain or up to its risk (:mod:`engine.racing`). Whether it
+        is depends on the masks, the images, the target and the batch size; never on workers or on time.
         """
         ...
 
@@ -40,7 +62,15 @@ class Appraisal:
 
 
 class Objective(Protocol):
-    """Turns masks and their counts into scores."""
+    """Turns masks and their counts into scores. ``n`` may be 0; no count is :data:`STOPPED`."""
+
+    @property
+    def monotone(self) -> bool:
+        """Whether, for every mask, more correct images never lower the score nor end feasibility.
+
+        Only then can evaluations be stopped early; False where in doubt.
+        """
+        ...
 
     def appraise(self, masks: np.ndarray, correct: np.ndarray, original_correct: int) -> Appraisal:
         """Judge ``bool[n, f]`` with counts ``int64[n]`` against the count of the unpruned network."""

@@ -21,6 +21,7 @@ def journal_row(state: SearchState, previous_evaluations: int) -> dict[str, Any]
         "evaluations": state.evaluations,
         "new_evaluations": state.evaluations - previous_evaluations,
         "failures": state.failures,
+        "stopped": state.stopped,
         "best": state.best.to_json(),
         "population": {
             "size": len(scores),

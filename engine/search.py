@@ -9,15 +9,19 @@ from deap import base, tools
 from engine import operators
 from engine.archive import Archive
 from engine.config import SearchSettings
-from engine.contracts import FAILED, Appraisal, Evaluator, Objective
-from engine.errors import EvaluationError
+from engine.contracts import FAILED, STOPPED, Appraisal, Evaluator, Objective, Target
+from engine.errors import EvaluationError, OptionError
 from engine.individual import Individual, individuals
 from engine.layout import Layout
 from engine.state import Best, SearchState
+from engine.truncation import target_for
 
 
 def make_toolbox(settings: SearchSettings, layout: Layout) -> base.Toolbox:
-    """The operators of a search, each on whole generations; replace one by registering another."""
+    """The operators of a search, each on whole generations; replace one by registering another.
+
+    With another ``survive`` no evaluation is stopped early.
+    """
     toolbox = base.Toolbox()
     toolbox.register(
         "initialise",
@@ -39,9 +43,17 @@ class Search:
     """A search over masks: :meth:`start` gives generation 0, :meth:`step` each next one.
 
     Holds no state of its own, so any state can be continued.
+
+    Raises:
+        OptionError: a race with an objective that is not monotone.
     """
 
     def __init__(self, settings: SearchSettings, layout: Layout, evaluator: Evaluator, objective: Objective):
+        if settings.race > 0 and not objective.monotone:
+            raise OptionError(
+                f"--race {settings.race} needs a score that never falls as more images are right; raise "
+                "--epsilon to 1 or more, or leave out --race."
+            )
         self.settings = settings
         self.layout = layout
         self.evaluator = evaluator
@@ -81,6 +93,7 @@ class Search:
             original_correct=original_correct,
             evaluations=len(archive),
             failures=archive.failures(),
+            stopped=0,
         )
 
     def step(self, state: SearchState) -> SearchState:
@@ -89,8 +102,10 @@ class Search:
         parents = np.stack([parent.mask for parent in toolbox.select(state.population)])
         offspring = toolbox.mate(rng, parents, toolbox.pair(len(parents)))
         offspring = toolbox.repair(rng, masks=toolbox.mutate(rng, offspring))
-        correct = self._count(state.archive, offspring)
-        newcomers, appraisal = self._appraised(offspring, correct, state.original_correct)
+        correct = self._count(state.archive, offspring, state)
+        # A stopped mask has no count to judge, and the full population has no place for it.
+        finished = correct != STOPPED
+        newcomers, appraisal = self._appraised(offspring[finished], correct[finished], state.original_correct)
         return replace(
             state,
             generation=state.generation + 1,
@@ -98,6 +113,7 @@ class Search:
             best=_better(state.best, newcomers, appraisal),
             evaluations=len(state.archive),
             failures=state.archive.failures(),
+            stopped=state.archive.stopped(),
         )
 
     def run(
@@ -109,12 +125,25 @@ class Search:
             on_generation(state)
         return state
 
-    def _count(self, archive: Archive, masks: np.ndarray) -> np.ndarray:
-        """Counts of ``bool[n, f]``, evaluating only masks that were never seen."""
+    def _count(self, archive: Archive, masks: np.ndarray, state: SearchState | None = None) -> np.ndarray:
+        """Counts of ``bool[n, f]``, evaluating only masks that were never seen.
+
+        In full, or, given the ``state`` before them, as far as it takes to know that a mask cannot matter.
+        """
         fresh = archive.missing(masks)
         if len(fresh):
-            archive.add(fresh, checked_counts(self.evaluator, fresh))
+            target = None
+            if state is not None and self._truncates():
+                target = target_for(state, fresh, self.objective, self.settings, self.evaluator.total)
+            archive.add(fresh, checked_counts(self.evaluator, fresh, target))
         return archive.look_up(masks)
+
+    def _truncates(self) -> bool:
+        """Whether the best ``population_cap`` survive, which is what a target is computed from."""
+        survive = self.toolbox.survive
+        if getattr(survive, "func", None) is not tools.selBest:
+            return False
+        return bool(survive.keywords == {"k": self.settings.population_cap})
 
     def _appraised(
         self, masks: np.ndarray, correct: np.ndarray, original_correct: int
@@ -123,18 +152,24 @@ class Search:
         return individuals(masks, correct, appraisal.score), appraisal
 
 
-def checked_counts(evaluator: Evaluator, masks: np.ndarray) -> np.ndarray:
+def checked_counts(evaluator: Evaluator, masks: np.ndarray, target: Target | None = None) -> np.ndarray:
     """Evaluate, and hold the evaluator to its contract.
 
     Raises:
-        EvaluationError: not one integer in range for each mask.
+        EvaluationError: not one integer in range for each mask, or a mask stopped that had to be finished.
     """
-    counts = np.asarray(evaluator.evaluate(masks))
+    counts = np.asarray(evaluator.evaluate(masks) if target is None else evaluator.evaluate(masks, target))
     if counts.shape != (len(masks),) or not np.issubdtype(counts.dtype, np.integer):
         raise EvaluationError(
             f"the evaluator must answer int64[{len(masks)}], not {counts.dtype}{list(counts.shape)}."
         )
-    if counts.min() < FAILED or counts.max() > evaluator.total:
+    stopped = counts == STOPPED
+    if stopped.any() and (target is None or (target.needed[stopped] <= 0).any()):
+        raise EvaluationError(
+            f"the evaluator stopped a mask ({STOPPED}) that it was not allowed to stop; it may do so only where "
+            "a target says that the mask needs more images than it can get right."
+        )
+    if counts.min() < STOPPED or counts.max() > evaluator.total:
         raise EvaluationError(
             f"the evaluator answered counts from {counts.min()} to {counts.max()}; they must lie in 0 to "
             f"{evaluator.total}, or be {FAILED} for a failed mask."

@@ -38,7 +38,8 @@ class Best:
 class SearchState:
     """Population, archive, BEST, counters and the random generator after ``generation`` generations.
 
-    ``evaluations`` counts distinct masks evaluated, ``failures`` those that answered NaN or infinity.
+    ``evaluations`` counts distinct masks evaluated, ``failures`` those that answered NaN or infinity,
+    ``stopped`` those that were evaluated in part because they could not matter.
     """
 
     generation: int
@@ -49,6 +50,7 @@ class SearchState:
     original_correct: int
     evaluations: int
     failures: int
+    stopped: int
 
     def to_bytes(self, layout: Layout, identity: str) -> bytes:
         """Serialise; ``identity`` names the configuration that the state belongs to."""
@@ -68,6 +70,7 @@ class SearchState:
             "original_correct": self.original_correct,
             "evaluations": self.evaluations,
             "failures": self.failures,
+            "stopped": self.stopped,
             "layout": {"names": layout.names, "sizes": layout.sizes},
             "best": {"correct": best.correct, "score": best.score, "figures": self.best.figures},
             "rng": self.rng.bit_generator.state,
@@ -106,5 +109,7 @@ class SearchState:
             original_correct=header["original_correct"],
             evaluations=header["evaluations"],
             failures=header["failures"],
+            # Checkpoints of 0.1.0 know no stopping.
+            stopped=header.get("stopped", 0),
         )
         return state, layout, header["identity"]

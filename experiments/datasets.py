@@ -7,7 +7,7 @@ picks the source, the split and the subset; how each kind of storage is read is 
 
 import difflib
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +28,9 @@ _KINDS = {
 }
 # The networks halve the width up to five times, so the small data sets are brought to 32 pixels.
 _DEFAULT_SIZES = {"digits": 32, "fashion_mnist": 32, "imagefolder": 32}
-# Keeps the choice of images apart from every other use of the same seed.
+# Keep the choice of images and their order apart from every other use of the same seed.
 _SUBSET_STREAM = 0x1AA6E5
+_ORDER_STREAM = 0x0DE4
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,11 @@ class ImageSet:
             total.update(f"{array.dtype.str}{array.shape}".encode())
             total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()
+
+    def shuffled(self, seed: int) -> "ImageSet":
+        """The same images in a random order that ``seed`` decides."""
+        order = np.random.default_rng([seed, _ORDER_STREAM]).permutation(len(self))
+        return replace(self, images=self.images[order], labels=self.labels[order])
 
 
 def load(

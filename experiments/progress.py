@@ -79,6 +79,8 @@ class Terminal:
         for name in ("accuracy", "parameter", "mac"):
             if f"{name}_drop" in best.figures:
                 figures.append(f"{name} drop {best.figures[f'{name}_drop']:.2f}%")
+        if state.stopped:
+            figures.append(f"{state.stopped:,} stopped early")
         self._bar.set_postfix_str(", ".join([*figures, f"{rate:.1f} evaluations/s"]))
         if state.generation >= total:
             self.close()

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.atomic import write_atomically
+from engine.config import SearchSettings
 from engine.errors import RunError
 from engine.run_directory import RunDirectory
+from engine.state import SearchState
 from experiments import plots
 from experiments.held_out import SPLIT, measure_held_out
 from experiments.progress import Reporter, Silent
@@ -86,18 +88,19 @@ def make_report(
         folder,
         title=f"{searched.network.architecture.name} on {options.data.data}: filters removed without retraining",
         table=table,
-        details=_details(options, state.generation, state.evaluations, best.to_json()),
+        details=_details(options, state),
         figures={caption: f"{name}.png" for name, caption in FIGURES.items()},
     )
     return {"table": table, "measurements": data, "report": str(page), "figures": list(map(str, written))}
 
 
-def _details(options: SearchOptions, generation: int, evaluations: int, best: dict[str, Any]) -> dict[str, str]:
-    settings = options.settings
+def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
+    settings, best = options.settings, state.best.to_json()
     images = "all" if options.data.images is None else f"{options.data.images:,}"
     return {
-        "generations": f"{generation}",
-        "masks evaluated": f"{evaluations:,}",
+        "generations": f"{state.generation}",
+        "masks evaluated": f"{state.evaluations:,}, {state.stopped:,} of them stopped early",
+        "stopping early": _stopping(settings),
         "fitness images": f"{images} of the {options.data.split} split",
         "accuracy drop of BEST on them": f"{best['accuracy_drop']:.2f}% (threshold {options.threshold:g}%)",
         "score of BEST": f"{best['score']:.4f}",
@@ -109,3 +112,9 @@ def _details(options: SearchOptions, generation: int, evaluations: int, best: di
         "seed": f"{settings.seed}",
         "mask (SHA-256 of its bits)": best["sha256"],
     }
+
+
+def _stopping(settings: SearchSettings) -> str:
+    if not settings.stop_early:
+        return "off"
+    return f"race, error probability {settings.race:g}" if settings.race > 0 else "exact"

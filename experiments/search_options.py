@@ -59,12 +59,12 @@ class SearchOptions:
 
 
 def _check_types(owner: type, entry: dict[str, Any]) -> None:
-    """Raise TypeError unless each value is of its field's type; an int will do for a float."""
+    """Raise TypeError unless each value is of its field's type; an int, but no bool, will do for a float."""
     hints = get_type_hints(owner)
     for name, value in entry.items():
         allowed = get_args(hints[name]) or (hints[name],)
         widened = (*allowed, int) if float in allowed else allowed
-        if isinstance(value, bool) or not isinstance(value, widened):
+        if (isinstance(value, bool) and bool not in allowed) or not isinstance(value, widened):
             raise TypeError(f"{name} is {value!r}")
 
 

@@ -158,6 +158,9 @@ def _prepared(
     genome = Genome.of(model.network, options.prune)
     objective = ParameterObjective(genome, options.threshold, options.weight, options.offset)
     images = load_images(options.data, model)
+    if options.settings.race > 0:
+        # The first images have to be a random sample of all; files are often sorted by class.
+        images = images.shuffled(options.data.seed)
     identity = identity_of(
         {
             "settings": options.settings.to_json(),

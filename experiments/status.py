@@ -10,12 +10,13 @@ from engine.state import SearchState
 
 
 def summary(state: SearchState, generations: int) -> dict[str, Any]:
-    """generation, generations (asked for), evaluations, failures, complete, and BEST with its figures."""
+    """generation, generations (asked for), evaluations, failures, stopped, complete, BEST with its figures."""
     return {
         "generation": state.generation,
         "generations": generations,
         "evaluations": state.evaluations,
         "failures": state.failures,
+        "stopped": state.stopped,
         "complete": state.generation >= generations,
         "best": {
             **state.best.to_json(),
@@ -44,6 +45,7 @@ def read_status(directory: Path, warn: Callable[[str], None] = lambda text: None
             "generations": generations,
             "evaluations": 0,
             "failures": 0,
+            "stopped": 0,
             "complete": False,
             "best": None,
         }

@@ -17,7 +17,7 @@ from models.cost import Cost
 
 
 class CostModel(Protocol):
-    """Cost of masks in closed form."""
+    """Cost of masks in closed form; no mask costs more than the one that keeps everything."""
 
     def __call__(self, masks: np.ndarray) -> Cost:
         """``bool[n, f]`` -> parameters and MACs, ``int64[n]`` each."""
@@ -52,6 +52,15 @@ class ParameterObjective:
             raise OptionError(f"--lambda must be from 0 to 1, not {self.weight}.")
         if not 0 < self.offset < float("inf"):
             raise OptionError(f"--epsilon must be above 0, not {self.offset}.")
+
+    @property
+    def monotone(self) -> bool:
+        """See :class:`engine.contracts.Objective`.
+
+        Beyond the threshold the score falls with the accuracy drop, whose ratio is then over
+        ``threshold + offset`` or more. Only where that is below 1 can a mask gain by leaving the threshold.
+        """
+        return self.threshold + self.offset >= 1
 
     def appraise(self, masks: np.ndarray, correct: np.ndarray, original_correct: int) -> Appraisal:
         """See :class:`engine.contracts.Objective`.

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from engine import racing
 from engine.config import SearchSettings
-from engine.contracts import FAILED, Appraisal
+from engine.contracts import FAILED, STOPPED, Appraisal
 from engine.layout import Layout
 from engine.search import Search
 
@@ -11,7 +12,10 @@ LAYOUT = Layout(("one", "two", "three"), (5, 1, 14))
 
 
 class WeightedBits:
-    """Evaluator: loses images with each removed bit; fails on masks that remove a poisoned pair."""
+    """Evaluator: loses images with each removed bit; fails on masks that remove a poisoned pair.
+
+    Given a target it stops every mask that it may.
+    """
 
     total = 1000
 
@@ -20,18 +24,53 @@ class WeightedBits:
         self.seen: list[bytes] = []
         self._weights = np.random.default_rng(0).integers(0, 30, LAYOUT.n_filters)
 
-    def evaluate(self, masks):
-        assert LAYOUT.kept(masks).min() > 0, "no layer is ever emptied"
-        self.seen += [mask.tobytes() for mask in masks]
+    def count(self, masks):
         correct = 900 - (~masks) @ self._weights
         failed = self.poison & ~masks[:, 0]
         return np.where(failed, FAILED, correct)
+
+    def evaluate(self, masks, target=None):
+        assert LAYOUT.kept(masks).min() > 0, "no layer is ever emptied"
+        self.seen += [mask.tobytes() for mask in masks]
+        counts = self.count(masks)
+        if target is None:
+            return counts
+        return np.where((target.needed > 0) & (counts < target.needed), STOPPED, counts)
+
+
+class WeightedBitsByImage(WeightedBits):
+    """The same counts, found image by image in a random order, in rounds of 50."""
+
+    def __init__(self, order_seed: int):
+        super().__init__()
+        self._order = np.random.default_rng(order_seed).permutation(self.total)
+        self.images_seen = 0
+        self.wrongly_stopped = 0
+
+    def evaluate(self, masks, target=None):
+        counts = self.count(masks)
+        if target is None:
+            return counts
+        # Image i is right under a mask that gets more than i images right.
+        right = self._order < counts[:, None]
+        answer, going = counts.copy(), np.arange(len(masks))
+        for seen in range(0, self.total, 50):
+            so_far = right[going, :seen].sum(axis=1)
+            stop = racing.hopeless(so_far, seen, self.total, target.rows(going), self.total // 50)
+            answer[going[stop]] = STOPPED
+            going = going[~stop]
+            self.images_seen += 50 * len(going)
+        self.wrongly_stopped += int(((answer == STOPPED) & (counts >= target.needed)).sum())
+        return answer
 
 
 class RemovedBits:
     """Objective: share of bits removed, feasible below 5% accuracy drop."""
 
+    monotone = True
+
     def appraise(self, masks, correct, original_correct):
+        assert STOPPED not in correct
         removed = 100.0 * (~masks).mean(axis=1)
         drop = 100.0 * (original_correct - correct) / original_correct
         failed = correct == FAILED
@@ -40,8 +79,8 @@ class RemovedBits:
         return Appraisal(score, feasible, {"accuracy_drop": drop, "removed": removed})
 
 
-def make_search(evaluator=None, **settings):
+def make_search(evaluator=None, objective=None, **settings):
     chosen = SearchSettings(
         **{"population": 12, "parents": 6, "population_cap": 20, "mutation": 0.05, **settings}
     )
-    return Search(chosen, LAYOUT, evaluator or WeightedBits(), RemovedBits())
+    return Search(chosen, LAYOUT, evaluator or WeightedBits(), objective or RemovedBits())

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from engine.archive import Archive
+from engine.contracts import FAILED, STOPPED
 from engine.layout import Layout
 
 LAYOUT = Layout(("a", "b"), (2, 3))
@@ -26,3 +27,13 @@ def test_each_mask_is_missing_once(first, second):
     copy = Archive.from_arrays(LAYOUT, *archive.to_arrays())
     assert len(copy) == len(archive) == len(known)
     np.testing.assert_array_equal(copy.look_up(first), archive.look_up(first))
+
+
+@given(st.lists(st.sampled_from([STOPPED, FAILED, 0, 7]), max_size=32))
+def test_failed_and_stopped_masks_are_counted_and_not_missing(counts):
+    archive = Archive(LAYOUT)
+    masks = LAYOUT.unpack(np.arange(0, 256, 8, dtype=np.uint8)[:, None])[: len(counts)]
+    archive.add(masks, np.array(counts, np.int64))
+    assert (archive.failures(), archive.stopped()) == (counts.count(FAILED), counts.count(STOPPED))
+    assert len(archive.missing(masks)) == 0
+    assert archive.look_up(masks).tolist() == counts

@@ -1,3 +1,5 @@
+import hashlib
+import json
 import os
 
 import numpy as np
@@ -76,6 +78,22 @@ def test_a_full_disk_leaves_earlier_checkpoints_and_no_litter(tmp_path, states, 
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["generation-00000000.ckpt"]
     assert checkpoint.load_latest(tmp_path, pytest.fail).state.generation == 0
+
+
+def test_a_checkpoint_from_before_stopping_counts_none_stopped(tmp_path, states):
+    path = checkpoint.save(tmp_path, states[4], LAYOUT, "id")
+    state = checkpoint.read(path).state
+    assert state.stopped == states[4].stopped > 0
+    payload = path.read_bytes()[len(checkpoint.MAGIC) + 65 :]
+    length = int.from_bytes(payload[:8], "little")
+    header = json.loads(payload[8 : 8 + length])
+    inner = json.loads(header["__metadata__"]["state"])
+    del inner["stopped"]
+    header["__metadata__"]["state"] = json.dumps(inner)
+    rewritten = json.dumps(header).encode()
+    old = len(rewritten).to_bytes(8, "little") + rewritten + payload[8 + length :]
+    path.write_bytes(checkpoint.MAGIC + hashlib.sha256(old).hexdigest().encode() + b"\n" + old)
+    assert checkpoint.read(path).state.stopped == 0
 
 
 def test_equal_states_have_equal_bytes(tmp_path, states):

@@ -28,6 +28,10 @@ def test_defaults_are_the_papers():
         ({"initial_removal": 1.5}, "--initial-removal"),
         ({"pairing": "some"}, "--pairing"),
         ({"seed": -1}, "--seed"),
+        ({"race": -0.1}, "--race"),
+        ({"race": 1.0}, "--race"),
+        ({"race": float("nan")}, "--race"),
+        ({"race": 0.1, "stop_early": False}, "--no-stop-early"),
     ],
 )
 def test_impossible_settings_name_the_option(values, option):
@@ -38,6 +42,10 @@ def test_impossible_settings_name_the_option(values, option):
 def test_settings_of_another_version_are_refused():
     with pytest.raises(OptionError, match="islands"):
         SearchSettings.from_json({**SearchSettings().to_json(), "islands": 3})
+    older = SearchSettings().to_json()
+    del older["race"], older["stop_early"]
+    with pytest.raises(OptionError, match=r"\(race, stop_early\); use the version"):
+        SearchSettings.from_json(older)
 
 
 @pytest.mark.parametrize("values", [{"workers": 0}, {"cpus_per_worker": 0}, {"gpus_per_worker": -1.0}])

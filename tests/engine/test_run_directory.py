@@ -22,6 +22,7 @@ def test_journal_rows_are_numbered_and_free_of_clocks(tmp_path):
     rows = first.journal()
     assert [row["generation"] for row in rows] == [0, 1, 2, 3]
     assert sum(row["new_evaluations"] for row in rows) == rows[-1]["evaluations"]
+    assert rows[0]["stopped"] == 0 < rows[-1]["stopped"] < rows[-1]["evaluations"]
     assert first.journal_path.read_bytes() == second.journal_path.read_bytes()
 
 

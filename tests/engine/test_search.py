@@ -60,7 +60,7 @@ def test_a_search_continued_from_bytes_is_the_search_that_never_stopped(stop):
 
 def test_the_original_is_where_best_begins_even_if_nothing_else_is_feasible():
     class Brittle(WeightedBits):
-        def evaluate(self, masks):
+        def evaluate(self, masks, target=None):
             return np.where(masks.all(axis=1), 900, 10)
 
     states, _ = states_of(make_search(Brittle()), 3)
@@ -83,14 +83,14 @@ def test_failed_masks_rank_last_and_are_counted():
         (lambda n: np.zeros(n, np.int64), "none of the images right"),
         (lambda n: np.full(n, FAILED), "NaN or infinity"),
         (lambda n: np.full(n, 1001), "must lie in 0 to 1000"),
-        (lambda n: np.full(n, -2), "must lie in 0 to 1000"),
+        (lambda n: np.full(n, -3), "must lie in 0 to 1000"),
         (lambda n: np.full(n, 3.5), "must answer int64"),
         (lambda n: np.full(n + 1, 3), "must answer int64"),
     ],
 )
 def test_an_evaluator_that_breaks_its_contract_is_named(answer, sentence):
     class Broken(WeightedBits):
-        def evaluate(self, masks):
+        def evaluate(self, masks, target=None):
             return answer(len(masks))
 
     with pytest.raises(EvaluationError, match=sentence):

@@ -96,7 +96,7 @@ def test_the_path_from_search_to_report(capsys, tmp_path, search_arguments, tiny
         results[command] = json.loads(capsys.readouterr().out)
     best = {"score", "accuracy_drop", "parameter_drop", "mac_drop", "parameters", "macs", "sha256"}
     for command in ("search", "resume", "status"):
-        assert {"generation", "evaluations", "complete", "best"} <= results[command].keys()
+        assert {"generation", "evaluations", "stopped", "complete", "best"} <= results[command].keys()
         assert best <= results[command]["best"].keys()
     assert results["resume"]["generation"] == results["status"]["generation"] == 3
     assert {"parameters", "macs", "max_logit_difference"} <= results["export"].keys()
@@ -138,12 +138,17 @@ def test_a_config_file_gives_options_and_the_command_line_wins(capsys, tmp_path,
     config = tmp_path / "run.toml"
     config.write_text(
         f'model = "{tiny_directory}"\ndata = "npz:{tiny_data}"\npopulation = 4\nparents = 2\n'
-        "generations = 1\nthreshold = 30\nlambda = 0.25\npopulation-cap = 7\n"
+        "generations = 1\nthreshold = 30\nlambda = 0.25\npopulation-cap = 7\nstop-early = false\n"
     )
     assert cli.run(["search", str(tmp_path / "a"), "--config", str(config), "--generations", "2"]) == 0
     chosen = json.loads((tmp_path / "a" / "run.json").read_text())["configuration"]
     assert (chosen["generations"], chosen["threshold"], chosen["weight"]) == (2, 30.0, 0.25)
     assert (chosen["settings"]["population"], chosen["settings"]["population_cap"]) == (4, 7)
+    assert chosen["settings"]["stop_early"] is False
+    raced = ["--config", str(config), "--stop-early", "--race", "0.05"]
+    assert cli.run(["search", str(tmp_path / "raced"), *raced]) == 0
+    chosen = json.loads((tmp_path / "raced" / "run.json").read_text())["configuration"]
+    assert (chosen["settings"]["stop_early"], chosen["settings"]["race"]) == (True, 0.05)
     config.write_text(config.read_text() + "mutation_rate = 3\n")
     refused(capsys, ["search", tmp_path / "b", "--config", config], "--config", "mutation_rate")
     config.write_text(f'model = "{tiny_directory}"\ndata = "npz:{tiny_data}"\ngenerations = 2.7\n')
@@ -176,6 +181,9 @@ def test_a_config_file_gives_options_and_the_command_line_wins(capsys, tmp_path,
         (["--workers", "0"], ["--workers"]),
         (["--cpus-per-worker", "0"], ["--cpus-per-worker"]),
         (["--seed", "-1"], ["--seed"]),
+        (["--race", "1"], ["--race", "0 (none)"]),
+        (["--race", "0.1", "--no-stop-early"], ["--race 0.1", "--no-stop-early"]),
+        (["--race", "0.1", "--threshold", "0.1", "--epsilon", "0.1"], ["--race 0.1", "--epsilon"]),
         (["--unheard-of"], ["--unheard-of"]),
     ],
 )

@@ -99,6 +99,17 @@ def test_digest_tells_shape_and_dtype():
     assert wide.digest() == expected
 
 
+def test_shuffling_keeps_images_with_their_labels_and_follows_the_seed():
+    pixels = np.arange(200, dtype=np.uint8)[:, None, None, None]
+    images = ImageSet(pixels, np.arange(200, dtype=np.int32), ("a",), "npz:x", "train")
+    one, again, other = images.shuffled(3), images.shuffled(3), images.shuffled(4)
+    assert one.digest() == again.digest() != other.digest()
+    np.testing.assert_array_equal(one.images[:, 0, 0, 0], one.labels)
+    assert sorted(one.labels.tolist()) == list(range(200))
+    # A run of the original order would make the first images a sample of one class.
+    assert abs(np.corrcoef(one.labels, np.arange(200))[0, 1]) < 0.2
+
+
 def test_digest_of_nothing():
     assert len(make_set(np.zeros((0, 2, 2, 1), np.uint8), np.zeros(0, np.int32)).digest()) == 64
 

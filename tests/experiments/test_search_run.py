@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,24 @@ def test_the_result_tells_what_happened(finished, tiny_directory, tiny_data, tmp
     scored = score_masks(tiny_directory, state_masks, DataOptions(f"npz:{tiny_data}"))
     assert scored["correct"] == [best["correct"]]
     assert result["held_out"]["total"] == 10
+
+
+def test_what_is_stopped_early_leaves_the_search_as_it_was(finished, tiny_directory, tiny_data, tmp_path):
+    # A small population fills at once and small batches are many, so that there is much to stop.
+    settings = replace(SETTINGS, population_cap=8)
+    stopping, whole = tmp_path / "stopping", tmp_path / "whole"
+    results = [
+        start_search(run, options_for(tiny_directory, tiny_data, batch_size=5, settings=chosen))
+        for run, chosen in ((stopping, settings), (whole, replace(settings, stop_early=False)))
+    ]
+    assert results[1]["stopped"] == 0 < results[0]["stopped"]
+    for result in results:
+        del result["stopped"]
+    assert results[0] == results[1]
+    states = [RunDirectory.open(run).latest(pytest.fail).state for run in (stopping, whole)]
+    for one, other in zip(states[0].population, states[1].population, strict=True):
+        assert (one.mask.tobytes(), one.correct, one.score) == (other.mask.tobytes(), other.correct, other.score)
+    assert "stopped early" in (Path(make_report(stopping)["report"])).read_text()
 
 
 def test_ray_leaves_the_same_traces(finished, tiny_directory, tiny_data, tmp_path):
@@ -171,6 +190,7 @@ def test_two_processes_cannot_work_on_one_run(finished):
         ("model", 5),
         ("batch_size", 1.5),
         ("generations", 2.5),
+        ("generations", True),
         ("unknown", 1),
     ],
 )

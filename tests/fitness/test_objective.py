@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engine.contracts import FAILED
@@ -49,6 +49,42 @@ def test_scores_are_never_nan_and_feasible_ones_are_the_parameter_drop(original,
     feasible = appraisal.feasible
     np.testing.assert_array_equal(appraisal.score[feasible], appraisal.figures["parameter_drop"][feasible])
     assert (appraisal.figures["accuracy_drop"][feasible] < threshold).all()
+
+
+@given(
+    st.one_of(st.floats(0, 100), st.floats(0, 1)),
+    st.floats(0, 1),
+    st.floats(0.001, 20),
+    st.lists(st.integers(0, 50), min_size=2, max_size=12).filter(any),
+    st.integers(1, 60),
+    st.integers(0, 2**32 - 1),
+)
+def test_where_it_says_so_no_mask_loses_as_more_images_are_right(
+    threshold, weight, offset, costs, original, seed
+):
+    def cost(masks):
+        return Cost(masks @ np.array(costs), masks.sum(axis=1))
+
+    objective = ParameterObjective(cost, threshold, weight, offset)
+    assume(objective.monotone)
+    counts = np.arange(61)
+    kept = np.random.default_rng(seed).random((4, len(costs))) < 0.7
+    for mask in [np.ones(len(costs), bool), *kept]:
+        appraisal = objective.appraise(np.tile(mask, (61, 1)), counts, original)
+        assert (np.diff(appraisal.score) >= 0).all()
+        assert (np.diff(appraisal.feasible.astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("threshold", "offset", "monotone"), [(2, 10, True), (0, 1, True), (0.5, 0.5, True), (0.5, 0.4, False)]
+)
+def test_only_a_small_threshold_and_offset_reward_leaving_the_threshold(threshold, offset, monotone):
+    objective = ParameterObjective(flat_cost, threshold=threshold, weight=0.0, offset=offset)
+    assert objective.monotone == monotone
+    # A count on the threshold, and one more.
+    counts = np.array([round(1000 * (1 - threshold / 100)), round(1000 * (1 - threshold / 100)) + 1])
+    beyond, within = objective.appraise(removing(4, 4), counts, 1000).score
+    assert (beyond <= within) == monotone
 
 
 @pytest.mark.parametrize(

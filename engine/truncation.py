@@ -1,0 +1,56 @@
+"""The count that an offspring needs in order to matter, where only the best survive.
+
+A full population keeps its members unless a newcomer scores more than the lowest (ties go to the member),
+and BEST yields to what is better only. Neither bar ever falls, so a mask that misses both now will miss them
+whenever it appears again: its evaluation may stop for good, and the search goes on as if it had not.
+"""
+
+import numpy as np
+
+from engine.config import SearchSettings
+from engine.contracts import Objective, Target
+from engine.racing import risks
+from engine.state import SearchState
+
+
+def target_for(
+    state: SearchState, masks: np.ndarray, objective: Objective, settings: SearchSettings, total: int
+) -> Target | None:
+    """The target of masks that were never seen; None where nothing may be stopped.
+
+    Args:
+        state: whose population and BEST the masks have to outdo, and whose archive they will join.
+        masks: ``bool[n, f]``.
+        objective: judges counts.
+        settings: of the search.
+        total: images that a mask is evaluated on.
+    """
+    if not settings.stop_early or not objective.monotone or len(state.population) < settings.population_cap:
+        return None
+    needed = least_counts(state, masks, objective, total)
+    return Target(needed, risks(settings.race, len(state.archive), len(masks)))
+
+
+def least_counts(state: SearchState, masks: np.ndarray, objective: Objective, total: int) -> np.ndarray:
+    """``int64[n]``: the fewest correct images with which each mask would enter a full population or be BEST.
+
+    ``total + 1`` where no count would do. By bisection, as the objective is monotone.
+    """
+    lowest = min(individual.score for individual in state.population)
+    best = state.best.individual
+
+    def matters(counts: np.ndarray) -> np.ndarray:
+        appraisal = objective.appraise(masks, counts, state.original_correct)
+        level = (appraisal.score == best.score) & (counts > best.correct)
+        # BEST may stand outside the population: what is not feasible can outscore it.
+        becomes_best = appraisal.feasible & ((appraisal.score > best.score) | level)
+        return (appraisal.score > lowest) | becomes_best
+
+    # All counts below ``low`` are too few; ``high`` is enough, or one more than there are. Rows whose two have
+    # met stay as they are while others go on.
+    low, high = np.zeros(len(masks), np.int64), np.full(len(masks), total + 1, np.int64)
+    while (low < high).any():
+        middle = np.minimum((low + high) // 2, total)
+        enough = matters(middle)
+        low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
+    return low
