@@ -10,6 +10,7 @@ import click
 
 from engine.errors import EvopruneError
 from experiments.commands import evoprune
+from fitness import compilation_cache
 from models.errors import NetworkError
 
 _BAD_INPUT = 2
@@ -31,6 +32,7 @@ _USER_CAN_MEND = {
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     signal.signal(signal.SIGTERM, _terminate)
+    compilation_cache.enable()
     sys.exit(run(arguments))
 
 

@@ -67,6 +67,17 @@ def json_option(command: Command) -> Command:
     )(command)
 
 
+def precision_option(command: Command) -> Command:
+    """``--precision``."""
+    return click.option(
+        "--precision",
+        type=click.Choice(["float32", "bfloat16", "auto"]),
+        default="auto",
+        show_default=True,
+        help="Type that masks are evaluated in; auto takes bfloat16 on a GPU. What it changes is said.",
+    )(command)
+
+
 def data_options(default_split: str) -> Callable[[Command], Command]:
     """``--data``, ``--data-dir``, ``--split`` and ``--images``."""
 

@@ -14,6 +14,7 @@ from experiments.cli_options import (
     data_options,
     json_option,
     numbers,
+    precision_option,
     print_result,
 )
 
@@ -140,6 +141,7 @@ def import_torch(file: Path, model_dir: Path, as_json: bool, **options: Any) -> 
 @click.option("--epsilon", "offset", type=float, default=10.0, show_default=True, help="Of Algorithm 1.")
 @click.option("--prune", default="convolutions", show_default=True, help="Filters: convolutions or all.")
 @click.option("--batch-size", type=int, help="Images in a batch; chosen for the device if not given.")
+@precision_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the search and of --images.")
 @click.option(
     "--stop-early/--no-stop-early",
@@ -252,17 +254,23 @@ def evaluate(model_dir: Path, as_json: bool, **options: Any) -> None:
 @config_option
 @data_options("train")
 @click.option("--prune", default="convolutions", show_default=True, help="Filters: convolutions or all.")
+@precision_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of --images.")
 @json_option
-def score(model_dir: Path, masks: Path, as_json: bool, prune: str, **options: Any) -> None:
+def score(model_dir: Path, masks: Path, as_json: bool, prune: str, precision: str, **options: Any) -> None:
     """Count the images that each mask of MASKS (.npy, bool[n, filters], True = keep) gets right."""
     from experiments.measuring import DataOptions, score_masks
 
-    result = score_masks(model_dir, masks, DataOptions(**options), prune)
+    result = score_masks(model_dir, masks, DataOptions(**options), prune, precision)
     lines = [
         f"mask {index}: " + (f"{count:,} of {result['total']:,} correct" if count is not None else "failed")
         for index, count in enumerate(result["correct"])
     ]
+    if (difference := result["precision_difference"]) is not None:
+        lines.append(
+            f"the unpruned network: {difference['correct']:,} correct in {result['precision']}, "
+            f"{difference['float32_correct']:,} in float32, {difference['images_that_differ']:,} images differ"
+        )
     lines.append(f"{result['seconds']:.2f} s after {result['compile_seconds']:.2f} s of compilation")
     print_result(result, as_json, lines)
 

@@ -11,8 +11,9 @@ import numpy as np
 from engine.errors import DataError, MaskError
 from experiments import datasets
 from experiments.datasets import ImageSet
-from fitness.evaluator import CPU_BATCH, LocalEvaluator
+from fitness.evaluator import CPU_BATCH, GPU_BATCH, LocalEvaluator, on_gpu
 from fitness.genome import Genome
+from fitness.precision import resolved
 from models import store
 from models.cost import network_cost
 from models.store import Model
@@ -136,26 +137,36 @@ def read_masks(path: Path, genome: Genome) -> np.ndarray:
 
 
 def score_masks(
-    directory: Path, masks_path: Path, options: DataOptions, prune: str = "convolutions"
+    directory: Path,
+    masks_path: Path,
+    options: DataOptions,
+    prune: str = "convolutions",
+    precision: str = "float32",
 ) -> dict[str, Any]:
     """Correct counts of masks: the ``score`` command. A failed mask (NaN, infinity) counts as None.
 
     Raises:
         StoreError, DataError, MaskError: model, data or masks cannot be used.
+        OptionError: an unknown precision.
     """
+    resolved(precision, on_gpu())
     model = store.load(directory)
     genome = Genome.of(model.network, prune)
     masks = read_masks(Path(masks_path), genome)
     images = load_images(options, model)
-    with LocalEvaluator(model, genome.layout, images.images, images.labels) as evaluator:
+    data = (model, genome.layout, images.images, images.labels)
+    with LocalEvaluator(*data, GPU_BATCH if on_gpu() else CPU_BATCH, precision=precision) as evaluator:
         compile_seconds = evaluator.compile()
         started = perf_counter()
         counts = evaluator.evaluate(masks)
         seconds = perf_counter() - started
+        difference = None if evaluator.precision == "float32" else evaluator.compare_precision()
     return {
         "correct": [int(count) if count >= 0 else None for count in counts],
         "total": len(images),
         "failed": int(np.count_nonzero(counts < 0)),
         "seconds": seconds,
         "compile_seconds": compile_seconds,
+        "precision": evaluator.precision,
+        "precision_difference": difference,
     }

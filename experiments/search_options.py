@@ -1,13 +1,14 @@
 """Everything that a search was asked for, and its form in ``run.json``."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, get_args, get_type_hints
 
 from engine.config import SearchSettings
 from engine.errors import OptionError, RunError
 from engine.pool import PoolOptions
 from experiments.measuring import DataOptions
-from fitness.evaluator import CPU_BATCH, GPU_BATCH
+from fitness.evaluator import CPU_BATCH, GPU_BATCH, on_gpu
+from fitness.precision import resolved
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class SearchOptions:
     offset: float = 10.0
     prune: str = "convolutions"
     batch_size: int | None = None
+    precision: str = "auto"
     settings: SearchSettings = field(default_factory=SearchSettings)
 
     def __post_init__(self) -> None:
@@ -36,6 +38,12 @@ class SearchOptions:
             raise OptionError(f"--generations must be 0 or more, not {self.generations}.")
         if self.batch_size is not None and self.batch_size < 1:
             raise OptionError(f"--batch-size must be 1 or more, not {self.batch_size}.")
+        resolved(self.precision, on_gpu=False)
+
+    def on(self, backend: "Backend") -> "SearchOptions":
+        """The same with all that is left to the device settled, so that resuming elsewhere changes nothing."""
+        batch = self.batch_size or (GPU_BATCH if backend.on_gpu() else CPU_BATCH)
+        return replace(self, batch_size=batch, precision=resolved(self.precision, backend.on_gpu()))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object from which :meth:`from_json` builds equal options."""
@@ -95,10 +103,6 @@ class Backend:
         except (TypeError, KeyError) as error:
             raise RunError(f"the backend in run.json does not fit this version ({error}).") from error
 
-    def default_batch(self) -> int:
-        """Images in a batch on this backend's devices."""
-        if self.name == "ray":
-            return GPU_BATCH if self.pool.gpus_per_worker > 0 else CPU_BATCH
-        import jax
-
-        return CPU_BATCH if jax.default_backend() == "cpu" else GPU_BATCH
+    def on_gpu(self) -> bool:
+        """Whether masks are evaluated on GPUs."""
+        return self.pool.gpus_per_worker > 0 if self.name == "ray" else on_gpu()

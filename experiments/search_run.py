@@ -11,13 +11,14 @@ from engine.errors import OptionError, RunError
 from engine.run_directory import RunDirectory, identity_of
 from engine.search import Search
 from engine.state import SearchState
+from experiments.datasets import ImageSet
 from experiments.environment import hardware, versions
 from experiments.held_out import measure_held_out
 from experiments.measuring import load_images
 from experiments.progress import Reporter, Silent
 from experiments.search_options import Backend, SearchOptions
 from experiments.status import summary
-from fitness.evaluator import LocalEvaluator, RayEvaluator, ShardedEvaluator
+from fitness.evaluator import CPU_BATCH, LocalEvaluator, RayEvaluator, ShardedEvaluator
 from fitness.genome import Genome
 from fitness.objective import ParameterObjective
 from models import store
@@ -44,10 +45,11 @@ def start_search(
     RunDirectory.check_free(directory)
     backend, reporter = backend or Backend(), reporter or Silent()
     options = replace(options, model=str(Path(options.model).resolve()), data=options.data.resolved())
-    if options.batch_size is None:
-        options = replace(options, batch_size=backend.default_batch())
-    with _prepared(options, backend, reporter) as (search, identity, model):
-        run = RunDirectory.create(directory, _description(options, identity, search, backend, model))
+    options = options.on(backend)
+    with _prepared(options, backend, reporter) as (search, identity, model, evaluator):
+        description = _description(options, identity, search, backend, model)
+        description["precision_difference"] = report_precision(evaluator, reporter)
+        run = RunDirectory.create(directory, description)
         with run.locked():
             return _continue(run, search, identity, options, backend, reporter, model, None)
 
@@ -104,7 +106,7 @@ def _resume(
                 f"--generations {generations} is the new total and the run has {reached} behind it; give more."
             )
         options = replace(options, generations=generations)
-    with _prepared(options, backend, reporter) as (search, identity, loaded):
+    with _prepared(options, backend, reporter) as (search, identity, loaded, _):
         if identity != description.get("identity"):
             raise RunError(
                 f"the model or the data are not those that {run.path} began with; give them with --model and "
@@ -152,7 +154,7 @@ def _continue(
 @contextmanager
 def _prepared(
     options: SearchOptions, backend: Backend, reporter: Reporter
-) -> Iterator[tuple[Search, str, Model]]:
+) -> Iterator[tuple[Search, str, Model, ShardedEvaluator]]:
     """Model, data, evaluator and objective of a search; the evaluator's workers end with the block."""
     model = store.load(Path(options.model))
     genome = Genome.of(model.network, options.prune)
@@ -167,26 +169,44 @@ def _prepared(
             "objective": ["parameters", options.threshold, options.weight, options.offset],
             "genome": [options.prune, genome.layout.names, genome.layout.sizes],
             "batch_size": options.batch_size,
+            "precision": options.precision,
             "model": model.digest(),
             "images": images.digest(),
         }
     )
-    with make_evaluator(model, genome, images, options.batch_size, backend, reporter) as evaluator:
-        yield Search(options.settings, genome.layout, evaluator, objective), identity, model
+    with make_evaluator(model, genome, images, options, backend, reporter) as evaluator:
+        yield Search(options.settings, genome.layout, evaluator, objective), identity, model, evaluator
 
 
 def make_evaluator(
-    model: Model, genome: Genome, images: Any, batch: int | None, backend: Backend, reporter: Reporter
+    model: Model, genome: Genome, images: ImageSet, options: SearchOptions, backend: Backend, reporter: Reporter
 ) -> ShardedEvaluator:
-    """The evaluator of a backend for an :class:`experiments.datasets.ImageSet`.
+    """The evaluator of a backend.
 
     Raises:
         BackendError: Ray is not installed or has no room.
     """
-    size = batch or backend.default_batch()
+    settings = options.settings
+    # A race needs the random order that the images are in; without stopping any order will do.
+    order = "hardest-first" if settings.stop_early and settings.race == 0 else "given"
+    settled = options.on(backend)
+    batch, precision = settled.batch_size or CPU_BATCH, settled.precision
+    data = (model, genome.layout, images.images, images.labels, batch)
     if backend.name == "local":
-        return LocalEvaluator(model, genome.layout, images.images, images.labels, size)
-    return RayEvaluator(model, genome.layout, images.images, images.labels, size, backend.pool, reporter.message)
+        return LocalEvaluator(*data, precision=precision, order=order)
+    return RayEvaluator(*data, backend.pool, reporter.message, precision=precision, order=order)
+
+
+def report_precision(evaluator: ShardedEvaluator, reporter: Reporter) -> dict[str, int] | None:
+    """Say what a precision other than float32 changes for the unpruned network; None for float32."""
+    if evaluator.precision == "float32":
+        return None
+    compared = evaluator.compare_precision()
+    reporter.message(
+        f"{evaluator.precision} gets {compared['correct']:,} of {evaluator.total:,} images right and float32 "
+        f"{compared['float32_correct']:,}; they answer {compared['images_that_differ']:,} images differently."
+    )
+    return compared
 
 
 def _description(

@@ -71,9 +71,6 @@ class ShardedEvaluator:
         if order == "hardest-first":
             margins = np.concatenate(self._ask("margins", layout.full()[None]))[: self.total]
             self._order = rounds.hardest_first(margins)
-        elif order == "shuffled":
-            self._order = rounds.shuffled(self.total)
-        if order != "given":
             self._arrange(images[self._order], labels[self._order])
 
     def evaluate(self, masks: np.ndarray, target: Target | None = None) -> np.ndarray:

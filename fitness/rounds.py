@@ -10,7 +10,7 @@ ROUNDS = 8
 ROUND_IMAGES = 512
 """Rounds are not smaller than this, to keep the weights of a run in use for some time."""
 
-ORDERS = ("given", "hardest-first", "shuffled")
+ORDERS = ("given", "hardest-first")
 
 
 def cut(batches: int, total: int) -> list[np.ndarray]:
@@ -25,8 +25,3 @@ def hardest_first(margins: np.ndarray) -> np.ndarray:
     A mask loses its images there, so those that lose too many are found out early. NaN comes last.
     """
     return np.argsort(margins, kind="stable")
-
-
-def shuffled(total: int) -> np.ndarray:
-    """A fixed random order, which statistical bounds need; files may be sorted by class."""
-    return np.random.default_rng(0).permutation(total)

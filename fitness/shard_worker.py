@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from engine.layout import Layout
+from fitness import compilation_cache
 from fitness.batches import Batches
 from fitness.counting import MaskedCounter, Placed
 from fitness.precision import DTYPES
@@ -88,6 +89,7 @@ def blueprint(model: Model, layout: Layout, precision: str) -> dict[str, Any]:
 
 def from_blueprint(entry: Mapping[str, Any]) -> ShardWorker:
     """A worker in another process."""
+    compilation_cache.enable()
     network = architecture_from_json(entry["architecture"]).blank()
     set_arrays(network, entry["arrays"])
     normalisation = Normalisation.from_json(entry["normalisation"])

@@ -171,12 +171,12 @@ def test_held_memory_does_not_grow_with_the_masks(tiny_model, tiny_images, tiny_
     placed = counter.place(Batches.of(images, labels, 16))
     counter.count(placed, tiny_genome.layout.full()[None])
 
-    def most_arrays(masks):
+    def most_bytes(masks):
         most, leaf = 0, counter.programs.count
 
         def watched(*arguments):
             nonlocal most
-            most = max(most, len(jax.live_arrays()))
+            most = max(most, sum(array.nbytes for array in jax.live_arrays()))
             return leaf(*arguments)
 
         counter.programs.count = watched
@@ -184,8 +184,9 @@ def test_held_memory_does_not_grow_with_the_masks(tiny_model, tiny_images, tiny_
         counter.programs.count = leaf
         return most
 
-    few = most_arrays(random_masks(tiny_genome.layout, 6, 0))
-    assert most_arrays(random_masks(tiny_genome.layout, 150, 1)) <= few + 8
+    few = most_bytes(random_masks(tiny_genome.layout, 6, 0))
+    # How far the threads are apart makes a little difference.
+    assert most_bytes(random_masks(tiny_genome.layout, 150, 1)) < 1.2 * few
 
 
 def test_a_target_stops_only_masks_that_miss_it(tiny_model, tiny_images, tiny_genome):
