@@ -82,7 +82,7 @@ def _generation(results: dict[str, Any], entry: dict[str, Any]) -> list[str]:
 def _warning(busy_elsewhere: float | None) -> list[str]:
     if busy_elsewhere is None or busy_elsewhere < BUSY:
         return []
-    return [f"NOT QUIET: other processes took {busy_elsewhere:.0%} of the processor; measure again"]
+    return [f"NOT QUIET: other processes took {busy_elsewhere:.0%} of the processor, which hits PyTorch hardest"]
 
 
 def _share(speed: float, results: dict[str, Any], dtype: str) -> str:

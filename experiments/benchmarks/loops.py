@@ -1,6 +1,5 @@
 """Timing in turn: what a loop over masks costs a mask, and ratios of things timed side by side."""
 
-import os
 import statistics
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -37,9 +36,6 @@ def rivals(subject: Subject, jax_images: int) -> list[Loop]:
             "PyTorch is not installed, so there is no comparison with it; install the 'bench' extra.", err=True
         )
     else:
-        # OpenMP's threads spin while they wait: with one other process at work on 2 cores, a loop of a
-        # narrow VGG-16 took 80 times as long. Asleep, they lose their fair share and little more.
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         from experiments.benchmarks.torch_vgg import TorchVGG, variants
 
         found.extend(TorchVGG(subject, variant) for variant in variants())

@@ -2,7 +2,7 @@
 
 Command: ``python -m experiments.benchmarks.scaling`` (cost), with ``--memory`` for the peak memory of 20 and of
 1,000 offspring. At 300 images/s (a full-size VGG-16 on 2 cores) and 256 images allow an hour for the first and
-half of that for the second. Expect a ratio of memory near 1; ``docs/benchmarks.md`` has the costs.
+a quarter of that for the second. Expect a ratio of memory near 1; ``docs/benchmarks.md`` has the costs.
 
 Offspring are those of one set of parents: all pairs crossed and mutated, again and again, without clones.
 """
