@@ -20,7 +20,7 @@ lint: $(SETUP)
 	$(BIN)/mypy
 
 bench: $(BENCH)
-	$(BIN)/python -m experiments.benchmarks.forward
+	$(BIN)/python -m experiments.benchmarks.generations
 
 $(SETUP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,110 @@
+"""What a benchmark measures on: a model, its genome, and images; one set of options for all benchmarks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import jax
+import numpy as np
+
+from engine.errors import EvopruneError
+from experiments.measuring import DataOptions, load_images
+from fitness.evaluator import CPU_BATCH, GPU_BATCH, LocalEvaluator
+from fitness.genome import Genome
+from models import store
+from models.errors import NetworkError
+from models.normalisation import Normalisation
+from models.registry import NETWORKS
+from models.store import Model
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Subject:
+    """``images``: ``uint8[total, height, width, channels]``; ``labels``: ``int32[total]``."""
+
+    model: Model
+    genome: Genome
+    images: np.ndarray
+    labels: np.ndarray
+    source: str
+
+    @property
+    def original_macs(self) -> int:
+        """Multiply-accumulates of the unpruned network for one image."""
+        return int(self.genome(self.genome.layout.full()[None]).macs[0])
+
+    def evaluator(self) -> LocalEvaluator:
+        """Ours, with the batch that a search takes on this device."""
+        return LocalEvaluator(self.model, self.genome.layout, self.images, self.labels, batch=default_batch())
+
+
+def default_batch() -> int:
+    """Images in a batch of JAX programs on this device, as in a search."""
+    return CPU_BATCH if jax.default_backend() == "cpu" else GPU_BATCH
+
+
+def load_subject(**options: Any) -> Subject:
+    """What :func:`subject_options` name: a stored model or an untrained VGG-16, real images or random pixels.
+
+    Raises:
+        click.ClickException: the model or the data cannot be read, or do not fit each other.
+    """
+    try:
+        return _load(**options)
+    except (EvopruneError, NetworkError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _load(
+    model: Path | None, data: str | None, data_dir: str | None, images: int, width_multiplier: float
+) -> Subject:
+    if model is None:
+        normalisation = Normalisation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+        network = NETWORKS["vgg16"](width_multiplier=width_multiplier).build()
+        loaded = Model(network, normalisation, tuple("0123456789"))
+        of = f"an untrained VGG-16 of width {width_multiplier:g}"
+    else:
+        loaded = store.load(model)
+        of = f"a stored {loaded.network.architecture.name}"
+    genome = Genome.of(loaded.network)
+    if data is not None:
+        found = load_images(DataOptions(data, data_dir, "test", images), loaded)
+        return Subject(loaded, genome, found.images, found.labels, f"{of}, {len(found)} test images of {data}")
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (images, *loaded.network.architecture.input_shape), dtype=np.uint8)
+    labels = rng.integers(0, len(loaded.classes), images).astype(np.int32)
+    return Subject(loaded, genome, pixels, labels, f"{of}, {images} images of random pixels")
+
+
+def subject_options(images: int) -> Callable[[Command], Command]:
+    """``--model``, ``--data``, ``--data-dir``, ``--images`` and ``--width-multiplier``."""
+
+    def decorate(command: Command) -> Command:
+        options = [
+            click.option(
+                "--model",
+                type=click.Path(path_type=Path),
+                help="Model directory; an untrained VGG-16 if not given.",
+            ),
+            click.option("--data", default=None, help="Data set; random pixels if not given."),
+            click.option("--data-dir", envvar="EVOPRUNE_DATA_DIR"),
+            click.option("--images", default=images, show_default=True, type=click.IntRange(1)),
+            click.option("--width-multiplier", default=1.0, show_default=True, help="Of the untrained VGG-16."),
+        ]
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def even_batches(total: int, largest: int) -> list[slice]:
+    """Runs of at most ``largest`` images whose lengths differ by one at most: no small batch at the end."""
+    count = -(-total // largest)
+    edges = [total * i // count for i in range(count + 1)]
+    return [slice(first, last) for first, last in pairwise(edges)]
