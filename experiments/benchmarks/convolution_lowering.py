@@ -1,12 +1,15 @@
-"""XLA's convolution against the lowerings of ``models/convolution.py``, on every convolution shape of a VGG-16.
+"""The lowerings of ``models/lowering/`` on every convolution shape of a VGG-16.
 
-Command: ``python -m experiments.benchmarks.convolution_lowering [--width-multiplier 0.25]``. Half a minute
-on 2 cores. This is what ``models/convolution.py`` bases its choice on: expect positions to win by far
-at 2x2, patches with 3 input channels, and XLA elsewhere or nearly so.
+Command: ``python -m experiments.benchmarks.convolution_lowering [--width-multiplier 0.25]``. A minute on 2
+cores. This is what ``models/lowering/choice.py`` bases its choice on: on CPU expect Winograd to win wherever
+there are more than a few channels, and XLA's own to collapse at 2x2.
+
+As in evaluation, each core computes a batch of its own, a few images at a time, and kernels are prepared
+beforehand. GFLOP/s count the multiplications of the definition, whatever a lowering saves of them.
 """
 
 import statistics
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
 import click
@@ -14,38 +17,43 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from models.convolution import choose_lowering
-from models.lowering.patches import convolve_patches
-from models.lowering.positions import convolve_positions
+from fitness.counting import streams
+from models.lowering.choice import choose
+from models.lowering.contract import Lowering
+from models.lowering.direct import Direct
+from models.lowering.patches import Patches
+from models.lowering.steps import in_steps
+from models.lowering.winograd import Winograd
 from models.registry import NETWORKS
 
 BATCH = 64
+ROUNDS = 5
 
 
-def xla(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The default lowering."""
-    numbers = ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_general_dilated(inputs, kernel, (1, 1), "SAME", dimension_numbers=numbers)
+def gflops(lowering: Lowering, inputs: list[jax.Array], kernel: jax.Array) -> float:
+    """Median of some rounds after one; in a round every core computes a batch of ``inputs``."""
+    filters = kernel.shape[3]
 
+    def convolve(images: jax.Array, prepared: jax.Array) -> jax.Array:
+        step = lowering.images_per_step(images.shape[3], filters)
+        return in_steps(lambda part: jax.nn.relu(lowering.convolve(part, prepared)), images, step)
 
-LOWERINGS = (xla, convolve_patches, convolve_positions)
-
-
-def seconds(function: Callable[..., jax.Array], *arguments: jax.Array) -> float:
-    """Median of five calls after one."""
-    jax.block_until_ready(function(*arguments))
+    program, prepared = jax.jit(convolve), jax.jit(lowering.prepare)(kernel)
     times = []
-    for _ in range(5):
-        started = perf_counter()
-        jax.block_until_ready(function(*arguments))
-        times.append(perf_counter() - started)
-    return statistics.median(times)
+    with ThreadPoolExecutor(len(inputs)) as threads:
+        for _ in range(1 + ROUNDS):
+            started = perf_counter()
+            list(threads.map(lambda images: jax.block_until_ready(program(images, prepared)), inputs))
+            times.append(perf_counter() - started)
+    images, height, width, channels = inputs[0].shape
+    work = 2e-9 * len(inputs) * images * height * width * 9 * channels * filters
+    return work / statistics.median(times[1:])
 
 
 @click.command()
 @click.option("--width-multiplier", default=1.0, show_default=True)
 def main(width_multiplier: float) -> None:
-    """Print GFLOP/s forward for each shape, and which lowering is chosen."""
+    """Print GFLOP/s for each shape, and which lowering is chosen."""
     architecture = NETWORKS["vgg16"](width_multiplier=width_multiplier)
     size, channels = 32, 3
     shapes = []
@@ -55,17 +63,16 @@ def main(width_multiplier: float) -> None:
             channels = filters
         size //= 2
     rng = np.random.default_rng(0)
-    click.echo(f"{'map':>7} {'in':>5} {'out':>5} {'XLA':>8} {'patches':>8} {'positions':>9}  chosen   (GFLOP/s)")
+    click.echo(f"{'map':>7} {'in':>5} {'out':>5} {'Direct':>8} {'Patches':>8} {'Winograd':>9}  chosen (GFLOP/s)")
     for size, channels, filters in dict.fromkeys(shapes):
-        inputs = jnp.asarray(rng.standard_normal((BATCH, size, size, channels)), jnp.float32)
+        shape = (BATCH, size, size, channels)
+        inputs = [jnp.asarray(rng.standard_normal(shape), jnp.float32) for _ in range(streams())]
         kernel = jnp.asarray(rng.standard_normal((3, 3, channels, filters)), jnp.float32)
-        work = 2e-9 * BATCH * size * size * 9 * channels * filters
-        # One product for each of a thousand positions only costs compile time.
-        lowerings = LOWERINGS if size <= 8 else LOWERINGS[:2]
-        speeds = [work / seconds(jax.jit(lowering), inputs, kernel) for lowering in lowerings]
-        chosen = choose_lowering(inputs.shape, kernel.shape, (1, 1), "SAME", jax.default_backend())
+        lowerings: tuple[Lowering, ...] = (Direct(), Patches(), Winograd(size, size))
+        speeds = [gflops(lowering, inputs, kernel) for lowering in lowerings]
+        chosen = choose((size, size), (3, 3), channels, jax.default_backend(), jnp.float32)
         figures = " ".join(f"{speed:8.1f}" for speed in speeds).ljust(27)
-        click.echo(f"{size:3}x{size:<3} {channels:5} {filters:5} {figures}   {chosen}")
+        click.echo(f"{size:3}x{size:<3} {channels:5} {filters:5} {figures}   {type(chosen).__name__}")
 
 
 if __name__ == "__main__":

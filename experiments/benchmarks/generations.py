@@ -80,7 +80,7 @@ def main(
         "images": len(subject.images),
         "original_macs": subject.original_macs,
         "compile_seconds": evaluator.compile(),
-        "forward": forward_speed(subject),
+        "forward": forward_speed(subject, evaluator),
     }
     results["generations"] = []
     for name in names:

@@ -39,8 +39,10 @@ class Subject:
         return int(self.genome(self.genome.layout.full()[None]).macs[0])
 
     def evaluator(self) -> LocalEvaluator:
-        """Ours, with the batch that a search takes on this device."""
-        return LocalEvaluator(self.model, self.genome.layout, self.images, self.labels, batch=default_batch())
+        """Ours, with the batch and the precision that a search takes on this device."""
+        return LocalEvaluator(
+            self.model, self.genome.layout, self.images, self.labels, batch=default_batch(), precision="auto"
+        )
 
 
 def default_batch() -> int:
