@@ -20,7 +20,7 @@ class Compaction:
         spacing: the least distance between two; fewer channels are not worth a program of their own.
     """
 
-    widths: int = 8
+    widths: int = 16
     spacing: int = 16
 
     def width(self, size: int, kept: int) -> int:

@@ -48,23 +48,24 @@ class Winograd:
         padded = jnp.pad(inputs, padding)
 
         parts = [padded[:, _every(rows, down, i)] for i in range(rows.inputs.shape[1])]
-        halfway = jnp.stack(_combined(rows.butterfly, _combined(rows.inputs, parts)))
-        parts = [halfway[:, :, :, _every(columns, across, j)] for j in range(columns.inputs.shape[1])]
-        tiles = jnp.stack(_combined(columns.butterfly, _combined(columns.inputs, parts)), axis=1)
+        tiles = []
+        for line in _combined(rows.butterfly, _combined(rows.inputs, parts)):
+            parts = [line[:, :, _every(columns, across, j)] for j in range(columns.inputs.shape[1])]
+            tiles += _combined(columns.butterfly, _combined(columns.inputs, parts))
 
         products = jnp.einsum(
             "tmi,tif->tmf",
-            tiles.reshape(-1, images * down * across, channels),
+            jnp.stack(tiles).reshape(-1, images * down * across, channels),
             prepared,
             precision=jax.lax.Precision.HIGHEST,
         ).reshape(rows.products, columns.products, images, down, across, -1)
 
-        lines = _combined(rows.outputs, _combined(rows.butterfly.T, list(products)))
-        halfway = jnp.stack(lines, axis=2)  # [column product, image, row of tile, down, across, filter]
-        outputs = jnp.stack(
-            _combined(columns.outputs, _combined(columns.butterfly.T, list(halfway))), axis=-2
-        )  # [image, row of tile, down, across, column of tile, filter]
-        whole = outputs.transpose(0, 2, 1, 3, 4, 5).reshape(images, down * rows.step, across * columns.step, -1)
+        # Stacked so that the axes come out in order; stacking halfway keeps XLA from computing it all again
+        # for each output. [column product, image, down, row of tile, across, filter]
+        lines = jnp.stack(_combined(rows.outputs, _combined(rows.butterfly.T, list(products))), axis=3)
+        # [image, down, row of tile, across, column of tile, filter]
+        outputs = jnp.stack(_combined(columns.outputs, _combined(columns.butterfly.T, list(lines))), axis=4)
+        whole = outputs.reshape(images, down * rows.step, across * columns.step, -1)
         return whole[:, :height, :width]
 
     def images_per_step(self, inputs: int, filters: int) -> int | None:

@@ -93,8 +93,8 @@ def test_widths_hold_what_is_kept_and_are_few(size, data):
     kept = data.draw(st.integers(0, size))
     width = compaction.width(size, kept)
     assert kept <= width <= size
-    assert len({compaction.width(size, k) for k in range(size + 1)}) <= 8
-    assert width - kept < max(16, size / 8 + 1) or kept == 0
+    assert len({compaction.width(size, k) for k in range(size + 1)}) <= 16
+    assert width - kept < max(16, size / 16 + 1) or kept == 0
     keep = np.zeros(size, bool)
     keep[data.draw(st.permutations(range(size)))[:kept]] = True
     indices = compaction.indices(keep)
