@@ -190,11 +190,11 @@ def make_evaluator(
     # A race needs the random order that the images are in; without stopping any order will do.
     order = "hardest-first" if settings.stop_early and settings.race == 0 else "given"
     settled = options.on(backend)
-    batch, precision = settled.batch_size or CPU_BATCH, settled.precision
+    batch, precision, pauses = settled.batch_size or CPU_BATCH, settled.precision, settings.stop_early
     data = (model, genome.layout, images.images, images.labels, batch)
     if backend.name == "local":
-        return LocalEvaluator(*data, precision=precision, order=order)
-    return RayEvaluator(*data, backend.pool, reporter.message, precision=precision, order=order)
+        return LocalEvaluator(*data, precision=precision, order=order, pauses=pauses)
+    return RayEvaluator(*data, backend.pool, reporter.message, precision=precision, order=order, pauses=pauses)
 
 
 def report_precision(evaluator: ShardedEvaluator, reporter: Reporter) -> dict[str, int] | None:

@@ -20,7 +20,10 @@ from fitness.shard_worker import Request, blueprint, from_blueprint, local_worke
 from models.store import Model
 
 SHARDS_PER_WORKER = 4
-"""More shards than workers, so that an idle worker finds one to take."""
+"""In a round: more shards than workers, so that an idle worker finds one to take."""
+
+SHARD_BATCHES = 4
+"""Smaller shards are made only to give every worker one: each cuts the weights of a run anew."""
 
 CPU_BATCH = 64
 """Small enough for the activations of a wide network to stay in the caches."""
@@ -58,14 +61,16 @@ class ShardedEvaluator:
         batch: int,
         precision: str,
         order: str,
-        shards_per_round: int | None,
+        pauses: bool,
+        workers: int = 1,
     ):
         self.total = len(images)
         self.precision = precision
         self._runner = runner
         self._layout = layout
         self._batch = batch
-        self._shards_per_round = shards_per_round
+        self._pauses = pauses
+        self._workers = workers
         self._order = np.arange(self.total)
         self._arrange(images, labels)
         if order == "hardest-first":
@@ -123,13 +128,19 @@ class ShardedEvaluator:
         self._shards: list[Batches] = []
         self._rounds: list[list[int]] = []
         self._round_images: list[int] = []
-        for part in rounds.cut(len(batches.images), self.total):
+        for part in rounds.cut(len(batches.images), self.total, self._pauses):
             whole = Batches(batches.images[part], batches.labels[part])
-            shards = [whole] if self._shards_per_round is None else whole.shards(self._shards_per_round)
+            shards = whole.shards(self._shard_count(len(part)))
             self._rounds.append(list(range(len(self._shards), len(self._shards) + len(shards))))
             self._round_images.append(int(np.count_nonzero(whole.labels >= 0)))
             self._shards += shards
         self._runner.load(self._shards)
+
+    def _shard_count(self, batches: int) -> int:
+        """Into how many shards a round is cut. Has no influence on counts."""
+        if self._workers == 1:
+            return 1
+        return max(self._workers, min(SHARDS_PER_WORKER * self._workers, batches // SHARD_BATCHES))
 
     def _ask(self, kind: Any, masks: np.ndarray, shards: Sequence[int] | None = None) -> list[np.ndarray]:
         everything = range(len(self._shards)) if shards is None else shards
@@ -163,8 +174,13 @@ class LocalEvaluator(ShardedEvaluator):
         *,
         precision: str = "float32",
         order: str = "given",
+        pauses: bool = False,
     ):
-        """``images``: ``uint8[total, height, width, channels]``; ``labels``: ``int32[total]``."""
+        """``images``: ``uint8[total, height, width, channels]``; ``labels``: ``int32[total]``.
+
+        ``precision``: see :mod:`fitness.precision`. ``order`` and ``pauses``, for stopping masks early: see
+        :mod:`fitness.rounds`.
+        """
         self._inline = _Inline(model, layout, resolved(precision, on_gpu()))
         super().__init__(
             self._inline,
@@ -174,7 +190,7 @@ class LocalEvaluator(ShardedEvaluator):
             batch=batch,
             precision=resolved(precision, on_gpu()),
             order=order,
-            shards_per_round=None,
+            pauses=pauses,
         )
 
     def compile(self) -> float:
@@ -201,8 +217,9 @@ class RayEvaluator(ShardedEvaluator):
         *,
         precision: str = "float32",
         order: str = "given",
+        pauses: bool = False,
     ):
-        """``images``: ``uint8[total, height, width, channels]``; ``labels``: ``int32[total]``.
+        """Arguments as for :class:`LocalEvaluator`; ``options`` have no influence on counts.
 
         Raises:
             BackendError: Ray is not installed or has no room for the workers.
@@ -219,7 +236,8 @@ class RayEvaluator(ShardedEvaluator):
                 batch=batch,
                 precision=chosen,
                 order=order,
-                shards_per_round=SHARDS_PER_WORKER * options.workers,
+                pauses=pauses,
+                workers=options.workers,
             )
         except BaseException:
             self.pool.close()

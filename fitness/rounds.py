@@ -13,8 +13,10 @@ ROUND_IMAGES = 512
 ORDERS = ("given", "hardest-first")
 
 
-def cut(batches: int, total: int) -> list[np.ndarray]:
-    """The batches of each round, for ``total`` images."""
+def cut(batches: int, total: int, pauses: bool) -> list[np.ndarray]:
+    """The batches of each round, for ``total`` images; one round if there are to be no pauses."""
+    if not pauses:
+        return [np.arange(batches)]
     rounds = max(1, min(ROUNDS, batches, total // ROUND_IMAGES))
     return np.array_split(np.arange(batches), rounds)
 

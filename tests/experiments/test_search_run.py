@@ -19,6 +19,7 @@ from engine.pool import PoolOptions
 from engine.run_directory import RunDirectory
 from experiments.exporting import export_run
 from experiments.measuring import DataOptions, evaluate_model, score_masks
+from experiments.progress import Silent
 from experiments.report import make_report
 from experiments.search_options import Backend, SearchOptions
 from experiments.search_run import resume_search, start_search
@@ -80,6 +81,30 @@ def test_what_is_stopped_early_leaves_the_search_as_it_was(finished, tiny_direct
     for one, other in zip(states[0].population, states[1].population, strict=True):
         assert (one.mask.tobytes(), one.correct, one.score) == (other.mask.tobytes(), other.correct, other.score)
     assert "stopped early" in (Path(make_report(stopping)["report"])).read_text()
+
+
+def test_bfloat16_is_compared_with_float32_and_belongs_to_the_run(tiny_directory, tiny_data, tmp_path):
+    options = options_for(tiny_directory, tiny_data, generations=1, precision="bfloat16")
+    said = []
+
+    class Listening(Silent):
+        def message(self, text):
+            said.append(text)
+
+    start_search(tmp_path / "run", options, reporter=Listening())
+    description = RunDirectory.open(tmp_path / "run").description()
+    assert description["configuration"]["precision"] == "bfloat16"
+    compared = description["precision_difference"]
+    assert compared["float32_correct"] == 36
+    assert f"bfloat16 gets {compared['correct']} of 40 images right and float32 36" in said[0]
+    np.save(tmp_path / "masks.npy", np.ones((1, 18), bool))
+    scored = score_masks(
+        tiny_directory, tmp_path / "masks.npy", DataOptions(f"npz:{tiny_data}"), precision="bfloat16"
+    )
+    assert scored["precision_difference"] == compared
+    assert scored["correct"] == [compared["correct"]]
+    auto = options_for(tiny_directory, tiny_data).on(Backend())
+    assert (auto.precision, auto.batch_size) == ("float32", 64)
 
 
 def test_ray_leaves_the_same_traces(finished, tiny_directory, tiny_data, tmp_path):

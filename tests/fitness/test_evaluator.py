@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from engine.contracts import FAILED, STOPPED, Target
 from engine.errors import BackendError, DataError, EvaluationError, MaskError, OptionError
 from engine.pool import PoolOptions
+from fitness import rounds
 from fitness.batches import PADDING, Batches
 from fitness.compaction import WHOLE, Compaction
 from fitness.counting import MaskedCounter
@@ -194,7 +195,9 @@ def test_a_target_stops_only_masks_that_miss_it(tiny_model, tiny_images, tiny_ge
     masks = random_masks(tiny_genome.layout, 12, 5)
     plain = LocalEvaluator(tiny_model, tiny_genome.layout, images, labels, 100)
     counts = plain.evaluate(masks)
-    evaluator = LocalEvaluator(tiny_model, tiny_genome.layout, images, labels, 100, order="hardest-first")
+    evaluator = LocalEvaluator(
+        tiny_model, tiny_genome.layout, images, labels, 100, order="hardest-first", pauses=True
+    )
     needed = np.full(12, counts.max())
     needed[0] = evaluator.total + 1
     found = evaluator.evaluate(masks, Target(needed, np.zeros(12)))
@@ -254,23 +257,51 @@ def test_genomes(tiny_model):
 
 @pytest.fixture(scope="module")
 def ray_workers(tiny_model, tiny_images, tiny_genome):
+    """Three workers and several rounds."""
     pytest.importorskip("ray")
     warnings = []
     options = PoolOptions(workers=3)
-    with RayEvaluator(tiny_model, tiny_genome.layout, *tiny_images, 4, options, warnings.append) as evaluator:
-        yield evaluator, warnings
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rounds, "ROUND_IMAGES", 12)
+        with RayEvaluator(
+            tiny_model,
+            tiny_genome.layout,
+            *tiny_images,
+            4,
+            options,
+            warnings.append,
+            order="hardest-first",
+            pauses=True,
+        ) as evaluator:
+            yield evaluator, warnings
 
 
 def test_ray_counts_as_local_does_and_survives_a_killed_worker(ray_workers, tiny_model, tiny_images, tiny_genome):
     evaluator, warnings = ray_workers
     masks = random_masks(tiny_genome.layout, 8, 1)
-    expected = LocalEvaluator(tiny_model, tiny_genome.layout, *tiny_images, 4).evaluate(masks).tolist()
+    local = LocalEvaluator(tiny_model, tiny_genome.layout, *tiny_images, 4, order="hardest-first")
+    expected = local.evaluate(masks).tolist()
     assert evaluator.evaluate(masks).tolist() == expected
     os.kill(evaluator.pool.process_ids()[1], signal.SIGKILL)
     assert evaluator.evaluate(masks).tolist() == expected
     assert evaluator.evaluate(masks).tolist() == expected
     assert evaluator.pool.replaced == 1
     assert "is replaced" in warnings[0]
+    np.testing.assert_array_equal(evaluator.predict(masks[0]), local.predict(masks[0]))
+
+
+def test_ray_stops_the_masks_that_local_stops(ray_workers, tiny_model, tiny_images, tiny_genome):
+    evaluator, _ = ray_workers
+    assert len(evaluator._rounds) == 4
+    local = LocalEvaluator(tiny_model, tiny_genome.layout, *tiny_images, 4, order="hardest-first", pauses=True)
+    masks = random_masks(tiny_genome.layout, 10, 2)
+    counts = local.evaluate(masks)
+    target = Target(np.full(10, np.sort(counts)[6]), np.zeros(10))
+    found = evaluator.evaluate(masks, target)
+    np.testing.assert_array_equal(found, local.evaluate(masks, target))
+    stopped = found == STOPPED
+    assert 0 < np.count_nonzero(stopped) < 10
+    np.testing.assert_array_equal(found[~stopped], counts[~stopped])
 
 
 def test_a_shard_that_always_fails_ends_with_its_cause(ray_workers):
