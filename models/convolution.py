@@ -14,10 +14,11 @@ import jax
 import numpy as np
 from jax import lax
 
-from models.lowering.choice import FEW_CHANNELS
 from models.lowering.patches import convolve_patches
 from models.lowering.positions import convolve_positions
 
+FEW_CHANNELS = 4
+"""Inputs of at most this many channels take the patches lowering on CPU."""
 SMALL_MAP = 4
 """Feature maps of at most this many positions take the positions lowering on CPU."""
 

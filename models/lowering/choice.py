@@ -1,21 +1,22 @@
 """Which lowering evaluates a convolution fastest, by backend and shape.
 
 Measured by ``experiments/benchmarks/convolution_lowering.py``; ``docs/benchmarks.md`` has the table. On CPU
-(jaxlib 0.10.2, 2 AVX-512 cores, float32): patches with up to 4 input channels; minimal filtering for 3x3
-kernels, at 1.9 to 2.6 times the speed of XLA's convolution, and 250 times on 2x2 maps, where XLA's falls
-to 2 GFLOP/s. A GPU has cuDNN, which chooses for itself.
+(jaxlib 0.10.2, 2 AVX-512 cores, float32) minimal filtering computes 3x3 kernels at 1.8 to 2.4 times the speed of
+XLA's convolution, and at 200 times on 2x2 maps, where XLA's falls to 2 GFLOP/s; below 32 channels its
+transforms cost more than they save. A GPU has cuDNN, which chooses for itself.
 """
 
 import jax.numpy as jnp
 
 from models.lowering.contract import Lowering
 from models.lowering.direct import Direct
-from models.lowering.patches import Patches
 from models.lowering.winograd import Winograd
 from models.stages import DType
 
-FEW_CHANNELS = 4
-"""Inputs of at most this many channels take the patches lowering on CPU."""
+MANY_CHANNELS = 32
+"""Inputs of at least this many channels are worth transforming."""
+SMALL_MAP = 4
+"""On feature maps of at most this many positions, any number of channels is."""
 
 
 def choose(
@@ -30,11 +31,8 @@ def choose(
         backend: ``jax.default_backend()``.
         precision: type of the weights and activations.
     """
-    if backend != "cpu":
-        return Direct()
-    if inputs <= FEW_CHANNELS and kernel[0] % 2 == 1 and kernel[1] % 2 == 1:
-        return Patches()
     # The transforms cancel digits that bfloat16 does not have.
-    if kernel == (3, 3) and precision == jnp.float32:
+    possible = backend == "cpu" and kernel == (3, 3) and precision == jnp.float32
+    if possible and (inputs >= MANY_CHANNELS or size[0] * size[1] <= SMALL_MAP):
         return Winograd(*size)
     return Direct()

@@ -1,26 +1,7 @@
-"""Convolution as one matrix product over gathered patches (im2col)."""
-
-from dataclasses import dataclass
+"""Convolution as one matrix product over gathered patches (im2col), for inputs of few channels in training."""
 
 import jax
 import jax.numpy as jnp
-
-
-@dataclass(frozen=True)
-class Patches:
-    """For inputs of few channels; see :class:`models.lowering.contract.Lowering`."""
-
-    def prepare(self, kernel: jax.Array) -> jax.Array:
-        """The kernel as it is; unfolding it copies nothing."""
-        return kernel
-
-    def convolve(self, inputs: jax.Array, prepared: jax.Array) -> jax.Array:
-        """See :func:`convolve_patches`."""
-        return convolve_patches(inputs, prepared)
-
-    def images_per_step(self, inputs: int, filters: int) -> int | None:
-        """All at once: the patches of few channels are small."""
-        return None
 
 
 def convolve_patches(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
