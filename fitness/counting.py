@@ -1,14 +1,12 @@
 """Counting, on one device, the images of a shard that masked networks get right.
 
-The plan of :mod:`fitness.prefix_tree` is walked depth-first, a few batches at a time in each of a few threads.
-Held at any time: for each stage and each of these batches at most one carry, and for each thread the weights
-of one run; beside them the network's weights once, in the form that computes fastest. None of that grows with
-the number of masks.
+The plan of :mod:`fitness.prefix_tree` is walked depth-first, a few batches at a time. Held at any time: for
+each stage and each of these batches at most one carry, the weights of one run, and the network's weights once
+in the form that computes fastest. None of that grows with the number of masks.
 """
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 from time import perf_counter
 from typing import Any
 
@@ -25,8 +23,8 @@ from fitness.walk import Leaf, Placed, Walk
 from models.normalisation import Normalisation
 from models.stages import DType, Network
 
-CPU_BATCHES_AT_ONCE = 8
-"""Batches that share the work of cutting and transforming the weights of a run; some 500 images."""
+CPU_BATCHES_AT_ONCE = 6
+"""Batches that share the work of cutting and transforming the weights of a run; more are hardly faster."""
 MOST_STREAMS = 4
 """Bounds the memory on machines of many cores; XLA spreads a stage over the others."""
 
@@ -49,9 +47,9 @@ class MaskedCounter:
         self.layout = layout
         self.compaction = compaction or Compaction()
         self.programs = StagePrograms(network, normalisation, layout, self.compaction, precision)
-        self._at_once = CPU_BATCHES_AT_ONCE if jax.default_backend() == "cpu" else 1
-        self._streams = streams()
-        self._threads = ThreadPoolExecutor(self._streams, "evoprune-count")
+        on_cpu = jax.default_backend() == "cpu"
+        self._at_once = CPU_BATCHES_AT_ONCE if on_cpu else 1
+        self._threads = ThreadPoolExecutor(streams(), "evoprune-count") if on_cpu else None
 
     def place(self, shard: Batches) -> Placed:
         """The batches of a shard as arrays on the device."""
@@ -86,30 +84,21 @@ class MaskedCounter:
     def _leaves(self, placed: Placed, masks: np.ndarray, leaf: Any) -> list[Leaf]:
         """What ``leaf`` makes of each batch and each distinct mask; for one mask, batches in order."""
         tree = plan(masks, self.layout, self.programs.chain, self.compaction)
-        cancelled = Event()
-
-        def walk(part: Placed) -> list[Leaf]:
-            return Walk(self.programs, masks, part, leaf, cancelled).through(tree)
-
-        try:
-            return [found for part in self._threads.map(walk, self._parts(placed)) for found in part]
-        finally:
-            # After Ctrl-C in this thread the others must not work on.
-            cancelled.set()
+        walks = (Walk(self.programs, masks, part, leaf, self._threads) for part in self._parts(placed))
+        return [found for walk in walks for found in walk.through(tree)]
 
     def _parts(self, placed: Placed) -> list[Placed]:
-        """Batches that are walked together: as even a share for each stream as their number allows."""
-        parts = self._streams * -(-len(placed) // (self._streams * self._at_once))
-        cuts = np.array_split(np.arange(len(placed)), min(parts, len(placed)))
+        """Batches that are walked together, as even in number as can be."""
+        cuts = np.array_split(np.arange(len(placed)), -(-len(placed) // self._at_once))
         return [[placed[batch] for batch in cut] for cut in cuts]
 
 
 def streams() -> int:
-    """Walks to keep under way at once.
+    """Batches to compute side by side.
 
-    On CPU much of a stage runs on one core at a time, so there are as many walks as cores, up to
-    :data:`MOST_STREAMS`: 1.6 times the images/s of one walk on 2 cores, for a full-size VGG-16. The results
-    are the same to the bit. A GPU is filled by one.
+    On CPU much of a stage runs on one core at a time, so there are as many as cores, up to
+    :data:`MOST_STREAMS`: 1.6 times the images/s of one after the other on 2 cores, for a full-size VGG-16.
+    The results are the same to the bit. A GPU is filled by one.
     """
     if jax.default_backend() != "cpu":
         return 1

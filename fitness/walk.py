@@ -1,8 +1,9 @@
 """One depth-first walk through a prefix tree, with a few batches."""
 
 from collections import deque
-from collections.abc import Iterable
-from threading import Event
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 
 from fitness.prefix_tree import Node
 from fitness.stage_programs import StagePrograms
+from models.stages import Keeps
 
 Placed = list[tuple[jax.Array, jax.Array]]
 """Batches on the device: ``uint8[b, height, width, channels]`` and ``int32[b]`` each."""
@@ -21,17 +23,23 @@ Leaf = tuple[tuple[int, ...], np.ndarray]
 class Walk:
     """Runs each node of a tree once for each batch, and lets go of a carry once nobody needs it."""
 
-    def __init__(self, programs: StagePrograms, masks: np.ndarray, batches: Placed, leaf: Any, cancelled: Event):
+    def __init__(
+        self, programs: StagePrograms, masks: np.ndarray, batches: Placed, leaf: Any, threads: Executor | None
+    ):
+        """``threads`` run the batches of a node side by side, one node after the other.
+
+        None leaves that to the device: programs are dispatched and not waited for.
+        """
         self._programs = programs
         self._masks = masks
         self._batches = batches
         self._leaf = leaf
-        self._cancelled = cancelled
+        self._threads = threads
         self._found: list[Leaf] = []
         self._under_way: deque[tuple[tuple[int, ...], jax.Array]] = deque()
 
     def through(self, tree: Iterable[Node]) -> list[Leaf]:
-        """What the leaves answer; fewer if the walk is cancelled."""
+        """What the leaves answer; for one mask, batches in order."""
         for node in tree:
             self._visit(node, [images for images, _ in self._batches], owned=False)
         self._settle(0)
@@ -39,31 +47,33 @@ class Walk:
 
     def _visit(self, node: Node, carries: list[jax.Array], owned: bool) -> None:
         """Run a node and all below it. ``carries`` that are ``owned`` are needed by nobody else."""
-        if self._cancelled.is_set():
-            return
         programs = self._programs
         variant = programs.variant(node.stage, self._masks[node.rows[0]])
         weights = programs.weights(node.stage, variant)
         if node.stage == len(programs.chain) - 1:
-            for carry, (_, labels) in zip(carries, self._batches, strict=True):
-                self._under_way.append((node.rows, self._leaf(weights, carry, variant.keeps, labels)))
-            self._settle(len(self._batches))
+            labels = [labels for _, labels in self._batches]
+            answers = self._each(partial(self._leaf, weights), carries, variant.keeps, labels)
+            self._under_way.extend((node.rows, answer) for answer in answers)
+            self._settle(len(answers))
             return
-        outputs = []
-        for carry in carries:
-            outputs.append(programs.run(node.stage, weights, carry, variant.keeps))
-            self._pace(outputs[-1])
-        del carry
+        outputs = self._each(partial(programs.run, node.stage, weights), carries, variant.keeps)
         if owned:
             carries.clear()
         del weights
         for child in node.children:
             self._visit(child, outputs, owned=child is node.children[-1])
 
-    def _pace(self, carry: jax.Array) -> None:
-        """On CPU, wait: programs that are dispatched faster than they run are slower together, and hold more."""
-        if jax.default_backend() == "cpu":
-            jax.block_until_ready(carry)
+    def _each(
+        self, program: Callable[..., jax.Array], carries: list[jax.Array], keeps: Keeps, *labels: list[jax.Array]
+    ) -> list[jax.Array]:
+        """``program`` of each batch."""
+
+        def of_batch(carry: jax.Array, *label: jax.Array) -> jax.Array:
+            answer = program(carry, keeps, *label)
+            # Dispatched faster than they run, programs would be slower together, and hold more.
+            return answer if self._threads is None else jax.block_until_ready(answer)
+
+        return list((map if self._threads is None else self._threads.map)(of_batch, carries, *labels))
 
     def _settle(self, most: int) -> None:
         """Let at most ``most`` answers be under way: dispatch must not run ahead of the device."""
