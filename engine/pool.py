@@ -7,10 +7,6 @@ that fails again and again ends the run with its cause.
 Ray is imported only when a pool is made.
 """
 
-import os
-import signal
-import threading
-import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,72 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import BackendError, EvaluationError, OptionError
+from engine.errors import BackendError, EvaluationError
+from engine.pool_options import PoolOptions
+from engine.ray_session import cause_of, connect, import_ray
+from engine.worker import ShardFunction, Worker
 
 ATTEMPTS = 3
 """How often a shard may fail, each time on another actor if there is one, before the run ends."""
-
-ShardFunction = Callable[[int, Any, Any], np.ndarray]
-
-
-@dataclass(frozen=True)
-class PoolOptions:
-    """Where and on what the workers run.
-
-    ``address``: of a Ray cluster (``auto`` for one that runs here); None starts a private one on this
-    machine, which ends with the pool. ``gpus_per_worker`` may be a fraction.
-
-    Raises:
-        OptionError: a value out of its range.
-    """
-
-    workers: int = 2
-    cpus_per_worker: int = 1
-    gpus_per_worker: float = 0.0
-    address: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise OptionError(f"--workers must be 1 or more, not {self.workers}.")
-        if self.cpus_per_worker < 1:
-            raise OptionError(f"--cpus-per-worker must be 1 or more, not {self.cpus_per_worker}.")
-        gpus = self.gpus_per_worker
-        if not 0 <= gpus < float("inf") or (gpus > 1 and gpus != int(gpus)):
-            raise OptionError(f"--gpus-per-worker must be a fraction up to 1 or a whole number, not {gpus}.")
-
-
-class Worker:
-    """The actor: pins itself to its cores, then builds the function that counts a shard.
-
-    The order matters: XLA sizes its threads by the cores it can see when JAX is imported, and unpickling
-    ``build`` imports JAX; so ``build`` comes with the first message and not with the constructor.
-    """
-
-    def __init__(self, cores: Sequence[int] | None):
-        if cores is not None and hasattr(os, "sched_setaffinity"):
-            available = sorted(os.sched_getaffinity(0))
-            os.sched_setaffinity(0, {available[core % len(available)] for core in cores})
-        self._count: ShardFunction | None = None
-
-    def prepare(self, build: Callable[[Any], ShardFunction], blueprint: Any, needs_gpu: bool) -> None:
-        """Build the shard function."""
-        if needs_gpu:
-            import jax
-
-            if jax.default_backend() == "cpu":
-                raise RuntimeError(
-                    "this worker was promised a GPU (--gpus-per-worker) and JAX sees none; install JAX for CUDA"
-                )
-        self._count = build(blueprint)
-
-    def count(self, index: int, shard: Any, message: Any) -> np.ndarray:
-        """Answer a message for one shard."""
-        assert self._count is not None, "prepare comes first"
-        return self._count(index, shard, message)
-
-    def process_id(self) -> int:
-        """For tests that kill the worker, and people who look for it."""
-        return os.getpid()
 
 
 @dataclass(eq=False)
@@ -110,11 +47,11 @@ class RayPool:
         Raises:
             BackendError: Ray is not installed, not to be reached, or too small for the workers.
         """
-        self._ray = _import_ray()
+        self._ray = import_ray()
         self._options = options
         self._warn = warn
         self.replaced = 0
-        self._owns_ray = _connect(self._ray, options)
+        self._owns_ray = connect(self._ray, options)
         try:
             self._check_room()
             self._build = build
@@ -157,11 +94,11 @@ class RayPool:
             try:
                 results[shard] = ray.get(ref)
             except ray.exceptions.RayError as raised:
-                error = self._first_cause(worker, raised)
+                error = self._firstcause_of(worker, raised)
                 failures[shard] += 1
                 if failures[shard] >= ATTEMPTS:
                     raise EvaluationError(
-                        f"shard {shard} failed {ATTEMPTS} times, the last time with: {_cause(error)}"
+                        f"shard {shard} failed {ATTEMPTS} times, the last time with: {cause_of(error)}"
                     ) from error
                 pending.append(shard)
                 worker = self._mended(worker, error)
@@ -188,14 +125,14 @@ class RayPool:
         worker.failures += 1
         if not isinstance(error, self._ray.exceptions.RayActorError) and worker.failures < 2:
             return worker
-        self._warn(f"worker {worker.rank} is replaced: {_cause(error)}")
+        self._warn(f"worker {worker.rank} is replaced: {cause_of(error)}")
         self._ray.kill(worker.actor)
         replacement = self._hire(worker.rank)
         self._workers[self._workers.index(worker)] = replacement
         self.replaced += 1
         return replacement
 
-    def _first_cause(self, worker: _Handle, error: Exception) -> Exception:
+    def _firstcause_of(self, worker: _Handle, error: Exception) -> Exception:
         """What went wrong while the worker was prepared, if anything, else ``error``."""
         try:
             self._ray.get(worker.ready)
@@ -232,52 +169,3 @@ class RayPool:
                     f"--workers {self._options.workers} with {option} {each:g} need {needed:g} {resource}s and "
                     f"the Ray cluster has {have.get(resource, 0):g}; lower one of them or add nodes."
                 )
-
-
-def _import_ray() -> Any:
-    # Ray 2.60 warns at every start that it will stop overriding this variable for CPU-only actors.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise BackendError(
-            "--backend ray needs the package ray, which is not installed; run 'pip install ray' or use "
-            "--backend local."
-        ) from error
-    return ray
-
-
-def _connect(ray: Any, options: PoolOptions) -> bool:
-    """Join or start Ray; whether it was started (or joined) here, and so has to be left again."""
-    if ray.is_initialized():
-        return False
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    on_sigterm = signal.getsignal(signal.SIGTERM) if in_main_thread else None
-    try:
-        with warnings.catch_warnings():
-            # JAX warns of forks without exec; Ray starts its processes with exec.
-            warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
-            _start_or_join(ray, options)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        where = f"the Ray cluster at --address {options.address}" if options.address else "a local Ray"
-        raise BackendError(f"cannot reach {where}: {_cause(error)}") from error
-    if on_sigterm is not None:
-        # Ray's own handler would end the process without a word on how to resume.
-        signal.signal(signal.SIGTERM, on_sigterm)
-    return True
-
-
-def _start_or_join(ray: Any, options: PoolOptions) -> None:
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    if options.address is not None:
-        ray.init(address=options.address, **quiet)
-    else:
-        cores = max(os.cpu_count() or 1, options.workers * options.cpus_per_worker)
-        ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
-
-
-def _cause(error: Exception) -> str:
-    """The last line of a Ray error, which names the exception in the worker."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -1,7 +1,7 @@
 """The Python API: what the commands do, as functions that return what ``--json`` prints."""
 
 from engine.config import SearchSettings
-from engine.pool import PoolOptions
+from engine.pool_options import PoolOptions
 from experiments.exporting import export_run
 from experiments.importing import import_model
 from experiments.measuring import DataOptions, evaluate_model, score_masks

@@ -5,7 +5,7 @@ from typing import Any, get_args, get_type_hints
 
 from engine.config import SearchSettings
 from engine.errors import OptionError, RunError
-from engine.pool import PoolOptions
+from engine.pool_options import PoolOptions
 from experiments.measuring import DataOptions
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, on_gpu
 from fitness.precision import resolved

@@ -11,7 +11,8 @@ import numpy as np
 
 from engine.contracts import FAILED, STOPPED, Target
 from engine.layout import Layout
-from engine.pool import PoolOptions, RayPool
+from engine.pool import RayPool
+from engine.pool_options import PoolOptions
 from engine.racing import hopeless
 from fitness import rounds
 from fitness.batches import Batches

@@ -2,7 +2,7 @@ import pytest
 
 from engine.config import SearchSettings
 from engine.errors import OptionError
-from engine.pool import PoolOptions
+from engine.pool_options import PoolOptions
 
 
 def test_defaults_are_the_papers():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.contracts import FAILED, STOPPED, Target
 from engine.errors import BackendError, DataError, EvaluationError, MaskError, OptionError
-from engine.pool import PoolOptions
+from engine.pool_options import PoolOptions
 from fitness import rounds
 from fitness.batches import PADDING, Batches
 from fitness.compaction import WHOLE, Compaction
