@@ -316,7 +316,7 @@ def _taken(options: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _backend(options: dict[str, Any]) -> Any:
-    from engine.pool import PoolOptions
+    from engine.pool_options import PoolOptions
     from experiments.search_options import Backend
 
     name = options.pop("backend")

@@ -35,7 +35,7 @@ class Request(NamedTuple):
 
 
 class ShardWorker:
-    """Keeps on the device each shard that it ever counted. Callable as an :data:`engine.pool.ShardFunction`."""
+    """Keeps on the device each shard that it ever counted. Callable as an :data:`engine.worker.ShardFunction`."""
 
     def __init__(self, make_counter: Callable[[str], MaskedCounter], precision: str):
         """``make_counter`` gives a counter of a precision."""
