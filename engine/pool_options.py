@@ -10,7 +10,9 @@ class PoolOptions:
     """Where and on what the workers run.
 
     ``address``: of a Ray cluster (``auto`` for one that runs here); None starts a private one on this
-    machine, which ends with the pool. ``gpus_per_worker`` may be a fraction.
+    machine, which ends with the pool. ``gpus_per_worker`` may be a fraction. ``workers`` is how many to use as
+    soon as there is room for them. ``task_timeout``: seconds after which a worker that does not answer is
+    taken for hung.
 
     Raises:
         OptionError: a value out of its range.
@@ -20,6 +22,7 @@ class PoolOptions:
     cpus_per_worker: int = 1
     gpus_per_worker: float = 0.0
     address: str | None = None
+    task_timeout: float = 600.0
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -29,3 +32,5 @@ class PoolOptions:
         gpus = self.gpus_per_worker
         if not 0 <= gpus < float("inf") or (gpus > 1 and gpus != int(gpus)):
             raise OptionError(f"--gpus-per-worker must be a fraction up to 1 or a whole number, not {gpus}.")
+        if not self.task_timeout > 0:
+            raise OptionError(f"--task-timeout must be above 0 seconds, not {self.task_timeout:g}.")

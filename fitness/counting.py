@@ -23,7 +23,7 @@ from fitness.walk import Leaf, Placed, Walk
 from models.normalisation import Normalisation
 from models.stages import DType, Network
 
-CPU_BATCHES_AT_ONCE = 6
+CPU_BATCHES_AT_ONCE = 4
 """Batches that share the work of cutting and transforming the weights of a run; more are hardly faster."""
 MOST_STREAMS = 4
 """Bounds the memory on machines of many cores; XLA spreads a stage over the others."""

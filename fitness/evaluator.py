@@ -26,6 +26,9 @@ SHARDS_PER_WORKER = 4
 SHARD_BATCHES = 4
 """Smaller shards are made only to give every worker one: each cuts the weights of a run anew."""
 
+BLOCK_MASKS = 8
+"""Fewest masks of a task where masks are split, too."""
+
 CPU_BATCH = 64
 """Small enough for the activations of a wide network to stay in the caches."""
 
@@ -39,8 +42,8 @@ class Runner(Protocol):
         """Take these shards, numbered from 0, instead of any before."""
         ...
 
-    def run(self, request: Request, shards: Sequence[int]) -> list[np.ndarray]:
-        """The answers of some shards, in their order."""
+    def run(self, requests: Sequence[Request], tasks: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+        """The answer to each task: the number of a request and that of a shard."""
         ...
 
 
@@ -144,8 +147,23 @@ class ShardedEvaluator:
         return max(self._workers, min(SHARDS_PER_WORKER * self._workers, batches // SHARD_BATCHES))
 
     def _ask(self, kind: Any, masks: np.ndarray, shards: Sequence[int] | None = None) -> list[np.ndarray]:
-        everything = range(len(self._shards)) if shards is None else shards
-        return self._runner.run(Request(kind, self._layout.pack(masks)), everything)
+        """The answers of some shards (all if None), in their order."""
+        shards = range(len(self._shards)) if shards is None else shards
+        blocks = np.array_split(masks, self._block_count(len(masks), len(shards)))
+        requests = [Request(kind, self._layout.pack(block)) for block in blocks]
+        tasks = [(request, shard) for shard in shards for request in range(len(blocks))]
+        answers = self._runner.run(requests, tasks)
+        if len(blocks) == 1:
+            return answers
+        starts = range(0, len(answers), len(blocks))
+        return [np.concatenate(answers[start : start + len(blocks)], axis=-1) for start in starts]
+
+    def _block_count(self, masks: int, shards: int) -> int:
+        """Into how many parts masks are split, for workers of which there are more than shards.
+
+        Masks of different parts share no prefixes. Has no influence on counts.
+        """
+        return max(1, min(masks // BLOCK_MASKS, self._workers // shards))
 
 
 class _Inline:
@@ -158,8 +176,8 @@ class _Inline:
     def load(self, shards: Sequence[Batches]) -> None:
         self._shards = shards
 
-    def run(self, request: Request, shards: Sequence[int]) -> list[np.ndarray]:
-        return [self.worker(index, self._shards[index], request) for index in shards]
+    def run(self, requests: Sequence[Request], tasks: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+        return [self.worker(shard, self._shards[shard], requests[request]) for request, shard in tasks]
 
 
 class LocalEvaluator(ShardedEvaluator):

@@ -311,8 +311,8 @@ def test_ray_stops_the_masks_that_local_stops(ray_workers, tiny_model, tiny_imag
 
 def test_a_shard_that_always_fails_ends_with_its_cause(ray_workers):
     evaluator, _ = ray_workers
-    with pytest.raises(EvaluationError, match=r"failed 3 times, the last time with: "):
-        evaluator.pool.run(np.zeros((2, 3), np.float32), [0, 1])
+    with pytest.raises(EvaluationError, match=r"given up: on 3 workers its evaluation raised, the last time: "):
+        evaluator.pool.run([np.zeros((2, 3), np.float32)], [(0, 0), (0, 1)])
 
 
 def test_too_many_workers_for_a_cluster_are_refused(ray_workers, tiny_model, tiny_images, tiny_genome):

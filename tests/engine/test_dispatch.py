@@ -1,0 +1,229 @@
+"""The dispatcher under every order of answers, failures and deaths that Hypothesis comes upon."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.dispatch import COPIES, DEATHS, FAILURES, REFUSALS, STRAGGLER, WORKER_FAILURES, Dispatcher
+from engine.errors import BackendError, EvaluationError
+from experiments.benchmarks.simulated_cluster import Cluster, SimulatedPool
+
+
+def ready(workers, timeout=100.0):
+    dispatcher = Dispatcher(workers, timeout)
+    for worker in dispatcher.hires(0.0):
+        dispatcher.joined(worker)
+    return dispatcher
+
+
+@given(data=st.data(), workers=st.integers(1, 5), tasks=st.integers(0, 12), shards=st.integers(1, 6))
+def test_every_task_is_answered_once_whatever_happens(data, workers, tasks, shards):
+    """Also: no worker has two tasks, none that is gone has any, no task more than two workers."""
+    dispatcher, now, answers = Dispatcher(workers, 50.0), 0.0, []
+    starting, busy, deaths, raised = set(), {}, 0, 0
+    dispatcher.begin([task % shards for task in range(tasks)])
+    while not dispatcher.done:
+        starting |= set(dispatcher.hires(now))
+        for attempt in dispatcher.assignments(now):
+            assert attempt.worker not in busy
+            assert attempt.shard == attempt.task % shards
+            busy[attempt.worker] = attempt
+            at_it = sum(other.task == attempt.task for other in busy.values())
+            assert at_it <= COPIES
+        assert dispatcher.in_flight == len(busy)
+        assert len(busy) + len(starting) > 0, "nothing is under way and nothing will be"
+        now += data.draw(st.floats(0.01, 5.0))
+        worker = data.draw(st.sampled_from(sorted(busy.keys() | starting)))
+        if worker in starting:
+            starting.remove(worker)
+            dispatcher.joined(worker)
+            continue
+        kind = data.draw(st.sampled_from(["answer", "answer", "raise", "die"]))
+        attempt = busy.pop(worker)
+        if kind == "raise" and raised < FAILURES - 1:
+            raised += 1
+            dispatcher.failed(worker, "no")
+        elif kind == "die" and deaths < DEATHS - 1:
+            deaths += 1
+            dispatcher.lost(worker, "dead")
+        else:
+            task = dispatcher.answered(worker, now)
+            assert task in (None, attempt.task)
+            if task is not None:
+                answers.append(task)
+    assert sorted(answers) == list(range(tasks))
+
+
+def test_a_worker_is_given_the_shards_that_it_holds():
+    dispatcher = ready(3)
+    dispatcher.begin([0, 1, 2])
+    first = {attempt.worker: attempt.shard for attempt in dispatcher.assignments(0.0)}
+    for worker in first:
+        dispatcher.answered(worker, 1.0)
+    dispatcher.begin([2, 1, 0])
+    assert {attempt.worker: attempt.shard for attempt in dispatcher.assignments(1.0)} == first
+    dispatcher = ready(1)
+    dispatcher.begin([7])
+    dispatcher.assignments(0.0)
+    dispatcher.answered(0, 1.0)
+    dispatcher.forget_shards()
+    dispatcher.begin([3, 7])
+    assert [attempt.shard for attempt in dispatcher.assignments(1.0)] == [3]
+
+
+def test_a_task_that_raised_goes_to_another_worker_and_ends_the_run_after_three():
+    dispatcher = ready(3)
+    dispatcher.begin([0])
+    tried = []
+    for _ in range(FAILURES - 1):
+        [attempt] = dispatcher.assignments(0.0)
+        tried.append(attempt.worker)
+        assert not dispatcher.failed(attempt.worker, "bad")
+    [attempt] = dispatcher.assignments(0.0)
+    with pytest.raises(
+        EvaluationError, match=r"shard 0 was given up: on 3 workers .* raised, the last time: bad"
+    ):
+        dispatcher.failed(attempt.worker, "bad")
+    assert sorted([*tried, attempt.worker]) == [0, 1, 2]
+
+
+def test_a_worker_that_raises_twice_is_replaced_and_its_tasks_are_done_by_others():
+    dispatcher = ready(2)
+    dispatcher.begin([0, 1, 2, 3])
+    sick, well = dispatcher.assignments(0.0)
+    assert not dispatcher.failed(sick.worker, "sick")
+    [again] = dispatcher.assignments(0.0)
+    assert again.worker == sick.worker
+    assert again.task != sick.task
+    assert dispatcher.failed(sick.worker, "sick")
+    assert WORKER_FAILURES == 2
+    assert dispatcher.ready == 1
+    assert dispatcher.replaced == 1
+    assert dispatcher.hires(0.0) == [2]
+    answered = [dispatcher.answered(well.worker, 1.0)]
+    while not dispatcher.done:
+        [attempt] = dispatcher.assignments(1.0)
+        answered.append(dispatcher.answered(attempt.worker, 2.0))
+    assert sorted(answered) == [0, 1, 2, 3]
+
+
+def refill(dispatcher, now=0.0):
+    for worker in dispatcher.hires(now):
+        dispatcher.joined(worker)
+
+
+def test_a_single_worker_that_raises_is_tried_and_replaced_until_the_task_is_given_up():
+    dispatcher = ready(1)
+    dispatcher.begin([0])
+    for _ in range(FAILURES - 1):
+        for last in (False, True):
+            refill(dispatcher)
+            [attempt] = dispatcher.assignments(0.0)
+            assert dispatcher.failed(attempt.worker, "no") == last
+    assert dispatcher.replaced == FAILURES - 1
+    refill(dispatcher)
+    [attempt] = dispatcher.assignments(0.0)
+    with pytest.raises(EvaluationError):
+        dispatcher.failed(attempt.worker, "no")
+
+
+def test_deaths_over_one_task_end_the_run_and_others_do_not():
+    dispatcher = ready(1)
+    for _ in range(3 * DEATHS):
+        dispatcher.begin([0])
+        [attempt] = dispatcher.assignments(0.0)
+        dispatcher.lost(attempt.worker, "gone")
+        refill(dispatcher)
+        [attempt] = dispatcher.assignments(0.0)
+        assert dispatcher.answered(attempt.worker, 1.0) == 0
+        dispatcher.lost(attempt.worker, "gone while idle")
+        refill(dispatcher)
+    dispatcher.begin([0])
+    for _ in range(DEATHS - 1):
+        [attempt] = dispatcher.assignments(0.0)
+        dispatcher.lost(attempt.worker, "gone")
+        refill(dispatcher)
+    [attempt] = dispatcher.assignments(0.0)
+    with pytest.raises(EvaluationError, match=f"on {DEATHS} workers its evaluation ended the worker"):
+        dispatcher.lost(attempt.worker, "gone")
+
+
+def test_a_hung_worker_is_overdue_and_its_task_goes_to_another():
+    dispatcher = ready(1, timeout=30.0)
+    dispatcher.begin([0])
+    [attempt] = dispatcher.assignments(5.0)
+    assert dispatcher.overdue(34.9) == []
+    assert dispatcher.wake_at() == 35.0
+    assert dispatcher.overdue(35.0) == [attempt.worker]
+    dispatcher.lost(attempt.worker, "hung")
+    [worker] = dispatcher.hires(35.0)
+    dispatcher.joined(worker)
+    [attempt] = dispatcher.assignments(36.0)
+    assert dispatcher.answered(worker, 37.0) == 0
+    assert dispatcher.done
+
+
+def test_an_idle_worker_doubles_the_slowest_task_and_the_first_answer_wins():
+    dispatcher = ready(3)
+    dispatcher.begin([0, 1, 2])
+    first, second, slow = dispatcher.assignments(0.0)
+    dispatcher.answered(first.worker, 1.0)
+    dispatcher.answered(second.worker, 1.0)
+    assert dispatcher.assignments(1.5) == []
+    assert dispatcher.wake_at() == STRAGGLER * 1.0
+    [copy] = dispatcher.assignments(STRAGGLER)
+    assert copy.task == slow.task
+    assert copy.worker != slow.worker
+    assert dispatcher.assignments(50.0) == [], "two copies are enough"
+    assert dispatcher.answered(copy.worker, 3.0) == slow.task
+    assert dispatcher.done
+    # What the slow one says now is nobody's business, in this run and the next.
+    dispatcher.begin([0])
+    [attempt] = dispatcher.assignments(4.0)
+    assert dispatcher.answered(slow.worker, 5.0) is None
+    assert not dispatcher.done
+    assert dispatcher.answered(attempt.worker, 6.0) == 0
+
+
+def test_workers_that_never_get_ready_end_the_run_unless_one_is_there():
+    dispatcher = Dispatcher(1, 100.0)
+    now = 0.0
+    for _ in range(REFUSALS - 1):
+        [worker] = dispatcher.hires(now)
+        dispatcher.refused(worker, now, "no GPU")
+        assert dispatcher.hires(now) == [], "not again at once"
+        now = dispatcher.wake_at()
+    [worker] = dispatcher.hires(now)
+    with pytest.raises(BackendError, match="no worker gets ready, the last one because of: no GPU"):
+        dispatcher.refused(worker, now, "no GPU")
+    dispatcher = Dispatcher(2, 100.0)
+    good, bad = dispatcher.hires(0.0)
+    dispatcher.joined(good)
+    now, waits = 0.0, []
+    for _ in range(12):
+        dispatcher.refused(bad, now, "no GPU")
+        waits.append(dispatcher.wake_at() - now)
+        now = dispatcher.wake_at()
+        [bad] = dispatcher.hires(now)
+    assert waits == sorted(waits)
+    assert waits[0] == 1.0
+    assert waits[-1] == 60.0
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    workers=st.integers(1, 8),
+    tasks=st.integers(1, 40),
+    between_deaths=st.sampled_from([float("inf"), 100.0, 20.0]),
+)
+def test_a_simulated_cluster_answers_each_task_once(seed, workers, tasks, between_deaths):
+    pool = SimulatedPool(Cluster(workers, between_deaths=between_deaths, restart=5.0), seed)
+    for _ in range(3):
+        try:
+            pool.run([task % 7 for task in range(tasks)], np.full(tasks, 2.0))
+        except EvaluationError:
+            assert between_deaths < 100
+            return
+        assert pool.account.answers == dict.fromkeys(range(tasks), 1)
+    assert pool.account.useful <= pool.account.ready * (1 + 1e-9)
