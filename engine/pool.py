@@ -174,12 +174,20 @@ class RayPool:
                     self._dismiss(worker, cause_of(error))
             else:
                 self._refused(worker, cause_of(error))
+        except self._ray.exceptions.RayActorError as error:
+            # Ray's own text goes on for a page.
+            cause = "its process or its machine is gone"
+            if expected.kind != "answer":
+                self._refused(worker, cause if self._actors[worker].placed else cause_of(error))
+                return
+            self._dispatcher.lost(worker, cause)
+            self._dismiss(worker, cause)
         except self._ray.exceptions.RayError as error:
-            if expected.kind == "answer":
-                self._dispatcher.lost(worker, cause_of(error))
-                self._dismiss(worker, cause_of(error))
-            else:
+            if expected.kind != "answer":
                 self._refused(worker, cause_of(error))
+                return
+            self._dispatcher.lost(worker, cause_of(error))
+            self._dismiss(worker, cause_of(error))
         else:
             if expected.kind == "whereabouts":
                 self._placed(worker, value)

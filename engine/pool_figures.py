@@ -29,6 +29,8 @@ class PoolFigures:
         parts = [f"{self.ready}/{self.wanted} workers"]
         if self.utilisation is not None:
             parts.append(f"{self.utilisation:.0%} busy")
+        if self.in_flight:
+            parts.append(f"{self.in_flight} tasks under way")
         if self.replaced:
             parts.append(f"{self.replaced} replaced")
         return ", ".join(parts)

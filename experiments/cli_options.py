@@ -118,7 +118,13 @@ def backend_options(command: Command) -> Command:
             help="Evaluate in this process, or on Ray workers. Results are the same.",
         ),
         click.option("--address", help="Ray cluster to join ('auto' for one on this machine)."),
-        click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Ray workers."),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            default=2,
+            show_default=True,
+            help="Ray workers, as many as there is room for.",
+        ),
         click.option(
             "--cpus-per-worker",
             type=click.IntRange(min=1),
@@ -132,6 +138,13 @@ def backend_options(command: Command) -> Command:
             default=0.0,
             show_default=True,
             help="GPUs of each; a fraction shares one.",
+        ),
+        click.option(
+            "--task-timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            default=600.0,
+            show_default=True,
+            help="Seconds after which a worker that does not answer is replaced.",
         ),
     ]
     for option in reversed(options):

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from tqdm import tqdm
 
+from engine.pool_figures import PoolFigures
 from engine.state import SearchState
 from models.training import Progress
 
@@ -25,6 +26,10 @@ class Reporter(Protocol):
         """A finished generation of ``total``."""
         ...
 
+    def workers(self, figures: PoolFigures) -> None:
+        """How the workers are doing, about once a second."""
+        ...
+
 
 class Silent:
     """Reports nothing; for the Python API."""
@@ -38,12 +43,16 @@ class Silent:
     def generation(self, state: SearchState, total: int) -> None:
         """See :class:`Reporter`."""
 
+    def workers(self, figures: PoolFigures) -> None:
+        """See :class:`Reporter`."""
+
 
 class Terminal:
     """Progress bars and sentences on standard error."""
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
+        self._figures = ""
         self._started = perf_counter()
         self._evaluations_before = 0
 
@@ -81,9 +90,15 @@ class Terminal:
                 figures.append(f"{name} drop {best.figures[f'{name}_drop']:.2f}%")
         if state.stopped:
             figures.append(f"{state.stopped:,} stopped early")
-        self._bar.set_postfix_str(", ".join([*figures, f"{rate:.1f} evaluations/s"]))
+        self._figures = ", ".join([*figures, f"{rate:.1f} evaluations/s"])
+        self._bar.set_postfix_str(self._figures)
         if state.generation >= total:
             self.close()
+
+    def workers(self, figures: PoolFigures) -> None:
+        """Workers, behind what the last generation gave."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{self._figures}, {figures}")
 
     def close(self) -> None:
         """End the bar, leaving its last line."""

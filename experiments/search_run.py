@@ -1,5 +1,6 @@
 """Starting and resuming searches in run directories: the ``search`` and ``resume`` commands."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -51,7 +52,7 @@ def start_search(
         description["precision_difference"] = report_precision(evaluator, reporter)
         run = RunDirectory.create(directory, description)
         with run.locked():
-            return _continue(run, search, identity, options, backend, reporter, model, None)
+            return _continue(run, search, identity, options, backend, reporter, model, evaluator, None)
 
 
 def resume_search(
@@ -106,7 +107,7 @@ def _resume(
                 f"--generations {generations} is the new total and the run has {reached} behind it; give more."
             )
         options = replace(options, generations=generations)
-    with _prepared(options, backend, reporter) as (search, identity, loaded, _):
+    with _prepared(options, backend, reporter) as (search, identity, loaded, evaluator):
         if identity != description.get("identity"):
             raise RunError(
                 f"the model or the data are not those that {run.path} began with; give them with --model and "
@@ -118,7 +119,7 @@ def _resume(
             run.write_description({**description, "configuration": options.to_json()})
         run.rewind(checkpoint)
         state = None if checkpoint is None else checkpoint.state
-        return _continue(run, search, identity, options, backend, reporter, loaded, state)
+        return _continue(run, search, identity, options, backend, reporter, loaded, evaluator, state)
 
 
 def _continue(
@@ -129,6 +130,7 @@ def _continue(
     backend: Backend,
     reporter: Reporter,
     model: Model,
+    evaluator: ShardedEvaluator,
     state: SearchState | None,
 ) -> dict[str, Any]:
     """The main loop's surroundings: make each generation durable, then tell about it."""
@@ -137,6 +139,8 @@ def _continue(
     def record(state: SearchState) -> None:
         nonlocal started
         timing = {"seconds": round(perf_counter() - started, 4), "backend": backend.name}
+        if figures := evaluator.workers():
+            timing["workers"] = figures.to_json()
         run.record(state, search.layout, identity, timing)
         reporter.generation(state, options.generations)
         started = perf_counter()
@@ -156,6 +160,9 @@ def _prepared(
     options: SearchOptions, backend: Backend, reporter: Reporter
 ) -> Iterator[tuple[Search, str, Model, ShardedEvaluator]]:
     """Model, data, evaluator and objective of a search; the evaluator's workers end with the block."""
+    if backend.name == "ray":
+        # This process evaluates little itself; by default JAX would take most of a GPU from the workers.
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     model = store.load(Path(options.model))
     genome = Genome.of(model.network, options.prune)
     objective = ParameterObjective(genome, options.threshold, options.weight, options.offset)
@@ -194,7 +201,15 @@ def make_evaluator(
     data = (model, genome.layout, images.images, images.labels, batch)
     if backend.name == "local":
         return LocalEvaluator(*data, precision=precision, order=order, pauses=pauses)
-    return RayEvaluator(*data, backend.pool, reporter.message, precision=precision, order=order, pauses=pauses)
+    return RayEvaluator(
+        *data,
+        backend.pool,
+        reporter.message,
+        precision=precision,
+        order=order,
+        pauses=pauses,
+        watch=reporter.workers,
+    )
 
 
 def report_precision(evaluator: ShardedEvaluator, reporter: Reporter) -> dict[str, int] | None:

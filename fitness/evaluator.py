@@ -12,6 +12,7 @@ import numpy as np
 from engine.contracts import FAILED, STOPPED, Target
 from engine.layout import Layout
 from engine.pool import RayPool
+from engine.pool_figures import PoolFigures
 from engine.pool_options import PoolOptions
 from engine.racing import hopeless
 from fitness import rounds
@@ -116,6 +117,10 @@ class ShardedEvaluator:
         """What this precision changes for the unpruned network: the correct in both, and images that differ."""
         here, reference, differing = np.sum(self._ask("compare", self._layout.full()[None]), axis=0)
         return {"correct": int(here), "float32_correct": int(reference), "images_that_differ": int(differing)}
+
+    def workers(self) -> PoolFigures | None:
+        """How the workers did since the last call; None where there are none."""
+        return None
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -237,15 +242,18 @@ class RayEvaluator(ShardedEvaluator):
         precision: str = "float32",
         order: str = "given",
         pauses: bool = False,
+        watch: Callable[[PoolFigures], None] = lambda figures: None,
     ):
         """Arguments as for :class:`LocalEvaluator`; ``options`` have no influence on counts.
+
+        ``warn`` is told what users should know, ``watch`` about once a second how the workers are doing.
 
         Raises:
             BackendError: Ray is not installed or has no room for the workers.
         """
         options = options or PoolOptions()
         chosen = resolved(precision, options.gpus_per_worker > 0)
-        self.pool = RayPool(from_blueprint, blueprint(model, layout, chosen), options, warn)
+        self.pool = RayPool(from_blueprint, blueprint(model, layout, chosen), options, warn, watch)
         try:
             super().__init__(
                 self.pool,
@@ -261,6 +269,10 @@ class RayEvaluator(ShardedEvaluator):
         except BaseException:
             self.pool.close()
             raise
+
+    def workers(self) -> PoolFigures:
+        """How the workers did since the last call."""
+        return self.pool.figures()
 
     def close(self) -> None:
         """End the workers."""

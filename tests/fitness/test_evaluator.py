@@ -291,7 +291,10 @@ def test_ray_counts_as_local_does_and_survives_a_killed_worker(ray_workers, tiny
     assert evaluator.evaluate(masks).tolist() == expected
     assert evaluator.evaluate(masks).tolist() == expected
     assert evaluator.pool.replaced == 1
-    assert "is replaced" in warnings[0]
+    assert [text for text in warnings if "is replaced: its process or its machine is gone" in text]
+    figures = evaluator.workers()
+    assert (figures.ready, figures.wanted, figures.replaced) == (3, 3, 1)
+    assert 0 < figures.utilisation <= 1
     np.testing.assert_array_equal(evaluator.predict(masks[0]), local.predict(masks[0]))
 
 
