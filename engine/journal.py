@@ -9,27 +9,36 @@ import numpy as np
 
 from engine.contracts import FAILED
 from engine.errors import RunError
+from engine.individual import Individual
 from engine.state import SearchState
 
 
 def journal_row(state: SearchState, previous_evaluations: int) -> dict[str, Any]:
     """What there is to say about a generation; no clock, no machine, no backend."""
-    scores = np.array([individual.score for individual in state.population])
-    finite = scores[np.isfinite(scores)]
-    return {
+    row = {
         "generation": state.generation,
         "evaluations": state.evaluations,
         "new_evaluations": state.evaluations - previous_evaluations,
         "failures": state.failures,
         "stopped": state.stopped,
         "best": state.best.to_json(),
-        "population": {
-            "size": len(scores),
-            "failed": sum(individual.correct == FAILED for individual in state.population),
-            "highest_score": float(finite.max()) if len(finite) else None,
-            "median_score": float(np.median(finite)) if len(finite) else None,
-            "lowest_score": float(finite.min()) if len(finite) else None,
-        },
+        "population": population_summary(state.population),
+    }
+    if len(state.islands) > 1:
+        row["islands"] = [population_summary(island.population) for island in state.islands]
+    return row
+
+
+def population_summary(population: list[Individual]) -> dict[str, Any]:
+    """Size, failed individuals, and the range of the others' scores."""
+    scores = np.array([individual.score for individual in population])
+    finite = scores[np.isfinite(scores)]
+    return {
+        "size": len(scores),
+        "failed": sum(individual.correct == FAILED for individual in population),
+        "highest_score": float(finite.max()) if len(finite) else None,
+        "median_score": float(np.median(finite)) if len(finite) else None,
+        "lowest_score": float(finite.min()) if len(finite) else None,
     }
 
 
