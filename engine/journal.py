@@ -15,21 +15,26 @@ from engine.state import SearchState
 
 def journal_row(state: SearchState, previous_evaluations: int) -> dict[str, Any]:
     """What there is to say about a generation; no clock, no machine, no backend."""
-    row = {
+    return {
         "generation": state.generation,
         "evaluations": state.evaluations,
         "new_evaluations": state.evaluations - previous_evaluations,
         "failures": state.failures,
         "stopped": state.stopped,
         "best": state.best.to_json(),
-        "population": population_summary(state.population),
+        "population": _population_summary(state.population),
+        **islands_summary(state),
     }
-    if len(state.islands) > 1:
-        row["islands"] = [population_summary(island.population) for island in state.islands]
-    return row
 
 
-def population_summary(population: list[Individual]) -> dict[str, Any]:
+def islands_summary(state: SearchState) -> dict[str, Any]:
+    """Under ``islands`` the population of each, where there are several; nothing for one."""
+    if len(state.islands) == 1:
+        return {}
+    return {"islands": [_population_summary(island.population) for island in state.islands]}
+
+
+def _population_summary(population: list[Individual]) -> dict[str, Any]:
     """Size, failed individuals, and the range of the others' scores."""
     scores = np.array([individual.score for individual in population])
     finite = scores[np.isfinite(scores)]

@@ -14,6 +14,7 @@ from engine.contracts import FAILED, STOPPED
 from engine.individual import individuals
 from engine.journal import journal_row
 from engine.state import SearchState
+from engine.truncation import target_for
 from tests.engine.synthetic import LAYOUT, WeightedBits, WeightedBitsByImage, make_search
 
 BEFORE_ISLANDS = Path(__file__).parent / "one_population"
@@ -247,6 +248,16 @@ def test_islands_do_stop_masks_once_all_are_full_and_not_before():
         full = [len(island.population) == 20 for island in state.islands]
         assert state.stopped == 0 or all(full)
     assert state.stopped > 40
+
+
+@pytest.mark.parametrize("island", [0, 1, 2])
+def test_nothing_is_stopped_while_one_island_has_room(island):
+    search = make_search(seed=3, islands=3)
+    state = search.run(search.start(), 6, lambda _: None)
+    asked = (LAYOUT.full()[None], search.objective, search.settings, WeightedBits.total)
+    assert target_for(state, *asked) is not None
+    state.islands[island].population.pop()
+    assert target_for(state, *asked) is None
 
 
 def test_journal_rows_tell_of_each_island_where_there_are_several():
