@@ -123,7 +123,8 @@ def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
 def _islands(settings: SearchSettings) -> str:
     masks = "the best mask" if settings.migrants == 1 else f"the best {settings.migrants} masks"
     often = "every generation" if settings.migrate_every == 1 else f"every {settings.migrate_every} generations"
-    return f"{settings.islands}, sending {masks} to the next {often}; the settings below are of each"
+    shared = "initial population, parents and cap are of each"
+    return f"{settings.islands}, sending {masks} to the next {often}; {shared}"
 
 
 def _stopping(settings: SearchSettings) -> str:
