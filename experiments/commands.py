@@ -136,7 +136,9 @@ def import_torch(file: Path, model_dir: Path, as_json: bool, **options: Any) -> 
 @click.option(
     "--initial-removal", type=float, default=0.02, show_default=True, help="Most filters lost at the start."
 )
-@click.option("--islands", type=int, default=1, show_default=True, help="Such populations, evolving apart.")
+@click.option(
+    "--islands", type=int, default=1, show_default=True, help="Populations of these sizes, evolving apart."
+)
 @click.option("--migrate-every", type=int, default=10, show_default=True, help="Generations between migrations.")
 @click.option("--migrants", type=int, default=2, show_default=True, help="Best masks sent to the next island.")
 @click.option("--threshold", type=float, default=2.0, show_default=True, help="Accuracy drop allowed, percent.")
