@@ -6,10 +6,15 @@ from typing import Any
 from engine.errors import OptionError
 from engine.operators import PAIRINGS
 
+_OF_ISLANDS = {"islands", "migrate_every", "migrants"}
+"""Settings that a run of one population may lack: it was begun before there were islands."""
+
 
 @dataclass(frozen=True)
 class SearchSettings:
     """Options of Algorithm 2 in seed 003; the defaults are its Table 3.1.
+
+    With several islands (:mod:`engine.islands`), each has a population, parents and a cap of these sizes.
 
     Attributes:
         population: individuals of the initial population (the paper's I).
@@ -18,11 +23,14 @@ class SearchSettings:
         population_cap: individuals that survive a generation (T).
         pairing: ``adjacent`` crosses parents 1 and 2, 3 and 4, ...; ``all`` each with each.
         initial_removal: largest share of filters that an initial individual loses, on average.
-        seed: of the search's only random generator.
+        seed: of the search's random generators, one for each island.
         stop_early: whether a mask that can enter neither the population nor BEST is evaluated no further.
             The search is the same either way.
         race: probability, over the whole search, that a mask is stopped on a statistical bound though it
             would have mattered; 0 stops only what is certain.
+        islands: populations that evolve apart.
+        migrate_every: generations from one migration to the next.
+        migrants: masks of each island that the next one is sent, at most.
 
     Raises:
         OptionError: a value out of its range.
@@ -37,6 +45,9 @@ class SearchSettings:
     seed: int = 0
     stop_early: bool = True
     race: float = 0.0
+    islands: int = 1
+    migrate_every: int = 10
+    migrants: int = 2
 
     def __post_init__(self) -> None:
         if self.population < 2:
@@ -64,20 +75,46 @@ class SearchSettings:
             raise OptionError(
                 f"--race {self.race} stops evaluations early; leave out either it or --no-stop-early."
             )
+        self._check_islands()
+
+    def _check_islands(self) -> None:
+        if self.islands < 1:
+            raise OptionError(f"--islands must be 1 or more, not {self.islands}; 1 is a single population.")
+        for option, number in (("--migrate-every", self.migrate_every), ("--migrants", self.migrants)):
+            if number < 1:
+                raise OptionError(
+                    f"{option} must be 1 or more, not {number}; for islands that never meet, give "
+                    "--migrate-every more generations than the search has."
+                )
+        if self.islands > 1 and self.migrants >= self.population_cap:
+            raise OptionError(
+                f"--migrants {self.migrants} could replace a whole island of --population-cap "
+                f"{self.population_cap}; lower --migrants or raise --population-cap."
+            )
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object from which :meth:`from_json` builds equal settings."""
         return asdict(self)
 
+    def course(self) -> dict[str, Any]:
+        """What decides a search's course, as JSON, for the identity of a run.
+
+        One island never migrates; leaving its settings of islands out keeps the identity of runs that were begun
+        before there were islands.
+        """
+        return {
+            name: value for name, value in self.to_json().items() if self.islands > 1 or name not in _OF_ISLANDS
+        }
+
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> "SearchSettings":
-        """Inverse of :meth:`to_json`.
+        """Inverse of :meth:`to_json`, also for runs begun before there were islands.
 
         Raises:
             OptionError: a key is unknown or missing.
         """
         names = {field.name for field in fields(cls)}
-        if set(entry) != names:
+        if not names - _OF_ISLANDS <= set(entry) <= names:
             odd = sorted(set(entry) ^ names)
             raise OptionError(
                 f"the search settings do not fit this version ({', '.join(odd)}); use the version of evoprune "

@@ -9,13 +9,12 @@ import numpy as np
 
 from engine.contracts import FAILED
 from engine.errors import RunError
+from engine.individual import Individual
 from engine.state import SearchState
 
 
 def journal_row(state: SearchState, previous_evaluations: int) -> dict[str, Any]:
     """What there is to say about a generation; no clock, no machine, no backend."""
-    scores = np.array([individual.score for individual in state.population])
-    finite = scores[np.isfinite(scores)]
     return {
         "generation": state.generation,
         "evaluations": state.evaluations,
@@ -23,13 +22,28 @@ def journal_row(state: SearchState, previous_evaluations: int) -> dict[str, Any]
         "failures": state.failures,
         "stopped": state.stopped,
         "best": state.best.to_json(),
-        "population": {
-            "size": len(scores),
-            "failed": sum(individual.correct == FAILED for individual in state.population),
-            "highest_score": float(finite.max()) if len(finite) else None,
-            "median_score": float(np.median(finite)) if len(finite) else None,
-            "lowest_score": float(finite.min()) if len(finite) else None,
-        },
+        "population": _population_summary(state.population),
+        **islands_summary(state),
+    }
+
+
+def islands_summary(state: SearchState) -> dict[str, Any]:
+    """Under ``islands`` the population of each, where there are several; nothing for one."""
+    if len(state.islands) == 1:
+        return {}
+    return {"islands": [_population_summary(island.population) for island in state.islands]}
+
+
+def _population_summary(population: list[Individual]) -> dict[str, Any]:
+    """Size, failed individuals, and the range of the others' scores."""
+    scores = np.array([individual.score for individual in population])
+    finite = scores[np.isfinite(scores)]
+    return {
+        "size": len(scores),
+        "failed": sum(individual.correct == FAILED for individual in population),
+        "highest_score": float(finite.max()) if len(finite) else None,
+        "median_score": float(np.median(finite)) if len(finite) else None,
+        "lowest_score": float(finite.min()) if len(finite) else None,
     }
 
 

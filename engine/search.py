@@ -1,4 +1,4 @@
-"""Algorithm 2 of seed 003 as one loop, on DEAP's toolbox."""
+"""Algorithm 2 of seed 003 as one loop, on DEAP's toolbox, over one population or several islands."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,12 +6,14 @@ from dataclasses import replace
 import numpy as np
 from deap import base, tools
 
-from engine import operators
+from engine import islands, operators
 from engine.archive import Archive
 from engine.config import SearchSettings
-from engine.contracts import FAILED, STOPPED, Appraisal, Evaluator, Objective, Target
+from engine.contracts import FAILED, STOPPED, Appraisal, Evaluator, Objective
 from engine.errors import EvaluationError, OptionError
+from engine.evaluation import checked_counts
 from engine.individual import Individual, individuals
+from engine.islands import Island
 from engine.layout import Layout
 from engine.state import Best, SearchState
 from engine.truncation import target_for
@@ -20,7 +22,8 @@ from engine.truncation import target_for
 def make_toolbox(settings: SearchSettings, layout: Layout) -> base.Toolbox:
     """The operators of a search, each on whole generations; replace one by registering another.
 
-    With another ``survive`` no evaluation is stopped early.
+    Each works on one island, except ``migrate``: from the populations of all to those who arrive on each. With
+    another ``survive`` no evaluation is stopped early.
     """
     toolbox = base.Toolbox()
     toolbox.register(
@@ -36,6 +39,7 @@ def make_toolbox(settings: SearchSettings, layout: Layout) -> base.Toolbox:
     toolbox.register("mutate", operators.flip_bits, probability=settings.mutation)
     toolbox.register("repair", operators.revive_empty_layers, layout=layout)
     toolbox.register("survive", tools.selBest, k=settings.population_cap)
+    toolbox.register("migrate", islands.ring, migrants=settings.migrants)
     return toolbox
 
 
@@ -61,16 +65,16 @@ class Search:
         self.toolbox = make_toolbox(settings, layout)
 
     def start(self) -> SearchState:
-        """Evaluate the initial population.
+        """Evaluate the initial population of each island.
 
         Raises:
             EvaluationError: the unpruned network fails, or gets no image right.
         """
-        rng = np.random.Generator(np.random.PCG64(self.settings.seed))
+        rngs = islands.generators(self.settings.seed, self.settings.islands)
         archive = Archive(self.layout)
         original = self.layout.full()[None]
-        masks = self.toolbox.initialise(rng)
-        correct = self._count(archive, np.concatenate([original, masks]))
+        founders = [self.toolbox.initialise(rng) for rng in rngs]
+        correct = self._count(archive, np.concatenate([original, *founders]))
         original_correct = int(correct[0])
         if original_correct == FAILED:
             raise EvaluationError(
@@ -83,13 +87,12 @@ class Search:
             )
         appraisal = self.objective.appraise(original, correct[:1], original_correct)
         best = _best_of(individuals(original, correct[:1], appraisal.score), appraisal, 0)
-        population, appraisal = self._appraised(masks, correct[1:], original_correct)
+        newcomers, appraisal = self._appraised(np.concatenate(founders), correct[1:], original_correct)
         return SearchState(
             generation=0,
-            population=self.toolbox.survive(population),
-            best=_better(best, population, appraisal),
+            islands=self._settled([Island([], rng) for rng in rngs], newcomers, _homes(founders)),
+            best=_better(best, newcomers, appraisal),
             archive=archive,
-            rng=rng,
             original_correct=original_correct,
             evaluations=len(archive),
             failures=archive.failures(),
@@ -97,19 +100,19 @@ class Search:
         )
 
     def step(self, state: SearchState) -> SearchState:
-        """One generation: select, cross, mutate, evaluate, truncate. ``state``'s generator moves on."""
-        toolbox, rng = self.toolbox, state.rng
-        parents = np.stack([parent.mask for parent in toolbox.select(state.population)])
-        offspring = toolbox.mate(rng, parents, toolbox.pair(len(parents)))
-        offspring = toolbox.repair(rng, masks=toolbox.mutate(rng, offspring))
+        """One generation: select, cross, mutate, evaluate, truncate, migrate. ``state``'s generators move on."""
+        broods = [self._offspring(island) for island in state.islands]
+        offspring = np.concatenate(broods)
         correct = self._count(state.archive, offspring, state)
-        # A stopped mask has no count to judge, and the full population has no place for it.
+        # A stopped mask has no count to judge, and no full population has a place for it.
         finished = correct != STOPPED
         newcomers, appraisal = self._appraised(offspring[finished], correct[finished], state.original_correct)
+        settled = self._settled(state.islands, newcomers, _homes(broods)[finished])
+        generation = state.generation + 1
         return replace(
             state,
-            generation=state.generation + 1,
-            population=toolbox.survive(state.population + newcomers),
+            generation=generation,
+            islands=self._migrated(settled) if generation % self.settings.migrate_every == 0 else settled,
             best=_better(state.best, newcomers, appraisal),
             evaluations=len(state.archive),
             failures=state.archive.failures(),
@@ -124,6 +127,31 @@ class Search:
             state = self.step(state)
             on_generation(state)
         return state
+
+    def _offspring(self, island: Island) -> np.ndarray:
+        """``bool[n, f]``, the masks that an island wants evaluated."""
+        toolbox, rng = self.toolbox, island.rng
+        parents = np.stack([parent.mask for parent in toolbox.select(island.population)])
+        offspring = toolbox.mate(rng, parents, toolbox.pair(len(parents)))
+        return toolbox.repair(rng, masks=toolbox.mutate(rng, offspring))
+
+    def _settled(self, known: list[Island], newcomers: list[Individual], homes: np.ndarray) -> list[Island]:
+        """The islands after truncation; ``homes`` numbers the island of each newcomer."""
+        settlers: list[list[Individual]] = [[] for _ in known]
+        for newcomer, home in zip(newcomers, homes, strict=True):
+            settlers[home].append(newcomer)
+        return [
+            Island(self.toolbox.survive(island.population + own), island.rng)
+            for island, own in zip(known, settlers, strict=True)
+        ]
+
+    def _migrated(self, known: list[Island]) -> list[Island]:
+        """The islands after migration, and truncation where someone arrived."""
+        arrivals = self.toolbox.migrate([island.population for island in known])
+        return [
+            Island(self.toolbox.survive(island.population + arrived), island.rng) if arrived else island
+            for island, arrived in zip(known, arrivals, strict=True)
+        ]
 
     def _count(self, archive: Archive, masks: np.ndarray, state: SearchState | None = None) -> np.ndarray:
         """Counts of ``bool[n, f]``, evaluating only masks that were never seen.
@@ -152,29 +180,9 @@ class Search:
         return individuals(masks, correct, appraisal.score), appraisal
 
 
-def checked_counts(evaluator: Evaluator, masks: np.ndarray, target: Target | None = None) -> np.ndarray:
-    """Evaluate, and hold the evaluator to its contract.
-
-    Raises:
-        EvaluationError: not one integer in range for each mask, or a mask stopped that had to be finished.
-    """
-    counts = np.asarray(evaluator.evaluate(masks) if target is None else evaluator.evaluate(masks, target))
-    if counts.shape != (len(masks),) or not np.issubdtype(counts.dtype, np.integer):
-        raise EvaluationError(
-            f"the evaluator must answer int64[{len(masks)}], not {counts.dtype}{list(counts.shape)}."
-        )
-    stopped = counts == STOPPED
-    if stopped.any() and (target is None or (target.needed[stopped] <= 0).any()):
-        raise EvaluationError(
-            f"the evaluator stopped a mask ({STOPPED}) that it was not allowed to stop; it may do so only where "
-            "a target says that the mask needs more images than it can get right."
-        )
-    if counts.min() < STOPPED or counts.max() > evaluator.total:
-        raise EvaluationError(
-            f"the evaluator answered counts from {counts.min()} to {counts.max()}; they must lie in 0 to "
-            f"{evaluator.total}, or be {FAILED} for a failed mask."
-        )
-    return counts.astype(np.int64)
+def _homes(broods: list[np.ndarray]) -> np.ndarray:
+    """``int64[n]``: the number of the island that each row of ``np.concatenate(broods)`` is from."""
+    return np.repeat(np.arange(len(broods)), [len(brood) for brood in broods])
 
 
 def _best_of(candidates: list[Individual], appraisal: Appraisal, row: int) -> Best:

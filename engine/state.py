@@ -14,6 +14,7 @@ from safetensors.numpy import save as serialise_safetensors
 
 from engine.archive import Archive
 from engine.individual import Individual, individuals
+from engine.islands import Island
 from engine.layout import Layout, mask_sha256
 
 
@@ -36,30 +37,35 @@ class Best:
 
 @dataclass
 class SearchState:
-    """Population, archive, BEST, counters and the random generator after ``generation`` generations.
+    """Islands, archive, BEST and counters after ``generation`` generations.
 
+    Each island has a population and a random generator; archive, BEST and counters are of all together.
     ``evaluations`` counts distinct masks evaluated, ``failures`` those that answered NaN or infinity,
     ``stopped`` those that were evaluated in part because they could not matter.
     """
 
     generation: int
-    population: list[Individual]
+    islands: list[Island]
     best: Best
     archive: Archive
-    rng: np.random.Generator
     original_correct: int
     evaluations: int
     failures: int
     stopped: int
 
+    @property
+    def population(self) -> list[Individual]:
+        """The individuals of all islands, one island after the other."""
+        return [individual for island in self.islands for individual in island.population]
+
     def to_bytes(self, layout: Layout, identity: str) -> bytes:
         """Serialise; ``identity`` names the configuration that the state belongs to."""
         archive_masks, archive_correct = self.archive.to_arrays()
-        best = self.best.individual
+        best, population = self.best.individual, self.population
         arrays = {
-            "population_masks": layout.pack(np.stack([i.mask for i in self.population])),
-            "population_correct": np.array([i.correct for i in self.population], np.int64),
-            "population_scores": np.array([i.score for i in self.population], np.float64),
+            "population_masks": layout.pack(np.stack([i.mask for i in population])),
+            "population_correct": np.array([i.correct for i in population], np.int64),
+            "population_scores": np.array([i.score for i in population], np.float64),
             "best_mask": layout.pack(best.mask),
             "archive_masks": archive_masks,
             "archive_correct": archive_correct,
@@ -73,7 +79,10 @@ class SearchState:
             "stopped": self.stopped,
             "layout": {"names": layout.names, "sizes": layout.sizes},
             "best": {"correct": best.correct, "score": best.score, "figures": self.best.figures},
-            "rng": self.rng.bit_generator.state,
+            "islands": [
+                {"population": len(island.population), "rng": island.rng.bit_generator.state}
+                for island in self.islands
+            ],
         }
         # One metadata entry: safetensors does not promise an order for several.
         return serialise_safetensors(arrays, metadata={"state": json.dumps(header)})
@@ -98,14 +107,11 @@ class SearchState:
         best_mask = layout.unpack(arrays["best_mask"])[None]
         best = header["best"]
         [individual] = individuals(best_mask, np.array([best["correct"]]), np.array([best["score"]]))
-        rng = np.random.Generator(np.random.PCG64())
-        rng.bit_generator.state = header["rng"]
         state = cls(
             generation=header["generation"],
-            population=population,
+            islands=_islands(header, population),
             best=Best(individual, best["figures"]),
             archive=Archive.from_arrays(layout, arrays["archive_masks"], arrays["archive_correct"]),
-            rng=rng,
             original_correct=header["original_correct"],
             evaluations=header["evaluations"],
             failures=header["failures"],
@@ -113,3 +119,18 @@ class SearchState:
             stopped=header.get("stopped", 0),
         )
         return state, layout, header["identity"]
+
+
+def _islands(header: dict[str, Any], population: list[Individual]) -> list[Island]:
+    """The islands of a checkpoint, whose individuals stand one island after the other."""
+    # Before there were islands there was one population, with a generator of its own.
+    known = header.get("islands") or [{"population": len(population), "rng": header["rng"]}]
+    if sum(entry["population"] for entry in known) != len(population):
+        raise ValueError("its islands do not add up to its population")
+    islands, first = [], 0
+    for entry in known:
+        rng = np.random.Generator(np.random.PCG64())
+        rng.bit_generator.state = entry["rng"]
+        islands.append(Island(population[first : first + entry["population"]], rng))
+        first += entry["population"]
+    return islands

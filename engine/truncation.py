@@ -3,6 +3,11 @@
 A full population keeps its members unless a newcomer scores more than the lowest (ties go to the member),
 and BEST yields to what is better only. Neither bar ever falls, so a mask that misses both now will miss them
 whenever it appears again: its evaluation may stop for good, and the search goes on as if it had not.
+
+Islands share the archive, and a mask that one has bred another may breed later. So it is held against the
+lowest bar of all islands: it then misses every bar, now and later, whoever breeds it. Against its own island's
+bar it might stop sooner, but other islands would have to ask anew whether it matters to them, and evaluate it
+again if it does. Migrants only ever raise a bar (:func:`engine.islands.ring`).
 """
 
 import numpy as np
@@ -19,20 +24,21 @@ def target_for(
     """The target of masks that were never seen; None where nothing may be stopped.
 
     Args:
-        state: whose population and BEST the masks have to outdo, and whose archive they will join.
+        state: whose populations and BEST the masks have to outdo, and whose archive they will join.
         masks: ``bool[n, f]``.
         objective: judges counts.
         settings: of the search.
         total: images that a mask is evaluated on.
     """
-    if not settings.stop_early or not objective.monotone or len(state.population) < settings.population_cap:
+    smallest = min(len(island.population) for island in state.islands)
+    if not settings.stop_early or not objective.monotone or smallest < settings.population_cap:
         return None
     needed = least_counts(state, masks, objective, total)
     return Target(needed, risks(settings.race, len(state.archive), len(masks)))
 
 
 def least_counts(state: SearchState, masks: np.ndarray, objective: Objective, total: int) -> np.ndarray:
-    """``int64[n]``: the fewest correct images with which each mask would enter a full population or be BEST.
+    """``int64[n]``: the fewest correct images with which each mask would enter any full population or be BEST.
 
     ``total + 1`` where no count would do. By bisection, as the objective is monotone.
     """

@@ -136,6 +136,11 @@ def import_torch(file: Path, model_dir: Path, as_json: bool, **options: Any) -> 
 @click.option(
     "--initial-removal", type=float, default=0.02, show_default=True, help="Most filters lost at the start."
 )
+@click.option(
+    "--islands", type=int, default=1, show_default=True, help="Populations of these sizes, evolving apart."
+)
+@click.option("--migrate-every", type=int, default=10, show_default=True, help="Generations between migrations.")
+@click.option("--migrants", type=int, default=2, show_default=True, help="Best masks sent to the next island.")
 @click.option("--threshold", type=float, default=2.0, show_default=True, help="Accuracy drop allowed, percent.")
 @click.option("--lambda", "weight", type=float, default=0.5, show_default=True, help="Of Algorithm 1, 0 to 1.")
 @click.option("--epsilon", "offset", type=float, default=10.0, show_default=True, help="Of Algorithm 1.")
@@ -348,6 +353,12 @@ def _summary_lines(result: dict[str, Any]) -> list[str]:
         f"  parameter drop {best['parameter_drop']:6.2f}%, {best['parameters']:,} left",
         f"  MAC drop       {best['mac_drop']:6.2f}%, {best['macs']:,} left",
     ]
+    if "islands" in result:
+        # None where all of an island failed.
+        scores = [island["highest_score"] for island in result["islands"]]
+        lines.append(
+            "  highest scores of the islands " + ", ".join("-" if s is None else f"{s:.4f}" for s in scores)
+        )
     held_out = result.get("held_out")
     if held_out is not None:
         lines.append(

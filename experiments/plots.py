@@ -9,22 +9,23 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
 
 from engine.atomic import write_atomically
-
-# Okabe and Ito's palette, which colour-blind readers can tell apart. The two also differ in brightness, and
-# no figure relies on colour alone: lines differ in dashes, bars in being solid or outlined.
-BLUE = "#0072B2"
-VERMILION = "#D55E00"
-INK = "#222222"
-GREY = "#5F5F5F"
-GRID = "#E3E3E3"
+from experiments.plot_style import (
+    BLUE,
+    GREY,
+    INK,
+    SMALL,
+    VERMILION,
+    generation_axis,
+    headline,
+    legend,
+    new_figure,
+)
 
 DPI = 150
-# Font sizes in points: ticks and legend, layer names.
-_SMALL = 9.0
+# Of layer names, in points.
 _NAME_SIZE = 8.5
 
 
@@ -38,7 +39,7 @@ def accuracy_drop_figure(rows: Sequence[Mapping[str, Any]], threshold: float) ->
     if not math.isfinite(threshold):
         raise ValueError(f"threshold must be a finite number of percent, got {threshold}")
     generations, drops = _series(rows, "accuracy_drop")
-    figure, axes = _new_figure(7.2, 4.8)
+    figure, axes = new_figure(7.2, 4.8)
     lowest, highest = min(*drops, 0.0, threshold), max(*drops, 0.0, threshold)
     if lowest < 0:
         # Below this line the pruned network answers better than the original.
@@ -56,8 +57,8 @@ def accuracy_drop_figure(rows: Sequence[Mapping[str, Any]], threshold: float) ->
     margin = 0.08 * (highest - lowest) or 0.5
     axes.set_ylim(lowest - margin, highest + margin)
     axes.set_ylabel("accuracy drop of BEST on fitness images (%)", fontsize=10, color=INK)
-    _legend(axes)
-    _headline(
+    legend(axes)
+    headline(
         axes,
         "Accuracy drop of BEST on the fitness images",
         f"after generation {generations[-1]:,}: {rows[-1]['best']['correct']:,} fitness images correct",
@@ -114,7 +115,7 @@ def kept_filters_figure(layers: Sequence[tuple[str, int, int]]) -> Figure:
     places = list(range(len(layers)))
 
     width = min(max(6.4, 1.3 + 0.56 * len(layers)), 20.0)
-    figure, axes = _new_figure(width, 4.6)
+    figure, axes = new_figure(width, 4.6)
     axes.bar(places, totals, width=0.72, facecolor="white", edgecolor=INK, linewidth=1.0, label="original")
     axes.bar(places, kepts, width=0.72, facecolor=BLUE, edgecolor=INK, linewidth=1.0, label="kept")
     slots = max(len(layers), 6)  # a few layers stay slim bars in the middle
@@ -127,7 +128,7 @@ def kept_filters_figure(layers: Sequence[tuple[str, int, int]]) -> Figure:
             textcoords="offset points",
             ha="center",
             va="bottom",
-            fontsize=_SMALL,
+            fontsize=SMALL,
             color=INK,
             rotation=0 if slot > 30 else 90,
         )
@@ -150,8 +151,8 @@ def kept_filters_figure(layers: Sequence[tuple[str, int, int]]) -> Figure:
     axes.grid(visible=False, axis="x")
     axes.set_ylabel("filters (count)", fontsize=10, color=INK)
     axes.set_xlabel("layer", fontsize=10, color=INK)
-    _legend(axes)
-    _headline(
+    legend(axes)
+    headline(
         axes,
         "Filters kept in each layer",
         f"{sum(kepts):,} of {sum(totals):,} filters kept ({_share(sum(kepts), sum(totals))})",
@@ -185,7 +186,7 @@ def _saving_figure(
 ) -> Figure:
     """Draw ``best[key]``, in percent, over the generations; ``best[left]`` counts what is left."""
     generations, drops = _series(rows, key)
-    figure, axes = _new_figure(7.2, 4.2)
+    figure, axes = new_figure(7.2, 4.2)
     axes.fill_between(generations, drops, step="post", color=BLUE, alpha=0.12, linewidth=0)
     _draw_series(axes, generations, drops)
     # From zero, so that heights compare; a series that is zero throughout gets an axis of one percent.
@@ -193,7 +194,7 @@ def _saving_figure(
     room = 0.1 * (highest - lowest)
     axes.set_ylim(lowest - (room if lowest < 0 else 0.0), highest + room if room else 1.0)
     axes.set_ylabel(label, fontsize=10, color=INK)
-    _headline(
+    headline(
         axes,
         title,
         f"after generation {generations[-1]:,}: {rows[-1]['best'][left]:,} {unit} left",
@@ -212,22 +213,6 @@ def _series(rows: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], lis
         if not math.isfinite(value):
             raise ValueError(f"generation {generation} has no finite {key}: {value}")
     return generations, values
-
-
-def _new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return an empty figure (inches) with one pair of axes in the common style."""
-    # The constrained layout makes room for all labels, those outside the axes included.
-    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
-    figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
-    axes = figure.add_subplot(facecolor="white")
-    axes.set_axisbelow(True)
-    axes.grid(visible=True, color=GRID, linewidth=0.8)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(GREY)
-    axes.tick_params(colors=GREY, labelcolor=INK, labelsize=_SMALL)
-    return figure, axes
 
 
 def _draw_series(axes: Axes, generations: list[int], values: list[float]) -> None:
@@ -250,49 +235,7 @@ def _draw_series(axes: Axes, generations: list[int], values: list[float]) -> Non
         color=BLUE,
         annotation_clip=False,
     )
-    first, last = generations[0], generations[-1]
-    if first == last:
-        axes.set_xlim(first - 0.5, first + 0.5)
-        axes.xaxis.set_major_locator(FixedLocator([first]))
-    else:
-        axes.set_xlim(first, last)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.set_xlabel("generation", fontsize=10, color=INK)
-
-
-def _legend(axes: Axes) -> None:
-    """Put the legend above the axes, where it covers no data."""
-    handles, labels = axes.get_legend_handles_labels()
-    axes.legend(
-        handles[::-1],  # drawn last, named first: what the figure is about
-        labels[::-1],
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        borderaxespad=0.2,
-        borderpad=0.2,
-        ncols=len(handles),
-        frameon=False,
-        fontsize=_SMALL,
-        labelcolor=INK,
-        handlelength=2.4,
-    )
-
-
-def _headline(axes: Axes, title: str, subtitle: str, *, above_legend: bool) -> None:
-    """Write the title and the line under it, aligned with the left edge of the axes."""
-    height = 24 if above_legend else 8
-    axes.annotate(
-        subtitle,
-        (0, 1),
-        xycoords="axes fraction",
-        xytext=(0, height),
-        textcoords="offset points",
-        fontsize=9.5,
-        color=GREY,
-        annotation_clip=False,
-    )
-    axes.set_title(title, loc="left", pad=height + 17, fontsize=13, fontweight="bold", color=INK)
+    generation_axis(axes, generations)
 
 
 def _percent(value: float) -> str:

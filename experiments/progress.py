@@ -74,7 +74,7 @@ class Terminal:
             self.close()
 
     def generation(self, state: SearchState, total: int) -> None:
-        """Generation, BEST's score and drops, evaluations/s and time left."""
+        """Generation, BEST's score and drops, the islands' range, evaluations/s and time left."""
         if self._bar is None:
             self._started = perf_counter()
             self._evaluations_before = state.evaluations
@@ -88,6 +88,9 @@ class Terminal:
         for name in ("accuracy", "parameter", "mac"):
             if f"{name}_drop" in best.figures:
                 figures.append(f"{name} drop {best.figures[f'{name}_drop']:.2f}%")
+        if len(state.islands) > 1:
+            highest = [max(individual.score for individual in island.population) for island in state.islands]
+            figures.append(f"{len(highest)} islands at {min(highest):.2f} to {max(highest):.2f}")
         if state.stopped:
             figures.append(f"{state.stopped:,} stopped early")
         self._figures = ", ".join([*figures, f"{rate:.1f} evaluations/s"])

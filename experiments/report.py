@@ -12,6 +12,7 @@ from engine.run_directory import RunDirectory
 from engine.state import SearchState
 from experiments import plots
 from experiments.held_out import SPLIT, measure_held_out
+from experiments.island_plots import island_scores_figure
 from experiments.progress import Reporter, Silent
 from experiments.report_page import Measured, comparison_data, comparison_table, write_report
 from experiments.search_options import SearchOptions
@@ -23,6 +24,7 @@ FIGURES = {
     "parameter_drop": "Parameters dropped by BEST (Figure 4.2)",
     "mac_drop": "MACs dropped by BEST (Figure 4.3)",
     "kept_filters": "Filters that BEST keeps in each layer",
+    "island_scores": "Highest score on each island",
 }
 
 
@@ -81,6 +83,8 @@ def make_report(
             list(zip(layout.names, map(int, kept), layout.sizes, strict=True))
         ),
     }
+    if len(state.islands) > 1:
+        figures["island_scores"] = island_scores_figure(rows, options.settings.migrate_every)
     written = plots.save_figures(figures, folder)
     data = comparison_data(base, pruned, split=SPLIT)
     write_atomically(folder / "table.json", (json.dumps(data, indent=2) + "\n").encode())
@@ -89,13 +93,14 @@ def make_report(
         title=f"{searched.network.architecture.name} on {options.data.data}: filters removed without retraining",
         table=table,
         details=_details(options, state),
-        figures={caption: f"{name}.png" for name, caption in FIGURES.items()},
+        figures={FIGURES[name]: f"{name}.png" for name in figures},
     )
     return {"table": table, "measurements": data, "report": str(page), "figures": list(map(str, written))}
 
 
 def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
     settings, best = options.settings, state.best.to_json()
+    islands = {"islands": _islands(settings)} if settings.islands > 1 else {}
     images = "all" if options.data.images is None else f"{options.data.images:,}"
     return {
         "generations": f"{state.generation}",
@@ -104,6 +109,7 @@ def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
         "fitness images": f"{images} of the {options.data.split} split",
         "accuracy drop of BEST on them": f"{best['accuracy_drop']:.2f}% (threshold {options.threshold:g}%)",
         "score of BEST": f"{best['score']:.4f}",
+        **islands,
         "initial population": f"{settings.population}, up to {100 * settings.initial_removal:g}% removed",
         "parents": f"{settings.parents}, pairing {settings.pairing}",
         "mutation probability per bit": f"{settings.mutation:g}",
@@ -112,6 +118,13 @@ def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
         "seed": f"{settings.seed}",
         "mask (SHA-256 of its bits)": best["sha256"],
     }
+
+
+def _islands(settings: SearchSettings) -> str:
+    masks = "the best mask" if settings.migrants == 1 else f"the best {settings.migrants} masks"
+    often = "every generation" if settings.migrate_every == 1 else f"every {settings.migrate_every} generations"
+    shared = "initial population, parents and cap are of each"
+    return f"{settings.islands}, sending {masks} to the next {often}; {shared}"
 
 
 def _stopping(settings: SearchSettings) -> str:

@@ -172,7 +172,7 @@ def _prepared(
         images = images.shuffled(options.data.seed)
     identity = identity_of(
         {
-            "settings": options.settings.to_json(),
+            "settings": options.settings.course(),
             "objective": ["parameters", options.threshold, options.weight, options.offset],
             "genome": [options.prune, genome.layout.names, genome.layout.sizes],
             "batch_size": options.batch_size,

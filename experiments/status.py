@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import RunError
+from engine.journal import islands_summary
 from engine.run_directory import RunDirectory
 from engine.state import SearchState
 
 
 def summary(state: SearchState, generations: int) -> dict[str, Any]:
-    """generation, generations (asked for), evaluations, failures, stopped, complete, BEST with its figures."""
+    """generation, generations (asked for), evaluations, failures, stopped, complete, BEST with its figures.
+
+    Where there are several islands also each one's population, as in the journal.
+    """
     return {
         "generation": state.generation,
         "generations": generations,
@@ -23,6 +27,7 @@ def summary(state: SearchState, generations: int) -> dict[str, Any]:
             "removed_filters": int((~state.best.individual.mask).sum()),
             "filters": len(state.best.individual.mask),
         },
+        **islands_summary(state),
     }
 
 

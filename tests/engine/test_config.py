@@ -32,6 +32,10 @@ def test_defaults_are_the_papers():
         ({"race": 1.0}, "--race"),
         ({"race": float("nan")}, "--race"),
         ({"race": 0.1, "stop_early": False}, "--no-stop-early"),
+        ({"islands": 0}, "--islands must be 1 or more, not 0"),
+        ({"migrate_every": 0}, "--migrate-every must be 1 or more, not 0"),
+        ({"migrants": 0}, "--migrants must be 1 or more, not 0"),
+        ({"islands": 2, "migrants": 300}, "--migrants 300 .* --population-cap 300; lower --migrants"),
     ],
 )
 def test_impossible_settings_name_the_option(values, option):
@@ -40,12 +44,27 @@ def test_impossible_settings_name_the_option(values, option):
 
 
 def test_settings_of_another_version_are_refused():
-    with pytest.raises(OptionError, match="islands"):
-        SearchSettings.from_json({**SearchSettings().to_json(), "islands": 3})
+    with pytest.raises(OptionError, match="continents"):
+        SearchSettings.from_json({**SearchSettings().to_json(), "continents": 3})
     older = SearchSettings().to_json()
     del older["race"], older["stop_early"]
     with pytest.raises(OptionError, match=r"\(race, stop_early\); use the version"):
         SearchSettings.from_json(older)
+
+
+def test_settings_from_before_there_were_islands_are_those_of_one_island():
+    older = SearchSettings(seed=4).to_json()
+    del older["islands"], older["migrate_every"], older["migrants"]
+    assert SearchSettings.from_json(older) == SearchSettings(seed=4)
+    assert SearchSettings(seed=4).course() == older
+    assert SearchSettings(seed=4, migrate_every=3, migrants=1).course() == older
+    apart = SearchSettings(seed=4, islands=2)
+    assert apart.course() == apart.to_json() == {**older, "islands": 2, "migrate_every": 10, "migrants": 2}
+    assert SearchSettings.from_json(apart.to_json()) == apart
+
+
+def test_one_island_takes_the_smallest_cap_as_before():
+    SearchSettings(population=2, parents=2, population_cap=2)
 
 
 @pytest.mark.parametrize("values", [{"workers": 0}, {"cpus_per_worker": 0}, {"gpus_per_worker": -1.0}])

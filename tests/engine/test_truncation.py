@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from engine.contracts import FAILED, STOPPED, Appraisal
 from engine.errors import EvaluationError, OptionError
 from engine.individual import individuals
+from engine.islands import Island
 from engine.search import _best_of, _better
 from engine.state import SearchState
 from engine.truncation import least_counts, target_for
@@ -60,7 +61,7 @@ def test_the_least_count_is_the_first_with_which_a_mask_survives_or_becomes_best
     population, best, objective = situation
     masks = np.eye(3, dtype=bool)
     champion = _best_of(best, Appraisal(np.zeros(1), np.ones(1, bool), {}), 0)
-    state = SearchState(1, population, champion, None, None, TOTAL, 0, 0, 0)
+    state = SearchState(1, [Island(population, None)], champion, None, TOTAL, 0, 0, 0)
 
     def matters(row, count):
         mask, counts = masks[row : row + 1].copy(), np.array([count])
@@ -87,7 +88,7 @@ def course(search, generations):
         yield (
             [(i.mask.tobytes(), i.correct, i.score) for i in state.population],
             state.best.to_json(),
-            state.rng.bit_generator.state,
+            state.islands[0].rng.bit_generator.state,
             state.archive.to_arrays()[0].tobytes(),
             state.evaluations,
         )
@@ -146,7 +147,8 @@ def test_a_search_continued_from_bytes_keeps_what_was_stopped():
     assert resumed.stopped > copy.stopped
 
 
-def test_the_risk_of_a_mask_follows_from_how_many_were_evaluated_before_it():
+@pytest.mark.parametrize("islands", [1, 3])
+def test_the_risk_of_a_mask_follows_from_how_many_were_evaluated_before_it(islands):
     class Listening(WeightedBits):
         def evaluate(self, masks, target=None):
             if target is not None:
@@ -154,7 +156,7 @@ def test_the_risk_of_a_mask_follows_from_how_many_were_evaluated_before_it():
             return super().evaluate(masks, target)
 
     risks_heard = {}
-    search = make_search(Listening(), race=0.3)
+    search = make_search(Listening(), race=0.3, islands=islands)
     state = search.run(search.start(), 8, lambda _: None)
     assert max(risks_heard) == state.evaluations
     assert len(risks_heard) > 50
@@ -206,13 +208,15 @@ def test_an_evaluator_that_stops_what_it_must_not_is_named():
         search.step(state)
 
 
-def test_a_race_sees_fewer_images_and_errs_as_rarely_as_promised():
+@pytest.mark.parametrize("islands", [1, 3])
+def test_a_race_sees_fewer_images_and_errs_as_rarely_as_promised(islands):
     race, trials = 0.4, 60
     wrong, seen = 0, {0.0: 0, race: 0}
     for trial in range(trials):
         for chosen in (0.0, race):
             evaluator = WeightedBitsByImage(trial)
-            search = make_search(evaluator, seed=trial, race=chosen, mutation=0.2, population_cap=12)
+            options = {"mutation": 0.2, "population_cap": 12, "islands": islands, "migrate_every": 2}
+            search = make_search(evaluator, seed=trial, race=chosen, **options)
             search.run(search.start(), 6, lambda _: None)
             seen[chosen] += evaluator.images_seen
             if chosen:

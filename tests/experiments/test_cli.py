@@ -110,6 +110,19 @@ def test_the_path_from_search_to_report(capsys, tmp_path, search_arguments, tiny
             assert capsys.readouterr().out
 
 
+def test_islands_are_shown(capsys, tmp_path, search_arguments):
+    arguments = ["search", str(tmp_path / "run"), *search_arguments, "--islands", "2", "--migrate-every", "1"]
+    assert cli.run([*arguments, "--migrants", "1"]) == 0
+    captured = capsys.readouterr()
+    assert "2 islands at " in captured.err
+    chosen = json.loads((tmp_path / "run" / "run.json").read_text())["configuration"]["settings"]
+    assert (chosen["islands"], chosen["migrate_every"], chosen["migrants"]) == (2, 1, 1)
+    assert cli.run(["status", str(tmp_path / "run"), "--json"]) == 0
+    scores = [island["highest_score"] for island in json.loads(capsys.readouterr().out)["islands"]]
+    assert len(scores) == 2
+    assert f"highest scores of the islands {scores[0]:.4f}, {scores[1]:.4f}\n" in captured.out
+
+
 def test_training_on_a_file_of_ones_own(capsys, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (40, 32, 32), dtype=np.uint8)
     np.savez(tmp_path / "own.npz", images=images, labels=np.arange(40) % 2)
@@ -181,6 +194,9 @@ def test_a_config_file_gives_options_and_the_command_line_wins(capsys, tmp_path,
         (["--workers", "0"], ["--workers"]),
         (["--cpus-per-worker", "0"], ["--cpus-per-worker"]),
         (["--seed", "-1"], ["--seed"]),
+        (["--islands", "0"], ["--islands must be 1 or more"]),
+        (["--islands", "2", "--migrate-every", "0"], ["--migrate-every must be 1 or more"]),
+        (["--islands", "2", "--migrants", "9", "--population-cap", "9"], ["--migrants 9", "--population-cap 9"]),
         (["--race", "1"], ["--race", "0 (none)"]),
         (["--race", "0.1", "--no-stop-early"], ["--race 0.1", "--no-stop-early"]),
         (["--race", "0.1", "--threshold", "0.1", "--epsilon", "0.1"], ["--race 0.1", "--epsilon"]),

@@ -65,6 +65,35 @@ def test_the_result_tells_what_happened(finished, tiny_directory, tiny_data, tmp
     assert result["held_out"]["total"] == 10
 
 
+def test_islands_are_searched_resumed_and_reported(tiny_directory, tiny_data, tmp_path):
+    settings = replace(SETTINGS, islands=3, migrate_every=3, migrants=1)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    result = start_search(whole, options_for(tiny_directory, tiny_data, settings=settings))
+    start_search(parts, options_for(tiny_directory, tiny_data, settings=settings, generations=2))
+    resume_search(parts, generations=5)
+    assert resume_search(parts, generations=GENERATIONS) == result
+    assert traces(parts) == traces(whole)
+    assert read_status(whole) == {key: value for key, value in result.items() if key != "held_out"}
+    assert result["islands"] == RunDirectory.open(whole).journal()[-1]["islands"]
+    assert [island["size"] for island in result["islands"]] == [12, 12, 12]
+    make_report(whole)
+    page = (whole / "report" / "report.md").read_text()
+    assert page.count("![") == 5
+    assert "3, sending the best mask to the next every 3 generations" in page
+    assert (whole / "report" / "island_scores.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_a_run_from_before_there_were_islands_is_resumed(finished, tiny_directory, tiny_data, tmp_path):
+    run = tmp_path / "run"
+    start_search(run, options_for(tiny_directory, tiny_data, generations=4))
+    description = RunDirectory.open(run).description()
+    for name in ("islands", "migrate_every", "migrants"):
+        del description["configuration"]["settings"][name]
+    (run / "run.json").write_text(json.dumps(description))
+    assert resume_search(run, generations=GENERATIONS) == finished[1]
+    assert traces(run) == traces(finished[0])
+
+
 def test_what_is_stopped_early_leaves_the_search_as_it_was(finished, tiny_directory, tiny_data, tmp_path):
     # A small population fills at once and small batches are many, so that there is much to stop.
     settings = replace(SETTINGS, population_cap=8)

@@ -1,0 +1,80 @@
+"""The common look of all figures: colours, axes, legend and headline."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart. The two also differ in brightness, and
+# no figure relies on colour alone: lines differ in dashes, bars in being solid or outlined.
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+INK = "#222222"
+GREY = "#5F5F5F"
+GRID = "#E3E3E3"
+
+SMALL = 9.0
+"""Font size of ticks and legend, in points."""
+
+
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return an empty figure (inches) with one pair of axes in the common style."""
+    # The constrained layout makes room for all labels, those outside the axes included.
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+    figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
+    axes = figure.add_subplot(facecolor="white")
+    axes.set_axisbelow(True)
+    axes.grid(visible=True, color=GRID, linewidth=0.8)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(GREY)
+    axes.tick_params(colors=GREY, labelcolor=INK, labelsize=SMALL)
+    return figure, axes
+
+
+def generation_axis(axes: Axes, generations: list[int]) -> None:
+    """Set up the horizontal axis of a figure over the generations, which are in order."""
+    first, last = generations[0], generations[-1]
+    if first == last:
+        axes.set_xlim(first - 0.5, first + 0.5)
+        axes.xaxis.set_major_locator(FixedLocator([first]))
+    else:
+        axes.set_xlim(first, last)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set_xlabel("generation", fontsize=10, color=INK)
+
+
+def legend(axes: Axes) -> None:
+    """Put the legend above the axes, where it covers no data."""
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(
+        handles[::-1],  # drawn last, named first: what the figure is about
+        labels[::-1],
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        borderaxespad=0.2,
+        borderpad=0.2,
+        ncols=len(handles),
+        frameon=False,
+        fontsize=SMALL,
+        labelcolor=INK,
+        handlelength=2.4,
+    )
+
+
+def headline(axes: Axes, title: str, subtitle: str, *, above_legend: bool) -> None:
+    """Write the title and the line under it, aligned with the left edge of the axes."""
+    height = 24 if above_legend else 8
+    axes.annotate(
+        subtitle,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, height),
+        textcoords="offset points",
+        fontsize=9.5,
+        color=GREY,
+        annotation_clip=False,
+    )
+    axes.set_title(title, loc="left", pad=height + 17, fontsize=13, fontweight="bold", color=INK)
