@@ -11,6 +11,7 @@ Times are seconds on any clock that never goes back.
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from statistics import median
 
 from engine.errors import BackendError, EvaluationError
@@ -203,7 +204,7 @@ class Dispatcher:
         """Workers that do not answer in time: kill them, and call :meth:`lost`."""
         found = []
         for worker, task in self._busy.items():
-            if now - task.started < self._task_timeout:
+            if now < self._due(task):
                 break
             found.append(worker)
         return found
@@ -213,13 +214,13 @@ class Dispatcher:
         times = []
         oldest = next(iter(self._busy.values()), None)
         if oldest is not None:
-            times.append(oldest.started + self._task_timeout)
+            times.append(self._due(oldest))
         if len(self._members) + len(self._starting) < self.wanted:
             times.append(self._hire_after)
         if self._idle and not self._pending:
             slow = next(self._stragglers(), None)
             if slow is not None:
-                times.append(slow.started + STRAGGLER * self._usual_duration())
+                times.append(self._slow_from(slow))
         return min(times, default=None)
 
     def _first_copies(self, now: float) -> Iterator[Attempt]:
@@ -246,9 +247,9 @@ class Dispatcher:
     def _second_copies(self, now: float) -> Iterator[Attempt]:
         if self._pending or not self._idle:
             return
-        limit = STRAGGLER * self._usual_duration()
-        for slow in list(self._stragglers()):
-            if not self._idle or now - slow.started < limit:
+        due = list(takewhile(lambda attempt: now >= self._slow_from(attempt), self._stragglers()))
+        for slow in due:
+            if not self._idle:
                 return
             failed_on = self._failed_on.get(slow.task, ())
             worker = next((worker for worker in self._idle if worker not in failed_on), None)
@@ -260,6 +261,14 @@ class Dispatcher:
         for attempt in self._busy.values():
             if self._is_needed(attempt) and self._copies[attempt.task] < COPIES:
                 yield attempt
+
+    def _due(self, attempt: Attempt) -> float:
+        """When its worker counts as hung."""
+        return attempt.started + self._task_timeout
+
+    def _slow_from(self, attempt: Attempt) -> float:
+        """When it counts as a straggler."""
+        return attempt.started + STRAGGLER * self._usual_duration()
 
     def _usual_duration(self) -> float:
         """Median seconds of a task; without end as long as nothing is known."""

@@ -19,16 +19,8 @@ from fitness import rounds
 from fitness.batches import Batches
 from fitness.precision import resolved
 from fitness.shard_worker import Request, blueprint, from_blueprint, local_worker
+from fitness.splitting import block_count, shard_count
 from models.store import Model
-
-SHARDS_PER_WORKER = 4
-"""In a round: more shards than workers, so that an idle worker finds one to take."""
-
-SHARD_BATCHES = 4
-"""Smaller shards are made only to give every worker one: each cuts the weights of a run anew."""
-
-BLOCK_MASKS = 8
-"""Fewest masks of a task where masks are split, too."""
 
 CPU_BATCH = 64
 """Small enough for the activations of a wide network to stay in the caches."""
@@ -139,22 +131,16 @@ class ShardedEvaluator:
         self._round_images: list[int] = []
         for part in rounds.cut(len(batches.images), self.total, self._pauses):
             whole = Batches(batches.images[part], batches.labels[part])
-            shards = whole.shards(self._shard_count(len(part)))
+            shards = whole.shards(shard_count(len(part), workers=self._workers))
             self._rounds.append(list(range(len(self._shards), len(self._shards) + len(shards))))
             self._round_images.append(int(np.count_nonzero(whole.labels >= 0)))
             self._shards += shards
         self._runner.load(self._shards)
 
-    def _shard_count(self, batches: int) -> int:
-        """Into how many shards a round is cut. Has no influence on counts."""
-        if self._workers == 1:
-            return 1
-        return max(self._workers, min(SHARDS_PER_WORKER * self._workers, batches // SHARD_BATCHES))
-
     def _ask(self, kind: Any, masks: np.ndarray, shards: Sequence[int] | None = None) -> list[np.ndarray]:
         """The answers of some shards (all if None), in their order."""
         shards = range(len(self._shards)) if shards is None else shards
-        blocks = np.array_split(masks, self._block_count(len(masks), len(shards)))
+        blocks = np.array_split(masks, block_count(len(masks), len(shards), self._workers))
         requests = [Request(kind, self._layout.pack(block)) for block in blocks]
         tasks = [(request, shard) for shard in shards for request in range(len(blocks))]
         answers = self._runner.run(requests, tasks)
@@ -162,13 +148,6 @@ class ShardedEvaluator:
             return answers
         starts = range(0, len(answers), len(blocks))
         return [np.concatenate(answers[start : start + len(blocks)], axis=-1) for start in starts]
-
-    def _block_count(self, masks: int, shards: int) -> int:
-        """Into how many parts masks are split, for workers of which there are more than shards.
-
-        Masks of different parts share no prefixes. Has no influence on counts.
-        """
-        return max(1, min(masks // BLOCK_MASKS, self._workers // shards))
 
 
 class _Inline:

@@ -65,6 +65,10 @@ class SimulatedPool:
         self._speed: dict[int, float] = {}
         self._hire(0.0)
 
+    def begin_account(self) -> None:
+        """Forget what was accounted for so far."""
+        self.account = Account()
+
     def idle(self, seconds: float) -> None:
         """The driver does other things: it breeds, and writes its checkpoint."""
         self._pass(self._now + seconds)
