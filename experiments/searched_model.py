@@ -17,5 +17,7 @@ def load_searched_model(run: RunDirectory, directory: str) -> Model:
     """
     model = store.load(Path(directory))
     if run.description().get("model_digest") != model.digest():
-        raise RunError(f"the model in {directory} is not the one that {run.path} searched; give it with --model.")
+        raise RunError(
+            f"the model in {directory} is not the one that {run.location} searched; give it with --model."
+        )
     return model

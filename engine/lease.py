@@ -1,0 +1,235 @@
+"""The lock of a run on a store without locks: an object that its owner renews, and that a dead one does not.
+
+Clocks of two machines are never compared. How long ago a lease was renewed is told by the store's own clock
+(the time it gives the lease against the time it gives an object written now); where a store tells no times,
+whoever wants the run watches the lease for the whole expiry with their own monotonic clock. Owners judge
+themselves by their monotonic clock too.
+
+An owner that is only slow can lose its lease, so it looks before each write (:meth:`Lease.check`). Between
+look and write a moment is left that no store without transactions closes; ``docs/run-directories.md`` says
+what a write in it can do.
+"""
+
+import contextlib
+import json
+import math
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol
+
+from engine.errors import RunError, RunStoreError
+
+LEASE = "lease.json"
+RENEWAL = 10.0
+"""Seconds between two renewals."""
+EXPIRY = 60.0
+"""Seconds without renewal after which another process may take the run over."""
+
+
+class LeaseStore(Protocol):
+    """The part of a store that a lease is kept with."""
+
+    location: str
+
+    def read(self, name: str) -> bytes:
+        """An object's content, or FileNotFoundError."""
+        ...
+
+    def create(self, name: str, content: bytes) -> None:
+        """Write an object that is not there, or FileExistsError."""
+        ...
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace an object."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove an object, if it is there."""
+        ...
+
+    def age(self, name: str) -> float | None:
+        """Seconds since an object was written, by the store's own clock; None where it tells no times."""
+        ...
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Monotonic seconds, and a way to let them pass."""
+
+    now: Callable[[], float] = time.monotonic
+    wait: Callable[[float], None] = time.sleep
+
+
+class Lease:
+    """Held within ``with``; see :class:`engine.store.Hold`."""
+
+    def __init__(self, store: LeaseStore, clock: Clock | None = None, *, renew_by_itself: bool = True):
+        self._store = store
+        self._clock = clock or Clock()
+        self._owner = secrets.token_hex(16)
+        self._renewals = 0
+        self._renewed = -math.inf
+        self._mutex = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._renew_on_and_on, daemon=True) if renew_by_itself else None
+
+    def __enter__(self) -> "Lease":
+        self._acquire()
+        if self._thread is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        with self._mutex, contextlib.suppress(RunStoreError):
+            # A store that cannot be reached keeps the lease until it expires, which is what expiry is for.
+            if self._is_mine(self._read()):
+                self._store.remove(LEASE)
+
+    def check(self) -> None:
+        """Make sure that the lease is still this process's, and fresh.
+
+        Raises:
+            RunError: another process has it.
+            RunStoreError: the store cannot be asked.
+        """
+        with self._mutex:
+            self._check_mine()
+            if self._clock.now() - self._renewed > EXPIRY / 2:
+                # The machine slept, or the store was out of reach: somebody may be about to take over.
+                self._write()
+                self._check_mine()
+
+    def renew(self) -> None:
+        """Say that this process is alive, unless the lease has passed to another.
+
+        Raises:
+            RunStoreError: the store cannot be reached.
+        """
+        with self._mutex:
+            if not self._ended.is_set() and self._is_mine(self._read()):
+                self._write()
+
+    def _renew_on_and_on(self) -> None:
+        while not self._ended.wait(RENEWAL):
+            # The next turn may reach the store; if none does, ``check`` says so where the search can hear it.
+            with contextlib.suppress(RunStoreError):
+                self.renew()
+
+    def _acquire(self) -> None:
+        found = self._read()
+        if found is not None:
+            self._outlive(found)
+            latest = self._read()
+            if latest not in (found, None):
+                raise self._busy(latest, EXPIRY)
+            self._store.remove(LEASE)
+        self._renewed = self._clock.now()
+        try:
+            self._store.create(LEASE, self._content())
+        except FileExistsError:
+            raise self._busy(self._read(), EXPIRY) from None
+        # A store that cannot create exclusively lets two of us write; the later one has it.
+        latest = self._read()
+        if not self._is_mine(latest):
+            raise self._busy(latest, EXPIRY)
+
+    def _outlive(self, found: bytes) -> None:
+        """Return once the lease has expired.
+
+        Raises:
+            RunError: its owner is, or may be, alive.
+        """
+        try:
+            age = self._store.age(LEASE)
+        except FileNotFoundError:
+            # Given back a moment ago.
+            return
+        if age is not None:
+            if age < EXPIRY:
+                raise self._busy(found, EXPIRY - age)
+            return
+        began = self._clock.now()
+        while self._clock.now() - began < EXPIRY:
+            self._clock.wait(RENEWAL / 2)
+            latest = self._read()
+            if latest is None:
+                return
+            if latest != found:
+                raise self._busy(latest, EXPIRY)
+
+    def _check_mine(self) -> None:
+        found = self._read()
+        if self._is_mine(found):
+            return
+        location = self._store.location
+        if found is None:
+            raise RunError(
+                f"the lease on {location} was removed while this process held it, so nothing more was written; "
+                f"make sure that no other process works on it and run 'evoprune resume {location}'."
+            )
+        raise RunError(
+            f"{_owner_of(found)} has taken over {location}, because this one did not renew its lease for "
+            f"{EXPIRY:.0f} s, and nothing more was written here; let that one finish, or stop it and run "
+            f"'evoprune resume {location}'."
+        )
+
+    def _busy(self, found: bytes | None, left: float) -> RunError:
+        return RunError(
+            f"{_owner_of(found)} is at work on {self._store.location}; wait for it or stop it first, and if it "
+            f"is dead already, try again in {max(1, math.ceil(left))} s, when its lease can be taken over."
+        )
+
+    def _read(self) -> bytes | None:
+        try:
+            return self._store.read(LEASE)
+        except FileNotFoundError:
+            return None
+
+    def _write(self) -> None:
+        began = self._clock.now()
+        self._renewals += 1
+        self._store.write(LEASE, self._content())
+        self._renewed = began
+
+    def _is_mine(self, found: bytes | None) -> bool:
+        return found is not None and _entry(found).get("owner") == self._owner
+
+    def _content(self) -> bytes:
+        entry = {
+            "owner": self._owner,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "renewals": self._renewals,
+            # For people who look; never compared.
+            "renewed": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "expires_after_seconds": EXPIRY,
+        }
+        return (json.dumps(entry, indent=2) + "\n").encode()
+
+
+def _entry(content: bytes) -> dict[str, Any]:
+    """A lease's content; empty where it is damaged, so that its owner is nobody known."""
+    try:
+        entry = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return entry if isinstance(entry, dict) else {}
+
+
+def _owner_of(content: bytes | None) -> str:
+    entry = _entry(content or b"")
+    pid, host = entry.get("pid"), entry.get("host")
+    if not isinstance(pid, int) or not isinstance(host, str):
+        return "another process"
+    # A file's words go to a terminal: no control characters.
+    shown = "".join(letter for letter in host if letter.isprintable())[:60]
+    return f"another process ({pid} on {shown})"

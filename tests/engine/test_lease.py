@@ -1,0 +1,308 @@
+"""Leases on a store of the test's own, whose clock and whose drivers' clocks are injected."""
+
+import json
+import random
+import re
+
+import fsspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import RunError, RunStoreError
+from engine.lease import EXPIRY, LEASE, RENEWAL, Clock, Lease
+
+
+class Board:
+    """An object store with a clock of its own."""
+
+    location = "s3://bucket/run"
+
+    def __init__(self, tells_times=True, exclusive=True):
+        self.time = 1_000_000.0
+        self.objects = {}
+        self.tells_times = tells_times
+        self.exclusive = exclusive
+        self.down = False
+
+    def _reached(self):
+        if self.down:
+            raise RunStoreError("cannot read or write s3://bucket/run/lease.json (no route).")
+
+    def read(self, name):
+        self._reached()
+        if name not in self.objects:
+            raise FileNotFoundError(name)
+        return self.objects[name][0]
+
+    def write(self, name, content):
+        self._reached()
+        self.objects[name] = (content, self.time)
+
+    def create(self, name, content):
+        if self.exclusive and name in self.objects:
+            raise FileExistsError(name)
+        self.write(name, content)
+
+    def remove(self, name):
+        self._reached()
+        self.objects.pop(name, None)
+
+    def age(self, name):
+        return self.time - self.objects[name][1] if self.tells_times else None
+
+
+class Drivers:
+    """Drivers whose clocks begin anywhere; time passes for all at once, and the living renew."""
+
+    def __init__(self, board):
+        self.board = board
+        self.living = []
+
+    def clock(self, start=0.0):
+        return Clock(lambda: self.board.time + start, self.let_pass)
+
+    def lease(self, start=0.0):
+        return Lease(self.board, self.clock(start), renew_by_itself=False)
+
+    def let_pass(self, seconds):
+        for _ in range(round(seconds)):
+            self.board.time += 1
+            if self.board.time % RENEWAL == 0:
+                for lease in self.living:
+                    lease.renew()
+
+
+def owner(board):
+    return json.loads(board.read(LEASE))["owner"]
+
+
+@given(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9), st.integers(0, 1000), st.booleans())
+def test_a_living_driver_is_never_taken_over_whatever_the_clocks_say(one, other, seconds, tells_times):
+    board = Board(tells_times)
+    drivers = Drivers(board)
+    first, second = drivers.lease(one), drivers.lease(other)
+    with first:
+        drivers.living.append(first)
+        drivers.let_pass(seconds)
+        before = owner(board)
+        with pytest.raises(RunError, match=r"another process \(\d+ on .*\) is at work on s3://bucket/run"):
+            second.__enter__()
+        first.check()
+        assert owner(board) == before
+    assert LEASE not in board.objects
+    with second:
+        second.check()
+
+
+@given(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))
+def test_a_dead_drivers_lease_can_be_had_after_its_expiry_and_not_before(one, other):
+    board = Board()
+    drivers = Drivers(board)
+    dead = drivers.lease(one)
+    dead.__enter__()
+    drivers.let_pass(EXPIRY - 1)
+    with pytest.raises(RunError, match="try again in 1 s"):
+        drivers.lease(other).__enter__()
+    drivers.let_pass(1)
+    with drivers.lease(other) as second:
+        second.check()
+        with pytest.raises(RunError, match="has taken over s3://bucket/run"):
+            dead.check()
+        # What is left of the first may not disturb the second.
+        dead.renew()
+        dead.__exit__(None, None, None)
+        second.check()
+
+
+def test_the_one_sentence_says_when_the_run_can_be_had():
+    board = Board()
+    drivers = Drivers(board)
+    with drivers.lease():
+        drivers.let_pass(21)
+        with pytest.raises(RunError, match="try again in 39 s"):
+            drivers.lease().__enter__()
+
+
+def test_a_store_that_tells_no_times_is_watched():
+    board = Board(tells_times=False)
+    drivers = Drivers(board)
+    dead = drivers.lease()
+    dead.__enter__()
+    began = board.time
+    with drivers.lease(start=5e8) as second:
+        assert board.time - began >= EXPIRY
+        second.check()
+        drivers.living.append(second)
+        began = board.time
+        with pytest.raises(RunError, match="is at work"):
+            drivers.lease(start=-5e8).__enter__()
+        assert board.time - began <= 2 * RENEWAL
+        second.check()
+
+
+def test_a_driver_that_slept_renews_before_it_writes_or_learns_that_it_is_late():
+    board = Board()
+    drivers = Drivers(board)
+    with drivers.lease() as sleepy:
+        drivers.let_pass(10 * EXPIRY)
+        sleepy.check()
+        with pytest.raises(RunError, match="at work"):
+            drivers.lease().__enter__()
+        drivers.let_pass(10 * EXPIRY)
+        with drivers.lease(), pytest.raises(RunError, match="taken over"):
+            sleepy.check()
+
+
+def test_a_lease_that_someone_removed_is_lost():
+    board = Board()
+    with Drivers(board).lease() as lease:
+        board.remove(LEASE)
+        with pytest.raises(RunError, match="was removed"):
+            lease.check()
+        lease.renew()
+        assert LEASE not in board.objects
+
+
+def test_a_store_out_of_reach_is_said_where_the_search_hears_it_and_does_not_hide_errors():
+    board = Board()
+    lease = Drivers(board).lease()
+
+    def fail_within():
+        with lease:
+            board.down = True
+            with pytest.raises(RunStoreError):
+                lease.check()
+            raise ValueError("the search's own")
+
+    with pytest.raises(ValueError, match="own"):
+        fail_within()
+    board.down = False
+    assert LEASE in board.objects
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b"[" * 100_000, b"{}", b'{"pid": "1", "host": 5}'])
+def test_a_damaged_lease_belongs_to_somebody_until_it_expires(content):
+    board = Board()
+    drivers = Drivers(board)
+    board.write(LEASE, content)
+    with pytest.raises(RunError, match="another process is at work"):
+        drivers.lease().__enter__()
+    drivers.let_pass(EXPIRY)
+    with drivers.lease() as lease:
+        lease.check()
+
+
+def test_what_a_lease_says_reaches_no_terminal_unchecked():
+    board = Board()
+    board.write(LEASE, json.dumps({"pid": 1, "host": "a\x1b[31m\nb" + "c" * 1000}).encode())
+    with pytest.raises(RunError) as refused:
+        Drivers(board).lease().__enter__()
+    assert re.search(r"\(1 on a\[31mbc{10}", str(refused.value))
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 400
+
+
+@given(st.booleans(), st.randoms(use_true_random=False), st.integers(2, 4))
+def test_of_several_that_take_over_at_once_one_at_most_goes_on(exclusive, order, count):
+    """Each driver's requests to the store, interleaved in any order; then each checks before it writes."""
+    board = Board(exclusive=exclusive)
+    drivers = Drivers(board)
+    drivers.lease().__enter__()
+    drivers.let_pass(EXPIRY)
+    turns = Turns(board, order)
+    leases = [Lease(turns, drivers.clock(), renew_by_itself=False) for _ in range(count)]
+    turns.run([lease.__enter__ for lease in leases])
+    turns.order = None
+    alive = 0
+    for lease in leases:
+        try:
+            lease.check()
+        except RunError:
+            continue
+        alive += 1
+    assert alive <= 1
+
+
+class Turns:
+    """Lets threads have one request at a time, in a drawn order."""
+
+    location = "s3://bucket/run"
+
+    def __init__(self, board, order: random.Random):
+        self.board = board
+        self.order = order
+
+    def run(self, calls):
+        import threading
+
+        self._condition = threading.Condition()
+        self._waiting, self._running, self._turn = [], len(calls), None
+        threads = [threading.Thread(target=self._one, args=(call,)) for call in calls]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _one(self, call):
+        try:
+            call()
+        except RunError:
+            pass
+        finally:
+            with self._condition:
+                self._running -= 1
+                self._choose()
+
+    def _choose(self):
+        if self._running and len(self._waiting) == self._running:
+            self._waiting.sort(key=str)
+            self._turn = self.order.choice(self._waiting)
+            self._waiting.remove(self._turn)
+            self._condition.notify_all()
+
+    def _request(self, name, *arguments):
+        import threading
+
+        if self.order is not None:
+            with self._condition:
+                me = threading.current_thread().name
+                self._waiting.append(me)
+                self._choose()
+                self._condition.wait_for(lambda: self._turn == me)
+                self._turn = None
+        return getattr(self.board, name)(*arguments)
+
+    def read(self, name):
+        return self._request("read", name)
+
+    def write(self, name, content):
+        return self._request("write", name, content)
+
+    def create(self, name, content):
+        return self._request("create", name, content)
+
+    def remove(self, name):
+        return self._request("remove", name)
+
+    def age(self, name):
+        try:
+            return self._request("age", name)
+        except KeyError:
+            raise FileNotFoundError(name) from None
+
+
+def test_the_thread_renews_until_the_end(monkeypatch, location):
+    """The only real clock here: nothing is asserted about how long it takes."""
+    if "://" not in location:
+        pytest.skip("flock needs no renewal")
+    from engine.fsspec_store import FsspecStore
+
+    monkeypatch.setattr("engine.lease.RENEWAL", 0.001)
+    store = FsspecStore(location)
+    with store.lock() as lease:
+        while json.loads(store.read(LEASE))["renewals"] < 3:
+            pass
+        lease.check()
+    lease._thread.join()
+    assert not fsspec.filesystem("memory").exists(store.full_name(LEASE))
