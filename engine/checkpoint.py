@@ -53,10 +53,15 @@ def save(store: RunStore, state: SearchState, layout: Layout, identity: str) -> 
     payload = state.to_bytes(layout, identity)
     name = _name(state.generation)
     store.write(name, MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
-    older = [known for known in list_checkpoints(store) if known <= name]
+    remove_outdated(store, state.generation)
+    return name
+
+
+def remove_outdated(store: RunStore, generation: int) -> None:
+    """Remove all checkpoints but the last few up to ``generation``; newer ones are to be written anew."""
+    older = [known for known in list_checkpoints(store) if known <= _name(generation)]
     for outdated in older[:-KEEP]:
         store.remove(outdated)
-    return name
 
 
 def list_checkpoints(store: RunStore) -> list[str]:

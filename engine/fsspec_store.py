@@ -23,7 +23,9 @@ class FsspecStore:
 
     def __init__(self, url: str, clock: Clock | None = None):
         # What fsspec understands as user and password must not show in sentences.
-        self.location = re.sub(r"://([^/@:]*):[^/@]*@", r"://\1:...@", url.rstrip("/"))
+        self.location = re.sub(r"://([^/@:]*):[^/@]*@", r"://\1:...@", url)
+        if not self.location.endswith("://"):
+            self.location = self.location.rstrip("/")
         self._clock = clock
         self._files, self._root = _connect(url, self.location)
         self._logs: dict[str, SegmentedLog] = {}
@@ -40,7 +42,7 @@ class FsspecStore:
 
     def read(self, name: str) -> bytes:
         """See :class:`engine.store.RunStore`."""
-        with self._speaking(self.full_name(name)):
+        with self._speaking(self.full_name(name), FileNotFoundError):
             return bytes(self._files.cat_file(self._key(name)))
 
     def write(self, name: str, content: bytes) -> None:
@@ -57,7 +59,7 @@ class FsspecStore:
         Raises:
             FileExistsError: it is there.
         """
-        with self._speaking(self.full_name(name)):
+        with self._speaking(self.full_name(name), FileExistsError):
             self._files.pipe_file(self._key(name), content, mode="create")
 
     def append(self, name: str, line: bytes) -> None:
@@ -92,7 +94,7 @@ class FsspecStore:
 
     def remove(self, name: str) -> None:
         """See :class:`engine.store.RunStore`."""
-        with self._speaking(self.full_name(name)), suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self._speaking(self.full_name(name), FileNotFoundError):
             self._files.rm_file(self._key(name))
 
     def remove_leftovers(self) -> None:
@@ -104,7 +106,7 @@ class FsspecStore:
     def age(self, name: str) -> float | None:
         """Seconds since an object was written, by the store's own clock; None where it tells no times."""
         probe = f".clock-{secrets.token_hex(6)}"
-        with self._speaking(self.full_name(name)):
+        with self._speaking(self.full_name(name), FileNotFoundError):
             try:
                 written = self._files.modified(self._key(name))
                 self._files.pipe_file(self._key(probe), b"")
@@ -126,11 +128,12 @@ class FsspecStore:
         return self._logs.setdefault(name, SegmentedLog(self, name))
 
     @contextmanager
-    def _speaking(self, what: str) -> Iterator[None]:
-        """One sentence for whatever the store's package raises; each has errors of its own."""
+    def _speaking(self, what: str, *expected: type[Exception]) -> Iterator[None]:
+        """One sentence for whatever the store's package raises, but for ``expected``; each has its own errors."""
+        passed: tuple[type[Exception], ...] = (RunStoreError, *expected)
         try:
             yield
-        except (FileNotFoundError, FileExistsError, RunStoreError):
+        except passed:
             raise
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".:")
@@ -151,7 +154,8 @@ def _connect(url: str, shown: str) -> tuple[fsspec.AbstractFileSystem, str]:
         files, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
     except ImportError as error:
         package = known_implementations.get(protocol, {}).get("class", "").partition(".")[0]
-        needed = package if package not in ("", "fsspec") else error.name or protocol
+        missing = getattr(error.__cause__, "name", None) or error.name
+        needed = package if package not in ("", "fsspec") else missing or protocol
         raise RunStoreError(
             f"{shown} needs the package {needed}, which is not installed; run 'pip install {needed}'."
         ) from error

@@ -140,12 +140,14 @@ class RunDirectory:
         return checkpoints.load_latest(self.store, warn)
 
     def rewind(self, checkpoint: Checkpoint | None) -> None:
-        """Make the journal agree with the state from which the search continues."""
+        """Make the rest agree with the state from which the search continues, and finish what was cut short."""
         self._check_hold()
         generation = -1 if checkpoint is None else checkpoint.state.generation
         rewind(self.store, JOURNAL, generation)
         rewind(self.store, TIMINGS, generation)
         self.store.remove_leftovers()
+        if checkpoint is not None:
+            checkpoints.remove_outdated(self.store, generation)
         self._last_evaluations = 0 if checkpoint is None else checkpoint.state.evaluations
 
     def journal(self) -> list[dict[str, Any]]:

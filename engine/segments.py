@@ -34,10 +34,10 @@ class Objects(Protocol):
 class SegmentedLog:
     """``journal.jsonl``, ``journal.000001.jsonl``, ``journal.000002.jsonl``, ..."""
 
-    def __init__(self, objects: Objects, name: str, limit: int = LIMIT):
+    def __init__(self, objects: Objects, name: str, limit: int | None = None):
         self._objects = objects
         self._name = name
-        self._limit = limit
+        self._limit = LIMIT if limit is None else limit
         self._stem, _, self._suffix = name.rpartition(".")
         self._later = re.compile(rf"{re.escape(self._stem)}\.(\d{{6}})\.{re.escape(self._suffix)}")
         self._last: tuple[int, bytes] | None = None

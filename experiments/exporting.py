@@ -56,7 +56,7 @@ def export_run(
     checkpoint = run.latest(reporter.message)
     if checkpoint is None:
         raise RunError(f"{run.location} has no checkpoint yet; run 'evoprune resume {run.location}' first.")
-    original = load_searched_model(run, model or options.model)
+    original = load_searched_model(run, checkpoint, model or options.model, options.prune)
     images = load_images(options.data if data_dir is None else options.data.moved(data_dir), original)
     mask = checkpoint.state.best.individual.mask
     genome = Genome.of(original.network, options.prune)

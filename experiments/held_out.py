@@ -73,5 +73,7 @@ def _read(store: RunStore, mask: np.ndarray) -> dict[str, Any] | None:
         return None
     if not isinstance(known, dict) or known.get("sha256") != mask_sha256(mask):
         return None
-    whole = known.get("split") == SPLIT and all(isinstance(known.get(key), int | float) for key in _NUMBERS)
-    return known if whole else None
+    if known.get("split") != SPLIT or not all(isinstance(known.get(key), int | float) for key in _NUMBERS):
+        return None
+    counts = [known[key] for key in ("original_correct", "correct")]
+    return known if all(isinstance(count, int) and 0 <= count <= known["total"] for count in counts) else None

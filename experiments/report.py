@@ -61,7 +61,7 @@ def make_report(
     rows = [row for row in rows if row["generation"] <= state.generation]
     if data_dir is not None:
         options = replace(options, data=options.data.moved(data_dir))
-    searched = load_searched_model(run, model or options.model)
+    searched = load_searched_model(run, checkpoint, model or options.model, options.prune)
     best = state.best
     held_out = measure_held_out(run, searched, options, best.individual.mask, reporter)
 
@@ -72,14 +72,19 @@ def make_report(
     pruned = Measured(counts["correct"], counts["total"], parameters, macs)
     table = comparison_table(base, pruned, split=SPLIT)
     kept = layout.kept(best.individual.mask)
-    figures = {
-        "accuracy_drop": plots.accuracy_drop_figure(rows, options.threshold),
-        "parameter_drop": plots.parameter_drop_figure(rows),
-        "mac_drop": plots.mac_drop_figure(rows),
-        "kept_filters": plots.kept_filters_figure(
-            list(zip(layout.names, map(int, kept), layout.sizes, strict=True))
-        ),
-    }
+    try:
+        figures = {
+            "accuracy_drop": plots.accuracy_drop_figure(rows, options.threshold),
+            "parameter_drop": plots.parameter_drop_figure(rows),
+            "mac_drop": plots.mac_drop_figure(rows),
+            "kept_filters": plots.kept_filters_figure(
+                list(zip(layout.names, map(int, kept), layout.sizes, strict=True))
+            ),
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{run.store.full_name(JOURNAL)} is damaged: a row lacks figures of BEST ({error}); restore it."
+        ) from error
     data = comparison_data(base, pruned, split=SPLIT)
     page = report_page(
         title=f"{searched.network.architecture.name} on {options.data.data}: filters removed without retraining",

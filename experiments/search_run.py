@@ -113,7 +113,7 @@ def _resume(
                 f"the model or the data are not those that {run.location} began with; give them with --model and "
                 "--data-dir."
             )
-        if checkpoint is not None and checkpoint.identity != identity:
+        if checkpoint is not None and (checkpoint.identity, checkpoint.layout) != (identity, search.layout):
             raise RunError(f"the checkpoints in {run.location} belong to another run; restore the right ones.")
         if options.to_json() != description["configuration"]:
             run.write_description({**description, "configuration": options.to_json()})

@@ -15,8 +15,8 @@ import pytest
 from engine.checkpoint import list_checkpoints
 from engine.config import SearchSettings
 from engine.errors import OptionError, RunError
-from engine.pool_options import PoolOptions
 from engine.locations import open_store
+from engine.pool_options import PoolOptions
 from engine.run_directory import RunDirectory
 from experiments.exporting import export_run
 from experiments.measuring import DataOptions, evaluate_model, score_masks
