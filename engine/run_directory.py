@@ -41,15 +41,6 @@ class RunDirectory:
         self._hold: Hold | None = None
 
     @classmethod
-    def check_free(cls, location: str | os.PathLike[str]) -> None:
-        """Refuse a place that a new run must not be written to.
-
-        Raises:
-            RunError: it holds a run, or is not a directory.
-        """
-        cls(location)._check_free()
-
-    @classmethod
     def create(cls, location: str | os.PathLike[str], description: dict[str, Any]) -> "RunDirectory":
         """Begin a run that no other process can know of yet; see :meth:`begin`."""
         run = cls(location)
@@ -85,6 +76,19 @@ class RunDirectory:
             finally:
                 self._hold = None
 
+    def check_free(self) -> None:
+        """Refuse a place that a new run must not be written to; writes nothing.
+
+        Raises:
+            RunError: it holds a run, or is not a directory.
+        """
+        self.store.check_place()
+        if any(self.store.exists(name) for name in (DESCRIPTION, JOURNAL, TIMINGS, checkpoints.FOLDER)):
+            raise RunError(
+                f"{self.location} already holds a run; continue it with 'evoprune resume {self.location}', or "
+                "name a new directory."
+            )
+
     def begin(self, description: dict[str, Any]) -> None:
         """Write the description of a new run.
 
@@ -92,7 +96,7 @@ class RunDirectory:
             RunError: see :meth:`check_free`.
             OSError: the directory cannot be written.
         """
-        self._check_free()
+        self.check_free()
         self.store.remove_leftovers()
         self.write_description(description)
 
@@ -164,14 +168,6 @@ class RunDirectory:
     def _check_hold(self) -> None:
         if self._hold is not None:
             self._hold.check()
-
-    def _check_free(self) -> None:
-        self.store.check_place()
-        if any(self.store.exists(name) for name in (DESCRIPTION, JOURNAL, TIMINGS, checkpoints.FOLDER)):
-            raise RunError(
-                f"{self.location} already holds a run; continue it with 'evoprune resume {self.location}', or "
-                "name a new directory."
-            )
 
 
 def identity_of(configuration: dict[str, Any]) -> str:

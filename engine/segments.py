@@ -1,8 +1,10 @@
 """A log on a store that can only replace whole objects: segments, of which the last one grows.
 
-Each line rewrites the last segment, so it costs at most ``LIMIT`` bytes however long the log is, less than
-the checkpoint beside it; and there is nothing to compact, so no moment at which a log is in two forms. The
-first segment has the log's own name: a run of a few hundred generations looks as it does on a disk.
+Each line rewrites the last segment, so it costs at most ``LIMIT`` bytes however long the log is: 10,000 rows of
+600 bytes write 1.3 GB, where rewriting the whole log each time would write 30 GB. An object for each line would
+write less, but has to be compacted or is slow to read; segments need no compaction, so there is no moment at
+which a log is in two forms. The first segment has the log's own name: a run of a few hundred generations looks
+as it does on a disk.
 """
 
 import re

@@ -43,7 +43,7 @@ def start_search(
         EvopruneError, NetworkError: model, data or backend cannot be used; nothing was written.
     """
     run = RunDirectory(directory)
-    run.check_free(directory)
+    run.check_free()
     backend, reporter = backend or Backend(), reporter or Silent()
     options = replace(options, model=str(Path(options.model).resolve()), data=options.data.resolved())
     options = options.on(backend)

@@ -43,7 +43,7 @@ def test_a_run_is_never_begun_over_another(location):
 def test_any_part_of_a_run_is_in_the_way_of_another(location, put, part):
     put(part, b"")
     with pytest.raises(RunError, match="already holds a run"):
-        RunDirectory.check_free(location)
+        RunDirectory(location).check_free()
 
 
 @pytest.mark.parametrize(

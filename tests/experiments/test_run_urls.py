@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -70,6 +71,28 @@ def test_interrupted_and_resumed_it_is_still_the_same(url, options, tmp_path, st
     start_search(url, options(stop))
     assert resume_search(url, generations=6)["complete"]
     assert traces(url) == traces(tmp_path / "run")
+
+
+def test_a_run_can_be_moved_to_a_store_and_back(url, options, tmp_path):
+    def copy(source, target):
+        for name in (
+            [*source.names(""), *source.names("checkpoints")] if source.location == url else local(source)
+        ):
+            target.write(name, source.read(name))
+
+    def local(store):
+        root = Path(store.location)
+        return [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
+
+    start_search(tmp_path / "whole", options())
+    start_search(tmp_path / "one", options(2))
+    with open(tmp_path / "one" / "journal.jsonl", "ab") as file:
+        file.write(b'{"generation": 3, "be')
+    copy(open_store(tmp_path / "one"), open_store(url))
+    resume_search(url, generations=4)
+    copy(open_store(url), open_store(tmp_path / "two"))
+    assert resume_search(tmp_path / "two", generations=6)["complete"]
+    assert traces(tmp_path / "two") == traces(tmp_path / "whole")
 
 
 def test_a_store_that_fails_while_saving_ends_with_one_sentence_and_loses_nothing(
