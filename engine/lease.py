@@ -58,11 +58,16 @@ class LeaseStore(Protocol):
         ...
 
 
+def _seconds() -> float:
+    """Monotonic, and going on while the machine sleeps where the system has such a clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 @dataclass(frozen=True)
 class Clock:
     """Monotonic seconds, and a way to let them pass."""
 
-    now: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = _seconds
     wait: Callable[[float], None] = time.sleep
 
 
@@ -75,6 +80,7 @@ class Lease:
         self._owner = secrets.token_hex(16)
         self._renewals = 0
         self._renewed = -math.inf
+        self._late = False
         self._mutex = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._renew_on_and_on, daemon=True) if renew_by_itself else None
@@ -105,7 +111,7 @@ class Lease:
             self._check_mine()
             if self._clock.now() - self._renewed > EXPIRY / 2:
                 # The machine slept, or the store was out of reach: somebody may be about to take over.
-                self._write()
+                self._renew_mine()
                 self._check_mine()
 
     def renew(self) -> None:
@@ -115,8 +121,8 @@ class Lease:
             RunStoreError: the store cannot be reached.
         """
         with self._mutex:
-            if not self._ended.is_set() and self._is_mine(self._read()):
-                self._write()
+            if not self._ended.is_set():
+                self._renew_mine()
 
     def _renew_on_and_on(self) -> None:
         while not self._ended.wait(RENEWAL):
@@ -129,15 +135,15 @@ class Lease:
         if found is not None:
             self._outlive(found)
             latest = self._read()
-            if latest not in (found, None):
+            if latest == found:
+                self._store.remove(LEASE)
+            elif latest is not None:
                 raise self._busy(latest, EXPIRY)
-            self._store.remove(LEASE)
         self._renewed = self._clock.now()
-        try:
+        with contextlib.suppress(FileExistsError):
             self._store.create(LEASE, self._content())
-        except FileExistsError:
-            raise self._busy(self._read(), EXPIRY) from None
-        # A store that cannot create exclusively lets two of us write; the later one has it.
+        # Ask in any case: a request that was repeated finds its own first try in its way, and a store that
+        # cannot create exclusively lets two of us write.
         latest = self._read()
         if not self._is_mine(latest):
             raise self._busy(latest, EXPIRY)
@@ -167,10 +173,15 @@ class Lease:
                 raise self._busy(latest, EXPIRY)
 
     def _check_mine(self) -> None:
+        location = self._store.location
+        if self._late:
+            raise RunError(
+                f"renewing the lease on {location} took so long that another process may have begun, so nothing "
+                f"more was written; run 'evoprune resume {location}'."
+            )
         found = self._read()
         if self._is_mine(found):
             return
-        location = self._store.location
         if found is None:
             raise RunError(
                 f"the lease on {location} was removed while this process held it, so nothing more was written; "
@@ -194,11 +205,15 @@ class Lease:
         except FileNotFoundError:
             return None
 
-    def _write(self) -> None:
+    def _renew_mine(self) -> None:
         began = self._clock.now()
+        if not self._is_mine(self._read()) or self._clock.now() - began > EXPIRY / 2:
+            return
         self._renewals += 1
         self._store.write(LEASE, self._content())
         self._renewed = began
+        # Somebody else's lease may have been overwritten. They will stop, and so must this one.
+        self._late = self._late or self._clock.now() - began > EXPIRY / 2
 
     def _is_mine(self, found: bytes | None) -> bool:
         return found is not None and _entry(found).get("owner") == self._owner

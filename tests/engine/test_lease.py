@@ -154,6 +154,47 @@ def test_a_driver_that_slept_renews_before_it_writes_or_learns_that_it_is_late()
             sleepy.check()
 
 
+@pytest.mark.parametrize(("request_name", "second_goes_on"), [("read", True), ("write", False)])
+def test_a_driver_suspended_within_its_renewal_stops(request_name, second_goes_on):
+    """It wakes up with a decision that is out of date: it may overwrite a lease, but writes nothing else."""
+    board = Board()
+    drivers = Drivers(board)
+    first, second = drivers.lease(), drivers.lease()
+    with first:
+        request = getattr(board, request_name)
+
+        def suspended(*arguments):
+            setattr(board, request_name, request)
+            answer = request(*arguments) if request_name == "read" else None
+            drivers.let_pass(EXPIRY)
+            second.__enter__()
+            return answer if request_name == "read" else request(*arguments)
+
+        setattr(board, request_name, suspended)
+        first.renew()
+        with pytest.raises(RunError):
+            first.check()
+    if second_goes_on:
+        second.check()
+    else:
+        with pytest.raises(RunError, match="was removed"):
+            second.check()
+
+
+def test_a_creation_that_was_repeated_finds_itself_in_its_way():
+    """As when the answer to a conditional PUT is lost and the store's package sends it again."""
+    board = Board()
+    create = board.create
+
+    def twice(name, content):
+        create(name, content)
+        create(name, content)
+
+    board.create = twice
+    with Drivers(board).lease() as lease:
+        lease.check()
+
+
 def test_a_lease_that_someone_removed_is_lost():
     board = Board()
     with Drivers(board).lease() as lease:
