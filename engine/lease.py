@@ -11,19 +11,17 @@ what a write in it can do.
 """
 
 import contextlib
-import json
 import math
-import os
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 from engine.errors import RunError, RunStoreError
+from engine.lease_content import described, lease_content, owner_of
 
 LEASE = "lease.json"
 RENEWAL = 10.0
@@ -141,7 +139,7 @@ class Lease:
                 raise self._busy(latest, EXPIRY)
         self._renewed = self._clock.now()
         with contextlib.suppress(FileExistsError):
-            self._store.create(LEASE, self._content())
+            self._store.create(LEASE, lease_content(self._owner, self._renewals, EXPIRY))
         # Ask in any case: a request that was repeated finds its own first try in its way, and a store that
         # cannot create exclusively lets two of us write.
         latest = self._read()
@@ -188,14 +186,14 @@ class Lease:
                 f"make sure that no other process works on it and run 'evoprune resume {location}'."
             )
         raise RunError(
-            f"{_owner_of(found)} has taken over {location}, because this one did not renew its lease for "
+            f"{described(found)} has taken over {location}, because this one did not renew its lease for "
             f"{EXPIRY:.0f} s, and nothing more was written here; let that one finish, or stop it and run "
             f"'evoprune resume {location}'."
         )
 
     def _busy(self, found: bytes | None, left: float) -> RunError:
         return RunError(
-            f"{_owner_of(found)} is at work on {self._store.location}; wait for it or stop it first, and if it "
+            f"{described(found)} is at work on {self._store.location}; wait for it or stop it first, and if it "
             f"is dead already, try again in {max(1, math.ceil(left))} s, when its lease can be taken over."
         )
 
@@ -210,41 +208,10 @@ class Lease:
         if not self._is_mine(self._read()) or self._clock.now() - began > EXPIRY / 2:
             return
         self._renewals += 1
-        self._store.write(LEASE, self._content())
+        self._store.write(LEASE, lease_content(self._owner, self._renewals, EXPIRY))
         self._renewed = began
         # Somebody else's lease may have been overwritten. They will stop, and so must this one.
         self._late = self._late or self._clock.now() - began > EXPIRY / 2
 
     def _is_mine(self, found: bytes | None) -> bool:
-        return found is not None and _entry(found).get("owner") == self._owner
-
-    def _content(self) -> bytes:
-        entry = {
-            "owner": self._owner,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "renewals": self._renewals,
-            # For people who look; never compared.
-            "renewed": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "expires_after_seconds": EXPIRY,
-        }
-        return (json.dumps(entry, indent=2) + "\n").encode()
-
-
-def _entry(content: bytes) -> dict[str, Any]:
-    """A lease's content; empty where it is damaged, so that its owner is nobody known."""
-    try:
-        entry = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return entry if isinstance(entry, dict) else {}
-
-
-def _owner_of(content: bytes | None) -> str:
-    entry = _entry(content or b"")
-    pid, host = entry.get("pid"), entry.get("host")
-    if not isinstance(pid, int) or not isinstance(host, str):
-        return "another process"
-    # A file's words go to a terminal: no control characters.
-    shown = "".join(letter for letter in host if letter.isprintable())[:60]
-    return f"another process ({pid} on {shown})"
+        return found is not None and owner_of(found) == self._owner
