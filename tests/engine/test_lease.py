@@ -184,6 +184,43 @@ def test_what_a_lease_says_reaches_no_terminal_unchecked():
     assert len(str(refused.value)) < 400
 
 
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_of_two_that_begin_at_once_the_one_whose_lease_is_not_there_is_refused_at_once(exclusive):
+    board = Board(exclusive=exclusive)
+    other = json.dumps({"owner": "other", "host": "elsewhere", "pid": 5}).encode()
+    create = board.create
+
+    def beside_another(name, content):
+        # Both have seen that there is no lease.
+        for lease in (other, content) if exclusive else (content, other):
+            create(name, lease)
+
+    board.create = beside_another
+    with pytest.raises(RunError, match=r"\(5 on elsewhere\) is at work"):
+        Drivers(board).lease().__enter__()
+    assert owner(board) == "other"
+
+
+def test_who_comes_second_to_a_dead_drivers_lease_leaves_the_first_alone():
+    board = Board()
+    drivers = Drivers(board)
+    drivers.lease().__enter__()
+    drivers.let_pass(EXPIRY)
+    first = drivers.lease()
+    age = board.age
+
+    def overtaken(name):
+        board.age = age
+        found = age(name)
+        first.__enter__()
+        return found
+
+    board.age = overtaken
+    with pytest.raises(RunError, match="is at work"):
+        drivers.lease().__enter__()
+    first.check()
+
+
 @given(st.booleans(), st.randoms(use_true_random=False), st.integers(2, 4))
 def test_of_several_that_take_over_at_once_one_at_most_goes_on(exclusive, order, count):
     """Each driver's requests to the store, interleaved in any order; then each checks before it writes."""
