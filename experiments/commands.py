@@ -162,7 +162,7 @@ def import_torch(file: Path, model_dir: Path, as_json: bool, **options: Any) -> 
 @backend_options
 @json_option
 def search(run_dir: str, as_json: bool, **options: Any) -> None:
-    """Search the filter masks of a model in a new run directory RUN_DIR."""
+    """Search the filter masks of a model in a new run directory RUN_DIR, a path or a URL (s3://, gs://, ...)."""
     from engine.config import SearchSettings
     from experiments.measuring import DataOptions
     from experiments.search_options import SearchOptions

@@ -190,3 +190,15 @@ def test_a_file_in_the_place_of_a_run_is_named(new_store):
     store.write("run.json", b"")
     with pytest.raises(RunError, match="is a file"):
         open_store(store.full_name("run.json")).check_place()
+
+
+@pytest.mark.parametrize("leftover", [".clock-0123456789ab", ".run.json.0123456789ab.tmp"])
+def test_what_the_killed_left_half_done_is_removed_and_nothing_else(new_store, leftover):
+    store = new_store()
+    mine = isinstance(store, LocalStore) == leftover.endswith(".tmp")
+    for name in (leftover, "clock-0123456789ab", "run.json"):
+        store.write(name, b"")
+    store.remove_leftovers()
+    assert store.exists(leftover) != mine
+    assert store.exists("clock-0123456789ab")
+    assert store.exists("run.json")
