@@ -30,6 +30,43 @@ def write_atomically(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def append_durably(path: Path, content: bytes) -> None:
+    """Append to a file, made if missing, and sync it to disk.
+
+    Raises:
+        OSError: the disk is full; the part that was written is cut off again.
+    """
+    with open(path, "ab", buffering=0, opener=_no_link) as file:
+        size = file.tell()
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[file.write(view) :]
+            os.fsync(file.fileno())
+        except OSError as error:
+            file.truncate(size)
+            error.filename = str(path)
+            raise
+    if size == 0:
+        sync_folder(path.parent)
+
+
+def truncate_durably(path: Path, size: int) -> None:
+    """Keep the first ``size`` bytes of a file and sync it to disk."""
+    with open(path, "r+b", opener=_no_link) as file:
+        file.truncate(size)
+        os.fsync(file.fileno())
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably; it may exist."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files that a process killed while writing has left in ``folder``."""
     for path in folder.glob(".*.tmp"):
@@ -43,3 +80,8 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _no_link(path: str, flags: int) -> int:
+    # A run directory from elsewhere could name any file of the user's by a link.
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)

@@ -7,19 +7,33 @@ a pickle).
 import hashlib
 import re
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import fields
 from typing import NamedTuple
 
 from safetensors import SafetensorError
 
-from engine.atomic import write_atomically
 from engine.errors import CheckpointError, EvopruneError
 from engine.layout import Layout
 from engine.state import SearchState
+from engine.store import RunStore
 
 MAGIC = b"evoprune checkpoint 1\n"
+FOLDER = "checkpoints"
 KEEP = 3
-_NAME = re.compile(r"generation-(\d{8})\.ckpt")
+_NAME = re.compile(FOLDER + r"/generation-[0-9]{8}\.ckpt")
+# What parsing can raise where someone wrote a checksum that fits: nothing else about a file is certain.
+_UNFIT = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    SafetensorError,
+    EvopruneError,
+)
 
 
 class Checkpoint(NamedTuple):
@@ -30,70 +44,93 @@ class Checkpoint(NamedTuple):
     identity: str
 
 
-def save(folder: Path, state: SearchState, layout: Layout, identity: str) -> Path:
-    """Write the checkpoint of this generation and remove all but the last few.
+def save(store: RunStore, state: SearchState, layout: Layout, identity: str) -> str:
+    """Write the checkpoint of this generation and remove all but the last few; its name.
 
     Raises:
-        OSError: the disk is full or not writable; earlier checkpoints are untouched.
+        OSError, RunStoreError: the store is full or cannot be written; earlier checkpoints are untouched.
     """
     payload = state.to_bytes(layout, identity)
-    folder.mkdir(exist_ok=True)
-    path = folder / f"generation-{state.generation:08d}.ckpt"
-    write_atomically(path, MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
-    older = [known for known in list_checkpoints(folder) if known <= path]
+    name = _name(state.generation)
+    store.write(name, MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+    remove_outdated(store, state.generation)
+    return name
+
+
+def remove_outdated(store: RunStore, generation: int) -> None:
+    """Remove all checkpoints but the last few up to ``generation``; newer ones are to be written anew."""
+    older = [known for known in list_checkpoints(store) if known <= _name(generation)]
     for outdated in older[:-KEEP]:
-        outdated.unlink(missing_ok=True)
-    return path
+        store.remove(outdated)
 
 
-def list_checkpoints(folder: Path) -> list[Path]:
-    """Checkpoints in order of generation."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+def list_checkpoints(store: RunStore) -> list[str]:
+    """Names of the checkpoints in order of generation."""
+    return sorted(name for name in store.names(FOLDER) if _NAME.fullmatch(name))
 
 
-def read(path: Path) -> Checkpoint:
+def read(store: RunStore, name: str) -> Checkpoint:
     """Read one checkpoint.
 
     Raises:
         CheckpointError: it is damaged.
+        RunStoreError: the store cannot be reached.
     """
+    where = store.full_name(name)
     try:
-        content = path.read_bytes()
+        content = store.read(name)
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
+        raise CheckpointError(f"{where} cannot be read: {error.strerror or error}.") from error
     head = len(MAGIC) + 65
     payload = content[head:]
     expected = MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
     if content[:head] != expected:
-        raise CheckpointError(f"{path} is damaged: its checksum does not match.")
+        raise CheckpointError(f"{where} is damaged: its checksum does not match.")
     try:
-        return Checkpoint(*SearchState.from_bytes(payload))
-    except (ValueError, KeyError, TypeError, SafetensorError, EvopruneError) as error:
-        raise CheckpointError(f"{path} was not written by this version: {error}.") from error
+        found = Checkpoint(*SearchState.from_bytes(payload))
+        _check_numbers(found.state, name)
+        return found
+    except _UNFIT as error:
+        raise CheckpointError(f"{where} was not written by this version: {error}.") from error
 
 
-def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+def _check_numbers(state: SearchState, name: str) -> None:
+    """Raise TypeError or ValueError unless counters and figures are numbers and the generation is the name's."""
+    for field in fields(state):
+        value = getattr(state, field.name)
+        if field.type is int and (not isinstance(value, int) or isinstance(value, bool)):
+            raise TypeError(f"{field.name} is {value!r}")
+    if not all(isinstance(value, int | float) for value in state.best.figures.values()):
+        raise TypeError("a figure of BEST is no number")
+    if name != _name(state.generation):
+        raise ValueError(f"it holds generation {state.generation}")
+
+
+def _name(generation: int) -> str:
+    return f"{FOLDER}/generation-{generation:08d}.ckpt"
+
+
+def load_latest(store: RunStore, warn: Callable[[str], None]) -> Checkpoint | None:
     """The newest checkpoint that is whole, or None where there is no checkpoint at all.
 
     Args:
-        folder: of the checkpoints.
+        store: of the run.
         warn: told about each damaged checkpoint that is passed over.
 
     Raises:
         CheckpointError: there are checkpoints and all are damaged.
     """
-    paths = list_checkpoints(folder)
-    for path in reversed(paths):
+    names = list_checkpoints(store)
+    for name in reversed(names):
         try:
-            checkpoint = read(path)
+            checkpoint = read(store, name)
         except CheckpointError as error:
             warn(f"{error} The checkpoint before it is used.")
         else:
             return checkpoint
-    if paths:
+    if names:
         raise CheckpointError(
-            f"every checkpoint in {folder} is damaged; remove that folder to resume from generation 0."
+            f"every checkpoint in {store.full_name(FOLDER)} is damaged; remove that folder to resume from "
+            "generation 0."
         )
     return None

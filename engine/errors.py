@@ -28,6 +28,10 @@ class RunError(EvopruneError):
     """A run directory is missing, holds a run already, or does not fit what is asked of it."""
 
 
+class RunStoreError(RunError):
+    """The store that a run is kept in cannot be used, reached, read or written."""
+
+
 class CheckpointError(RunError):
     """A checkpoint is damaged or does not belong to this run."""
 

@@ -1,8 +1,6 @@
 """The journal: one JSON line a generation, the same for equal searches. Times stand in another file."""
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +9,7 @@ from engine.contracts import FAILED
 from engine.errors import RunError
 from engine.individual import Individual
 from engine.state import SearchState
+from engine.store import RunStore
 
 
 def journal_row(state: SearchState, previous_evaluations: int) -> dict[str, Any]:
@@ -47,59 +46,44 @@ def _population_summary(population: list[Individual]) -> dict[str, Any]:
     }
 
 
-def append_line(path: Path, entry: dict[str, Any]) -> None:
-    """Append one line and sync it to disk.
+def append_line(store: RunStore, name: str, entry: dict[str, Any]) -> None:
+    """Append one line, durably.
 
     Raises:
-        OSError: the disk is full; the part of the line that was written is cut off again.
+        OSError, RunStoreError: the store is full or out of reach.
     """
-    line = (json.dumps(entry, allow_nan=False) + "\n").encode()
-    with open(path, "ab", buffering=0) as file:
-        size = file.tell()
-        try:
-            view = memoryview(line)
-            while view:
-                view = view[file.write(view) :]
-            os.fsync(file.fileno())
-        except OSError as error:
-            file.truncate(size)
-            error.filename = str(path)
-            raise
+    store.append(name, (json.dumps(entry, allow_nan=False) + "\n").encode())
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(store: RunStore, name: str) -> list[dict[str, Any]]:
     """All whole rows; a last line that was cut by a crash is left out.
 
     Raises:
         RunError: a line before the last is damaged.
     """
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    rows = []
-    for number, line in enumerate(lines[:-1], 1):
-        try:
-            row = json.loads(line)
-            if not isinstance(row["generation"], int):
-                raise TypeError("a row has the number of its generation")
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"line {number} of {path} is damaged; restore the file or remove it.") from error
-        rows.append(row)
-    return rows
+    return _rows(store.read_log(name), store.full_name(name))
 
 
-def rewind(path: Path, generation: int) -> None:
+def rewind(store: RunStore, name: str, generation: int) -> None:
     """Drop the rows after ``generation``, and a torn last line: the search continues from there."""
-    if not path.exists():
-        return
     kept = 0
-    content = path.read_bytes()
-    for row, line in zip(read_rows(path), content.split(b"\n"), strict=False):
+    content = store.read_log(name)
+    for row, line in zip(_rows(content, store.full_name(name)), content.split(b"\n"), strict=False):
         if row["generation"] > generation:
             break
         kept += len(line) + 1
     if kept < len(content):
-        with open(path, "r+b") as file:
-            file.truncate(kept)
-            os.fsync(file.fileno())
+        store.cut_log(name, kept)
+
+
+def _rows(content: bytes, where: str) -> list[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate(content.split(b"\n")[:-1], 1):
+        try:
+            row = json.loads(line)
+            if not isinstance(row["generation"], int):
+                raise TypeError("a row has the number of its generation")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RunError(f"line {number} of {where} is damaged; restore the file or remove it.") from error
+        rows.append(row)
+    return rows

@@ -1,101 +1,109 @@
 """A run directory: ``run.json`` (what was asked), ``journal.jsonl``, ``timings.jsonl`` and checkpoints.
 
 The journal's line is written before the checkpoint of the same generation; resuming cuts the journal back
-to the checkpoint, so the two agree whenever the machine dies.
+to the checkpoint, so the two agree whenever the machine dies. Where the files are kept is the business of
+the store (:mod:`engine.store`).
 """
 
-import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from engine import checkpoint as checkpoints
-from engine.atomic import remove_leftovers, sync_folder, write_atomically
 from engine.checkpoint import Checkpoint
 from engine.errors import RunError
 from engine.journal import append_line, journal_row, read_rows, rewind
 from engine.layout import Layout
+from engine.locations import open_store
 from engine.state import SearchState
+from engine.store import Hold
 
 FORMAT = 1
+DESCRIPTION = "run.json"
+JOURNAL = "journal.jsonl"
+TIMINGS = "timings.jsonl"
 
 
 class RunDirectory:
-    """The files of one run."""
+    """The files of one run, at a path or a URL; nothing is read or written before a method is called.
 
-    def __init__(self, path: Path):
-        self.path = path
-        self.description_path = path / "run.json"
-        self.journal_path = path / "journal.jsonl"
-        self.timings_path = path / "timings.jsonl"
-        self.checkpoint_folder = path / "checkpoints"
+    Raises:
+        RunStoreError: the URL cannot be used.
+    """
+
+    def __init__(self, location: str | os.PathLike[str]):
+        self.store = open_store(location)
+        self.location = self.store.location
         self._last_evaluations = 0
+        self._hold: Hold | None = None
 
     @classmethod
-    def check_free(cls, path: Path) -> None:
-        """Refuse a directory that a new run must not be written to.
+    def create(cls, location: str | os.PathLike[str], description: dict[str, Any]) -> "RunDirectory":
+        """Begin a run that no other process can know of yet; see :meth:`begin`."""
+        run = cls(location)
+        run.begin(description)
+        return run
+
+    @classmethod
+    def open(cls, location: str | os.PathLike[str]) -> "RunDirectory":
+        """An existing run.
+
+        Raises:
+            RunError: there is none.
+        """
+        run = cls(location)
+        if not run.store.exists(DESCRIPTION):
+            raise RunError(
+                f"{run.location} holds no run (no {DESCRIPTION}); give the directory that 'evoprune search' "
+                "wrote."
+            )
+        return run
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from writing the run; makes its place if need be.
+
+        Raises:
+            RunError: another process is at work on it.
+        """
+        with self.store.lock() as hold:
+            self._hold = hold
+            try:
+                yield
+            finally:
+                self._hold = None
+
+    def check_free(self) -> None:
+        """Refuse a place that a new run must not be written to; writes nothing.
 
         Raises:
             RunError: it holds a run, or is not a directory.
         """
-        run = cls(path)
-        if path.exists() and not path.is_dir():
-            raise RunError(f"{path} is a file; name a new directory for the run.")
-        taken = [run.description_path, run.journal_path, run.timings_path, run.checkpoint_folder]
-        if any(part.exists() for part in taken):
+        self.store.check_place()
+        if any(self.store.exists(name) for name in (DESCRIPTION, JOURNAL, TIMINGS, checkpoints.FOLDER)):
             raise RunError(
-                f"{path} already holds a run; continue it with 'evoprune resume {path}', or name a new directory."
+                f"{self.location} already holds a run; continue it with 'evoprune resume {self.location}', or "
+                "name a new directory."
             )
 
-    @classmethod
-    def create(cls, path: Path, description: dict[str, Any]) -> "RunDirectory":
-        """Begin a run.
+    def begin(self, description: dict[str, Any]) -> None:
+        """Write the description of a new run.
 
         Raises:
             RunError: see :meth:`check_free`.
             OSError: the directory cannot be written.
         """
-        cls.check_free(path)
-        path.mkdir(parents=True, exist_ok=True)
-        run = cls(path)
-        run.write_description(description)
-        return run
-
-    @classmethod
-    def open(cls, path: Path) -> "RunDirectory":
-        """An existing run.
-
-        Raises:
-            RunError: the directory holds none.
-        """
-        run = cls(path)
-        if not run.description_path.is_file():
-            raise RunError(f"{path} holds no run (no run.json); give the directory that 'evoprune search' wrote.")
-        return run
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes of this machine from writing the run; ends with the process at the latest.
-
-        Raises:
-            RunError: another process is at work on it.
-        """
-        with open(self.path / ".lock", "ab") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(
-                    f"another process is at work on {self.path}; wait for it or stop it first."
-                ) from None
-            yield
+        self.check_free()
+        self.store.remove_leftovers()
+        self.write_description(description)
 
     def write_description(self, description: dict[str, Any]) -> None:
         """Replace ``run.json``."""
         content = json.dumps({"format": FORMAT, **description}, indent=2) + "\n"
-        write_atomically(self.description_path, content.encode())
+        self.store.write(DESCRIPTION, content.encode())
 
     def description(self) -> dict[str, Any]:
         """The content of ``run.json``.
@@ -103,25 +111,28 @@ class RunDirectory:
         Raises:
             RunError: it is damaged or of another version.
         """
+        where = self.store.full_name(DESCRIPTION)
         try:
-            entry = json.loads(self.description_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.description_path} is damaged ({error}); restore it.") from error
+            entry = json.loads(self.store.read(DESCRIPTION))
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunError(f"{where} is damaged ({error}); restore it.") from error
         if not isinstance(entry, dict) or entry.get("format") != FORMAT:
-            raise RunError(f"{self.description_path} is not of format {FORMAT}, which this version reads.")
+            raise RunError(f"{where} is not of format {FORMAT}, which this version reads.")
         return entry
 
     def record(self, state: SearchState, layout: Layout, identity: str, timing: dict[str, Any]) -> None:
         """Make a generation durable: its journal line, its timing, its checkpoint.
 
         Raises:
-            OSError: the disk is full; the run can be resumed from the checkpoint before.
+            RunError: another process has taken the run over; nothing was written.
+            OSError, RunStoreError: the store is full or out of reach; the run can be resumed from the
+                checkpoint before.
         """
-        append_line(self.journal_path, journal_row(state, self._last_evaluations))
-        append_line(self.timings_path, {"generation": state.generation, **timing})
-        checkpoints.save(self.checkpoint_folder, state, layout, identity)
-        if state.generation == 0:
-            sync_folder(self.path)
+        self._check_hold()
+        append_line(self.store, JOURNAL, journal_row(state, self._last_evaluations))
+        append_line(self.store, TIMINGS, {"generation": state.generation, **timing})
+        self._check_hold()
+        checkpoints.save(self.store, state, layout, identity)
         self._last_evaluations = state.evaluations
 
     def latest(self, warn: Callable[[str], None]) -> Checkpoint | None:
@@ -130,15 +141,17 @@ class RunDirectory:
         Raises:
             CheckpointError: all are damaged.
         """
-        return checkpoints.load_latest(self.checkpoint_folder, warn)
+        return checkpoints.load_latest(self.store, warn)
 
     def rewind(self, checkpoint: Checkpoint | None) -> None:
-        """Make the journal agree with the state from which the search continues."""
+        """Make the rest agree with the state from which the search continues, and finish what was cut short."""
+        self._check_hold()
         generation = -1 if checkpoint is None else checkpoint.state.generation
-        rewind(self.journal_path, generation)
-        rewind(self.timings_path, generation)
-        for folder in (self.path, self.checkpoint_folder):
-            remove_leftovers(folder)
+        rewind(self.store, JOURNAL, generation)
+        rewind(self.store, TIMINGS, generation)
+        self.store.remove_leftovers()
+        if checkpoint is not None:
+            checkpoints.remove_outdated(self.store, generation)
         self._last_evaluations = 0 if checkpoint is None else checkpoint.state.evaluations
 
     def journal(self) -> list[dict[str, Any]]:
@@ -147,10 +160,14 @@ class RunDirectory:
         Raises:
             RunError: the journal is damaged.
         """
-        rows = read_rows(self.journal_path)
+        rows = read_rows(self.store, JOURNAL)
         if not all(isinstance(row.get("best"), dict) for row in rows):
-            raise RunError(f"{self.journal_path} is damaged: a line has no BEST; restore it.")
+            raise RunError(f"{self.store.full_name(JOURNAL)} is damaged: a line has no BEST; restore it.")
         return rows
+
+    def _check_hold(self) -> None:
+        if self._hold is not None:
+            self._hold.check()
 
 
 def identity_of(configuration: dict[str, Any]) -> str:

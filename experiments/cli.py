@@ -26,6 +26,8 @@ _USER_CAN_MEND = {
     errno.EISDIR: "name a file",
     errno.ENAMETOOLONG: "use a shorter name",
     errno.EIO: "check the disk",
+    errno.ESTALE: "check the file server",
+    errno.ETIMEDOUT: "check the file server",
 }
 
 

@@ -11,6 +11,22 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+class LocalDirectory(click.Path):
+    """A directory on this machine; a URL, which would quietly become an odd path, is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """See :class:`click.ParamType`."""
+        if "://" in str(value):
+            self.fail(f"{value} is a URL; only run directories can be at URLs, give a local directory.")
+        return super().convert(value, parameter, context)
+
+
+MODEL_DIRECTORY = LocalDirectory()
+
+
 def read_config(context: click.Context, option: click.Parameter, path: str | None) -> None:
     """Take defaults from a TOML file whose keys are the command's option names; the command line wins.
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from experiments.cli_options import (
+    MODEL_DIRECTORY,
     backend_options,
     config_option,
     data_options,
@@ -18,7 +19,7 @@ from experiments.cli_options import (
     print_result,
 )
 
-DIRECTORY = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path)
 _PLAIN = {"max_content_width": 110}
 
 
@@ -62,7 +63,7 @@ def models(as_json: bool) -> None:
 
 
 @evoprune.command(epilog="Example: evoprune train small --model vgg16 --width-multiplier 0.25 --data cifar10")
-@click.argument("model_dir", type=DIRECTORY)
+@click.argument("model_dir", type=MODEL_DIRECTORY)
 @config_option
 @click.option("--model", default="vgg16", show_default=True, help="Network; see 'evoprune models'.")
 @click.option("--width-multiplier", type=float, default=1.0, show_default=True, help="Scales every width.")
@@ -99,8 +100,8 @@ def train(model_dir: Path, as_json: bool, **options: Any) -> None:
     "import-torch",
     epilog="Example: evoprune import-torch vgg16.safetensors big --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26",
 )
-@click.argument("file", type=DIRECTORY)
-@click.argument("model_dir", type=DIRECTORY)
+@click.argument("file", type=FILE)
+@click.argument("model_dir", type=MODEL_DIRECTORY)
 @config_option
 @click.option("--mean", required=True, callback=numbers, help="Means of the channels, of pixels from 0 to 1.")
 @click.option("--std", required=True, callback=numbers, help="Standard deviations, likewise.")
@@ -123,7 +124,7 @@ def import_torch(file: Path, model_dir: Path, as_json: bool, **options: Any) -> 
 
 
 @evoprune.command(epilog="Example: evoprune search run --model small --data cifar10 --images 5000")
-@click.argument("run_dir", type=DIRECTORY)
+@click.argument("run_dir")
 @config_option
 @click.option("--model", required=True, help="Model directory to search.")
 @data_options("train")
@@ -165,8 +166,8 @@ def import_torch(file: Path, model_dir: Path, as_json: bool, **options: Any) -> 
 )
 @backend_options
 @json_option
-def search(run_dir: Path, as_json: bool, **options: Any) -> None:
-    """Search the filter masks of a model in a new run directory RUN_DIR."""
+def search(run_dir: str, as_json: bool, **options: Any) -> None:
+    """Search the filter masks of a model in a new run directory RUN_DIR, a path or a URL (s3://, gs://, ...)."""
     from engine.config import SearchSettings
     from experiments.measuring import DataOptions
     from experiments.search_options import SearchOptions
@@ -182,7 +183,7 @@ def search(run_dir: Path, as_json: bool, **options: Any) -> None:
 
 
 @evoprune.command(epilog="Example: evoprune resume run --generations 200")
-@click.argument("run_dir", type=DIRECTORY)
+@click.argument("run_dir")
 @config_option
 @click.option("--generations", type=int, help="The new total; the run's own if not given.")
 @click.option("--model", help="Where the model is now, if it moved.")
@@ -190,7 +191,7 @@ def search(run_dir: Path, as_json: bool, **options: Any) -> None:
 @backend_options
 @json_option
 @click.pass_context
-def resume(context: click.Context, run_dir: Path, as_json: bool, **options: Any) -> None:
+def resume(context: click.Context, run_dir: str, as_json: bool, **options: Any) -> None:
     """Continue the search in RUN_DIR from its newest checkpoint, as if it had never stopped.
 
     Without --backend it goes on where it began.
@@ -206,9 +207,9 @@ def resume(context: click.Context, run_dir: Path, as_json: bool, **options: Any)
 
 
 @evoprune.command(epilog="Example: evoprune status run")
-@click.argument("run_dir", type=DIRECTORY)
+@click.argument("run_dir")
 @json_option
-def status(run_dir: Path, as_json: bool) -> None:
+def status(run_dir: str, as_json: bool) -> None:
     """Say where the search in RUN_DIR stands, from its files alone."""
     from experiments.status import read_status
 
@@ -217,13 +218,13 @@ def status(run_dir: Path, as_json: bool) -> None:
 
 
 @evoprune.command(epilog="Example: evoprune export run pruned")
-@click.argument("run_dir", type=DIRECTORY)
-@click.argument("pruned_dir", type=DIRECTORY)
+@click.argument("run_dir")
+@click.argument("pruned_dir", type=MODEL_DIRECTORY)
 @config_option
 @click.option("--model", help="Where the run's model is now, if it moved.")
 @click.option("--data-dir", help="Where the run's data is now, if it moved.")
 @json_option
-def export(run_dir: Path, pruned_dir: Path, as_json: bool, **options: Any) -> None:
+def export(run_dir: str, pruned_dir: Path, as_json: bool, **options: Any) -> None:
     """Write BEST of RUN_DIR as a physically smaller model directory PRUNED_DIR."""
     from experiments.exporting import export_run
 
@@ -240,7 +241,7 @@ def export(run_dir: Path, pruned_dir: Path, as_json: bool, **options: Any) -> No
 
 
 @evoprune.command(epilog="Example: evoprune evaluate pruned --data cifar10 --split test")
-@click.argument("model_dir", type=DIRECTORY)
+@click.argument("model_dir", type=MODEL_DIRECTORY)
 @config_option
 @data_options("test")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of --images.")
@@ -254,8 +255,8 @@ def evaluate(model_dir: Path, as_json: bool, **options: Any) -> None:
 
 
 @evoprune.command(epilog="Example: evoprune score small masks.npy --data cifar10 --images 2000")
-@click.argument("model_dir", type=DIRECTORY)
-@click.argument("masks", type=DIRECTORY)
+@click.argument("model_dir", type=MODEL_DIRECTORY)
+@click.argument("masks", type=FILE)
 @config_option
 @data_options("train")
 @click.option("--prune", default="convolutions", show_default=True, help="Filters: convolutions or all.")
@@ -281,11 +282,11 @@ def score(model_dir: Path, masks: Path, as_json: bool, prune: str, precision: st
 
 
 @evoprune.command(epilog="Example: evoprune report run")
-@click.argument("run_dir", type=DIRECTORY)
+@click.argument("run_dir")
 @click.option("--model", help="Where the run's model is now, if it moved.")
 @click.option("--data-dir", help="Where the run's data is now, if it moved.")
 @json_option
-def report(run_dir: Path, as_json: bool, **options: Any) -> None:
+def report(run_dir: str, as_json: bool, **options: Any) -> None:
     """Write the paper's table and figures for RUN_DIR into RUN_DIR/report."""
     from experiments.report import make_report
 
@@ -295,7 +296,7 @@ def report(run_dir: Path, as_json: bool, **options: Any) -> None:
 
 
 @evoprune.command(epilog="Example: evoprune demo demo-run")
-@click.argument("directory", type=DIRECTORY, default=Path("demo-run"))
+@click.argument("directory", type=MODEL_DIRECTORY, default=Path("demo-run"))
 @json_option
 def demo(directory: Path, as_json: bool) -> None:
     """Train a small VGG on digits, search, export, evaluate and report, in DIRECTORY (demo-run)."""
@@ -306,11 +307,20 @@ def demo(directory: Path, as_json: bool) -> None:
     print_result(result, as_json, result["lines"])
 
 
-def _how_to_resume(run_dir: Path) -> Callable[[], str]:
+def _how_to_resume(run_dir: str) -> Callable[[], str]:
     def sentence() -> str:
-        if (run_dir / "run.json").exists():
-            return f"continue with 'evoprune resume {run_dir}'."
-        return "the search had not begun; start it again."
+        from engine.errors import RunStoreError
+        from engine.run_directory import DESCRIPTION, RunDirectory
+
+        try:
+            begun = RunDirectory(run_dir).store.exists(DESCRIPTION)
+        except RunStoreError:
+            return f"if it had begun, 'evoprune resume {run_dir}' continues it."
+        return (
+            f"continue with 'evoprune resume {run_dir}'."
+            if begun
+            else "the search had not begun; start it again."
+        )
 
     return sentence
 

@@ -1,5 +1,6 @@
 """From a run's BEST mask to a physically smaller model directory: the ``export`` command."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ reorders them; a wrong channel shows as differences of order one."""
 
 
 def export_run(
-    run_directory: Path,
+    run_directory: str | os.PathLike[str],
     directory: Path,
     *,
     model: str | None = None,
@@ -37,7 +38,7 @@ def export_run(
     """Prune the run's model with BEST, check that logits agree on real images, and write the result.
 
     Args:
-        run_directory: of the search.
+        run_directory: of the search, a path or a URL.
         directory: of the pruned model; must not exist, or be empty.
         model: where the run's model is now, if it moved.
         data_dir: where the run's data is now, if it moved.
@@ -50,12 +51,12 @@ def export_run(
     directory = Path(directory)
     reporter = reporter or Silent()
     store.check_target(directory)
-    run = RunDirectory.open(Path(run_directory))
+    run = RunDirectory.open(run_directory)
     options = SearchOptions.from_json(run.description().get("configuration"))
     checkpoint = run.latest(reporter.message)
     if checkpoint is None:
-        raise RunError(f"{run.path} has no checkpoint yet; run 'evoprune resume {run.path}' first.")
-    original = load_searched_model(run, model or options.model)
+        raise RunError(f"{run.location} has no checkpoint yet; run 'evoprune resume {run.location}' first.")
+    original = load_searched_model(run, checkpoint, model or options.model, options.prune)
     images = load_images(options.data if data_dir is None else options.data.moved(data_dir), original)
     mask = checkpoint.state.best.individual.mask
     genome = Genome.of(original.network, options.prune)

@@ -2,14 +2,14 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine.atomic import write_atomically
 from engine.errors import DataError
 from engine.layout import mask_sha256
+from engine.run_directory import RunDirectory
+from engine.store import RunStore
 from experiments import datasets
 from experiments.measuring import load_images
 from experiments.progress import Reporter
@@ -18,19 +18,19 @@ from fitness.evaluator import LocalEvaluator
 from fitness.genome import Genome
 from models.store import Model
 
+NAME = "held_out.json"
 SPLIT = "test"
 _NUMBERS = ("total", "original_correct", "correct", "original_accuracy", "accuracy")
 
 
 def measure_held_out(
-    directory: Path, model: Model, options: SearchOptions, mask: np.ndarray, reporter: Reporter
+    run: RunDirectory, model: Model, options: SearchOptions, mask: np.ndarray, reporter: Reporter
 ) -> dict[str, Any] | None:
     """Counts of the original and of BEST on the test split, kept in ``held_out.json`` of the run.
 
     None where the data has no test split, or the search itself used it.
     """
-    path = directory / "held_out.json"
-    known = _read(path, mask)
+    known = _read(run.store, mask)
     if known is not None:
         return known
     if options.data.split == SPLIT or SPLIT not in datasets.available_splits(
@@ -61,17 +61,19 @@ def measure_held_out(
         "accuracy": best / len(images),
         "sha256": mask_sha256(mask),
     }
-    write_atomically(path, (json.dumps(result, indent=2) + "\n").encode())
+    run.store.write(NAME, (json.dumps(result, indent=2) + "\n").encode())
     return result
 
 
-def _read(path: Path, mask: np.ndarray) -> dict[str, Any] | None:
+def _read(store: RunStore, mask: np.ndarray) -> dict[str, Any] | None:
     """The kept result, if it is of this mask. A damaged file is measured anew."""
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = json.loads(store.read(NAME))
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(known, dict) or known.get("sha256") != mask_sha256(mask):
         return None
-    whole = known.get("split") == SPLIT and all(isinstance(known.get(key), int | float) for key in _NUMBERS)
-    return known if whole else None
+    if known.get("split") != SPLIT or not all(isinstance(known.get(key), int | float) for key in _NUMBERS):
+        return None
+    counts = [known[key] for key in ("original_correct", "correct")]
+    return known if all(isinstance(count, int) and 0 <= count <= known["total"] for count in counts) else None

@@ -4,14 +4,12 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
 
-from engine.atomic import write_atomically
 from experiments.plot_style import (
     BLUE,
     GREY,
@@ -161,24 +159,19 @@ def kept_filters_figure(layers: Sequence[tuple[str, int, int]]) -> Figure:
     return figure
 
 
-def save_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
-    """Write each figure as ``<name>.png`` at 150 dpi into ``folder`` (made if missing); return the paths.
+def render_figures(figures: Mapping[str, Figure]) -> dict[str, bytes]:
+    """Return each figure as PNG at 150 dpi.
 
-    Names consist of letters, digits, '_' and '-'. All figures are rendered before the first is written, and
-    each file is replaced in one step. Raises ValueError for any other name, OSError when it cannot write.
+    Names consist of letters, digits, '_' and '-'. Raises ValueError for any other name.
     """
-    for name in figures:
+    images: dict[str, bytes] = {}
+    for name, figure in figures.items():
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
             raise ValueError(f"a figure's name may hold letters, digits, '_' and '-' only, got {name!r}")
-    images: dict[Path, bytes] = {}
-    for name, figure in figures.items():
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=DPI, facecolor="white")
-        images[folder / f"{name}.png"] = buffer.getvalue()
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, image in images.items():
-        write_atomically(path, image)
-    return list(images)
+        images[name] = buffer.getvalue()
+    return images
 
 
 def _saving_figure(

@@ -1,24 +1,25 @@
 """The report of a run: the paper's table and figures, drawn from the run directory."""
 
 import json
+import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from engine.atomic import write_atomically
 from engine.config import SearchSettings
 from engine.errors import RunError
-from engine.run_directory import RunDirectory
+from engine.run_directory import JOURNAL, RunDirectory
 from engine.state import SearchState
 from experiments import plots
 from experiments.held_out import SPLIT, measure_held_out
 from experiments.island_plots import island_scores_figure
 from experiments.progress import Reporter, Silent
-from experiments.report_page import Measured, comparison_data, comparison_table, write_report
+from experiments.report_page import Measured, comparison_data, comparison_table, report_page
 from experiments.search_options import SearchOptions
 from experiments.searched_model import load_searched_model
 from models.cost import network_cost
 
+FOLDER = "report"
+PAGE = f"{FOLDER}/report.md"
 FIGURES = {
     "accuracy_drop": "Accuracy drop of BEST on the fitness images (the paper's Figure 4.1)",
     "parameter_drop": "Parameters dropped by BEST (Figure 4.2)",
@@ -29,7 +30,7 @@ FIGURES = {
 
 
 def make_report(
-    directory: Path,
+    directory: str | os.PathLike[str],
     *,
     model: str | None = None,
     data_dir: str | None = None,
@@ -38,7 +39,7 @@ def make_report(
     """Write ``report/`` in the run directory: ``report.md``, ``table.json`` and PNG figures.
 
     Args:
-        directory: of the run.
+        directory: of the run, a path or a URL.
         model: where the run's model is now, if it moved.
         data_dir: where the run's data is now, if it moved.
         reporter: receives sentences for the user.
@@ -50,21 +51,21 @@ def make_report(
         RunError: no run there, or it has no generation behind it.
     """
     reporter = reporter or Silent()
-    run = RunDirectory.open(Path(directory))
+    run = RunDirectory.open(directory)
     options = SearchOptions.from_json(run.description().get("configuration"))
     checkpoint = run.latest(reporter.message)
     rows = run.journal()
     if checkpoint is None:
-        raise RunError(f"{run.path} has nothing to report yet; run 'evoprune resume {run.path}' first.")
+        raise RunError(f"{run.location} has nothing to report yet; run 'evoprune resume {run.location}' first.")
     if not rows:
-        raise RunError(f"{run.journal_path} has no rows to draw; restore it.")
+        raise RunError(f"{run.store.full_name(JOURNAL)} has no rows to draw; restore it.")
     state, layout = checkpoint.state, checkpoint.layout
     rows = [row for row in rows if row["generation"] <= state.generation]
     if data_dir is not None:
         options = replace(options, data=options.data.moved(data_dir))
-    searched = load_searched_model(run, model or options.model)
+    searched = load_searched_model(run, checkpoint, model or options.model, options.prune)
     best = state.best
-    held_out = measure_held_out(run.path, searched, options, best.individual.mask, reporter)
+    held_out = measure_held_out(run, searched, options, best.individual.mask, reporter)
 
     base_parameters, base_macs = network_cost(searched.network)
     counts = held_out or {"original_correct": None, "correct": None, "total": None}
@@ -73,29 +74,35 @@ def make_report(
     pruned = Measured(counts["correct"], counts["total"], parameters, macs)
     table = comparison_table(base, pruned, split=SPLIT)
     kept = layout.kept(best.individual.mask)
-    folder = run.path / "report"
-    folder.mkdir(exist_ok=True)
-    figures = {
-        "accuracy_drop": plots.accuracy_drop_figure(rows, options.threshold),
-        "parameter_drop": plots.parameter_drop_figure(rows),
-        "mac_drop": plots.mac_drop_figure(rows),
-        "kept_filters": plots.kept_filters_figure(
-            list(zip(layout.names, map(int, kept), layout.sizes, strict=True))
-        ),
-    }
-    if len(state.islands) > 1:
-        figures["island_scores"] = island_scores_figure(rows, options.settings.migrate_every)
-    written = plots.save_figures(figures, folder)
+    try:
+        figures = {
+            "accuracy_drop": plots.accuracy_drop_figure(rows, options.threshold),
+            "parameter_drop": plots.parameter_drop_figure(rows),
+            "mac_drop": plots.mac_drop_figure(rows),
+            "kept_filters": plots.kept_filters_figure(
+                list(zip(layout.names, map(int, kept), layout.sizes, strict=True))
+            ),
+        }
+        if len(state.islands) > 1:
+            figures["island_scores"] = island_scores_figure(rows, options.settings.migrate_every)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{run.store.full_name(JOURNAL)} is damaged: a row lacks figures of BEST ({error}); restore it."
+        ) from error
     data = comparison_data(base, pruned, split=SPLIT)
-    write_atomically(folder / "table.json", (json.dumps(data, indent=2) + "\n").encode())
-    page = write_report(
-        folder,
+    page = report_page(
         title=f"{searched.network.architecture.name} on {options.data.data}: filters removed without retraining",
         table=table,
         details=_details(options, state),
         figures={FIGURES[name]: f"{name}.png" for name in figures},
     )
-    return {"table": table, "measurements": data, "report": str(page), "figures": list(map(str, written))}
+    images = {f"{FOLDER}/{name}.png": image for name, image in plots.render_figures(figures).items()}
+    texts = {f"{FOLDER}/table.json": json.dumps(data, indent=2) + "\n", PAGE: page}
+    # The page last: it then finds what it shows.
+    for name, content in {**images, **{name: text.encode() for name, text in texts.items()}}.items():
+        run.store.write(name, content)
+    written = [run.store.full_name(name) for name in images]
+    return {"table": table, "measurements": data, "report": run.store.full_name(PAGE), "figures": written}
 
 
 def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:

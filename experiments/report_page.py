@@ -3,11 +3,9 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
-
-from engine.atomic import write_atomically
 
 NOT_MEASURED = "not measured"
 
@@ -104,20 +102,18 @@ def comparison_table(base: Measured, pruned: Measured, *, split: str) -> str:
     return _markdown_table(rows, align_right=True)
 
 
-def write_report(
-    folder: Path,
+def report_page(
     *,
     title: str,
     table: str,
     details: Mapping[str, str],
     figures: Mapping[str, str],
-) -> Path:
-    """Write ``report.md`` into ``folder`` (made if missing) and return its path.
+) -> str:
+    """Return the text of ``report.md``.
 
     ``table`` is Markdown and goes in as it is; ``details`` become a table of settings; ``figures`` maps
-    each caption to a file name relative to ``folder``. An existing report is replaced in one step.
-    Raises ValueError for a figure that is not a relative file name inside the folder, and OSError when
-    the file cannot be written.
+    each caption to a file name relative to the report's folder. Raises ValueError for a figure that is not a
+    relative file name inside that folder.
     """
     parts = [f"# {_one_line(title)}", table.strip()]
     if details:
@@ -130,10 +126,7 @@ def write_report(
             # Brackets would end the alternative text early.
             alternative = re.sub(r"([\\\[\]])", r"\\\1", text)
             parts += [f"![{alternative}]({_link(name)})", f"*{text.replace('*', chr(92) + '*')}*"]
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "report.md"
-    write_atomically(path, ("\n\n".join(parts) + "\n").encode("utf-8"))
-    return path
+    return "\n\n".join(parts) + "\n"
 
 
 def _relative_drop(base: int | None, pruned: int | None) -> float | None:

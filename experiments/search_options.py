@@ -97,11 +97,21 @@ class Backend:
 
         Raises:
             RunError: it was written by another version, or by hand.
+            OptionError: it is a cluster elsewhere, which is joined only where the user says so: a cluster
+                has its members run code, and a run directory may come from anybody.
         """
         try:
-            return cls(str(entry["name"]), PoolOptions(**entry["pool"]))
-        except (TypeError, KeyError) as error:
+            pool = dict(entry["pool"])
+            _check_types(PoolOptions, pool)
+            backend = cls(str(entry["name"]), PoolOptions(**pool))
+        except (TypeError, KeyError, ValueError) as error:
             raise RunError(f"the backend in run.json does not fit this version ({error}).") from error
+        if backend.name == "ray" and backend.pool.address not in (None, "auto"):
+            raise OptionError(
+                f"the run was on the Ray cluster {backend.pool.address!r}; give --backend ray with the --address "
+                "of a cluster that you trust, or --backend local."
+            )
+        return backend
 
     def on_gpu(self) -> bool:
         """Whether masks are evaluated on GPUs."""

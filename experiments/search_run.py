@@ -27,13 +27,13 @@ from models.store import Model
 
 
 def start_search(
-    directory: Path,
+    directory: str | os.PathLike[str],
     options: SearchOptions,
     backend: Backend | None = None,
     *,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
-    """Search in a new run directory until ``options.generations``.
+    """Search in a new run directory, a path or a URL, until ``options.generations``.
 
     Returns:
         generation, evaluations, complete, best and held_out; see :func:`experiments.status.summary`.
@@ -42,21 +42,21 @@ def start_search(
         RunError: the directory holds a run already.
         EvopruneError, NetworkError: model, data or backend cannot be used; nothing was written.
     """
-    directory = Path(directory)
-    RunDirectory.check_free(directory)
+    run = RunDirectory(directory)
+    run.check_free()
     backend, reporter = backend or Backend(), reporter or Silent()
     options = replace(options, model=str(Path(options.model).resolve()), data=options.data.resolved())
     options = options.on(backend)
     with _prepared(options, backend, reporter) as (search, identity, model, evaluator):
         description = _description(options, identity, search, backend, model)
         description["precision_difference"] = report_precision(evaluator, reporter)
-        run = RunDirectory.create(directory, description)
         with run.locked():
+            run.begin(description)
             return _continue(run, search, identity, options, backend, reporter, model, evaluator, None)
 
 
 def resume_search(
-    directory: Path,
+    directory: str | os.PathLike[str],
     *,
     generations: int | None = None,
     backend: Backend | None = None,
@@ -67,7 +67,7 @@ def resume_search(
     """Continue a run from its newest whole checkpoint, as if it had never stopped.
 
     Args:
-        directory: of the run.
+        directory: of the run, a path or a URL.
         generations: the new total; the run's own if None.
         backend: may differ from the one that the run began on, which is the default.
         model: where the model is now, if it moved.
@@ -79,7 +79,7 @@ def resume_search(
             it has behind it.
         CheckpointError: every checkpoint is damaged.
     """
-    run = RunDirectory.open(Path(directory))
+    run = RunDirectory.open(directory)
     with run.locked():
         return _resume(run, generations, backend, model, data_dir, reporter or Silent())
 
@@ -110,11 +110,11 @@ def _resume(
     with _prepared(options, backend, reporter) as (search, identity, loaded, evaluator):
         if identity != description.get("identity"):
             raise RunError(
-                f"the model or the data are not those that {run.path} began with; give them with --model and "
+                f"the model or the data are not those that {run.location} began with; give them with --model and "
                 "--data-dir."
             )
-        if checkpoint is not None and checkpoint.identity != identity:
-            raise RunError(f"the checkpoints in {run.path} belong to another run; restore the right ones.")
+        if checkpoint is not None and (checkpoint.identity, checkpoint.layout) != (identity, search.layout):
+            raise RunError(f"the checkpoints in {run.location} belong to another run; restore the right ones.")
         if options.to_json() != description["configuration"]:
             run.write_description({**description, "configuration": options.to_json()})
         run.rewind(checkpoint)
@@ -151,7 +151,7 @@ def _continue(
     else:
         reporter.generation(state, options.generations)
     state = search.run(state, options.generations, record)
-    held_out = measure_held_out(run.path, model, options, state.best.individual.mask, reporter)
+    held_out = measure_held_out(run, model, options, state.best.individual.mask, reporter)
     return {**summary(state, options.generations), "held_out": held_out}
 
 

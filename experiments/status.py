@@ -1,12 +1,12 @@
 """Where a run stands, from its files alone: the ``status`` command."""
 
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from engine.errors import RunError
 from engine.journal import islands_summary
-from engine.run_directory import RunDirectory
+from engine.run_directory import DESCRIPTION, RunDirectory
 from engine.state import SearchState
 
 
@@ -31,18 +31,20 @@ def summary(state: SearchState, generations: int) -> dict[str, Any]:
     }
 
 
-def read_status(directory: Path, warn: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
+def read_status(
+    directory: str | os.PathLike[str], warn: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
     """The summary of a run's newest whole checkpoint; ``best`` is None before the first.
 
     Raises:
         RunError: no run there.
         CheckpointError: every checkpoint is damaged.
     """
-    run = RunDirectory.open(Path(directory))
+    run = RunDirectory.open(directory)
     configuration = run.description().get("configuration")
     generations = configuration.get("generations") if isinstance(configuration, dict) else None
-    if not isinstance(generations, int):
-        raise RunError(f"{run.description_path} is damaged (no number of generations); restore it.")
+    if not isinstance(generations, int) or isinstance(generations, bool):
+        raise RunError(f"{run.store.full_name(DESCRIPTION)} is damaged (no number of generations); restore it.")
     checkpoint = run.latest(warn)
     if checkpoint is None:
         return {

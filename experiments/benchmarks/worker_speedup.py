@@ -29,7 +29,7 @@ def main(offspring: int, rounds: int, json_path: Path, **options: Any) -> None:
     """Measure what a second worker brings."""
     subject = load_subject(**options)
     masks = late_offspring(subject, offspring)
-    data = (subject.model, subject.genome.layout, subject.images.images, subject.images.labels, CPU_BATCH)
+    data = (subject.model, subject.genome.layout, subject.images, subject.labels, CPU_BATCH)
     times: dict[int, list[float]] = {workers: [] for workers in WORKERS}
     for number in range(rounds):
         for workers in WORKERS:
@@ -40,9 +40,8 @@ def main(offspring: int, rounds: int, json_path: Path, **options: Any) -> None:
                 times[workers].append(perf_counter() - started)
             click.echo(f"round {number}, {workers} workers: {times[workers][-1]:.2f} s", err=True)
     ratios = [one / two for one, two in zip(times[1], times[2], strict=True)]
-    click.echo(
-        f"2 workers are {statistics.median(ratios):.2f} times as fast as 1 ({min(ratios):.2f} to {max(ratios):.2f})"
-    )
+    middle = statistics.median(ratios)
+    click.echo(f"2 workers are {middle:.2f} times as fast as 1 ({min(ratios):.2f} to {max(ratios):.2f})")
     json_path.parent.mkdir(parents=True, exist_ok=True)
     json_path.write_text(json.dumps({"seconds": times, "ratios": ratios}, indent=2) + "\n")
 

@@ -1,13 +1,21 @@
+import contextlib
 import hashlib
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from engine import checkpoint
 from engine.errors import CheckpointError
+from engine.local_store import LocalStore
+from engine.locations import open_store
 from tests.engine.synthetic import LAYOUT, make_search
+
+HEAD = len(checkpoint.MAGIC) + 65
 
 
 @pytest.fixture(scope="module")
@@ -19,83 +27,154 @@ def states():
     return found
 
 
-def test_the_last_few_are_kept_and_the_newest_is_read(tmp_path, states):
+def signed(payload):
+    """A checkpoint whose checksum fits, whatever its payload."""
+    return checkpoint.MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
+
+
+def test_the_last_few_are_kept_and_the_newest_is_read(store, states):
     for state in states:
-        checkpoint.save(tmp_path, state, LAYOUT, "id")
-    names = [path.name for path in checkpoint.list_checkpoints(tmp_path)]
-    assert names == [f"generation-{generation:08d}.ckpt" for generation in (2, 3, 4)]
-    found = checkpoint.load_latest(tmp_path, pytest.fail)
+        checkpoint.save(store, state, LAYOUT, "id")
+    names = [f"checkpoints/generation-{generation:08d}.ckpt" for generation in (2, 3, 4)]
+    assert checkpoint.list_checkpoints(store) == store.names("checkpoints") == names
+    found = checkpoint.load_latest(store, pytest.fail)
     assert found.state.generation == 4
     assert found.layout == LAYOUT
     assert found.identity == "id"
     assert found.state.best.to_json() == states[4].best.to_json()
 
 
-def test_no_damage_is_accepted(tmp_path, states):
-    path = checkpoint.save(tmp_path, states[0], LAYOUT, "id")
-    content = path.read_bytes()
+def test_equal_states_have_equal_bytes_in_every_store(tmp_path, states):
+    contents = set()
+    for location in (tmp_path / "one", tmp_path / "two", "memory://equal-states/run"):
+        store = open_store(location)
+        contents.add(store.read(checkpoint.save(store, states[3], LAYOUT, "id")))
+    assert len(contents) == 1
+
+
+def test_every_byte_flipped_and_every_truncation_is_named_and_the_one_before_used(store, put, states):
+    checkpoint.save(store, states[0], LAYOUT, "id")
+    newest = checkpoint.save(store, states[1], LAYOUT, "id")
+    content = store.read(newest)
     rng = np.random.default_rng(0)
-    places = {0, 10, len(checkpoint.MAGIC) + 5, len(content) - 1, *rng.integers(0, len(content), 150).tolist()}
-    for place in places:
+    flipped = []
+    for place in range(len(content)):
         damaged = bytearray(content)
         damaged[place] ^= 1 << int(rng.integers(8))
-        path.write_bytes(bytes(damaged))
-        with pytest.raises(CheckpointError, match="damaged"):
-            checkpoint.read(path)
-    for length in {0, 1, 90, len(content) - 1, *rng.integers(0, len(content), 50).tolist()}:
-        path.write_bytes(content[:length])
-        with pytest.raises(CheckpointError, match="damaged"):
-            checkpoint.read(path)
+        flipped.append(bytes(damaged))
+    cut = [content[:length] for length in range(0, len(content), 7)]
+    for damaged in [*flipped, *cut, content + b"\0", content + content]:
+        put(newest, damaged)
+        warnings = []
+        found = checkpoint.load_latest(store, warnings.append)
+        assert found.state.generation == 0
+        [warning] = warnings
+        assert warning.startswith(f"{store.full_name(newest)} is damaged")
+    put(newest, content)
+    assert checkpoint.load_latest(store, pytest.fail).state.generation == 1
 
 
-def test_a_damaged_one_is_named_and_the_one_before_used(tmp_path, states):
-    first = checkpoint.save(tmp_path, states[0], LAYOUT, "id")
-    second = checkpoint.save(tmp_path, states[1], LAYOUT, "id")
-    second.write_bytes(second.read_bytes()[: second.stat().st_size // 2])
+def test_where_all_are_damaged_nothing_is_used(store, put, states):
+    for state in states[:2]:
+        put(checkpoint.save(store, state, LAYOUT, "id"), b"")
     warnings = []
-    assert checkpoint.load_latest(tmp_path, warnings.append).state.generation == 0
-    assert len(warnings) == 1
-    assert str(second) in warnings[0]
-    first.write_bytes(b"")
     with pytest.raises(CheckpointError, match="every checkpoint"):
-        checkpoint.load_latest(tmp_path, warnings.append)
+        checkpoint.load_latest(store, warnings.append)
+    assert len(warnings) == 2
 
 
-def test_none_before_the_first(tmp_path):
-    assert checkpoint.load_latest(tmp_path / "nothing", pytest.fail) is None
+@given(data=st.data())
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_checksum_that_fits_proves_nothing_about_the_content(states, data):
+    """Whoever can write a file can write its checksum: damage is named or harmless, never a traceback."""
+    store = open_store("memory://signed/run")
+    payload = bytearray(states[2].to_bytes(LAYOUT, "id"))
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(payload) - 1))
+        payload[place] = data.draw(st.integers(0, 255))
+    payload = payload[: data.draw(st.integers(0, len(payload)) | st.just(len(payload)))]
+    store.write("checkpoints/generation-00000002.ckpt", signed(bytes(payload)))
+    with contextlib.suppress(CheckpointError):
+        checkpoint.read(store, "checkpoints/generation-00000002.ckpt")
+
+
+HEADERS = {
+    "no generation": lambda header: header.pop("generation"),
+    "a generation of text": lambda header: header.update(generation="2"),
+    "another generation": lambda header: header.update(generation=1),
+    "a counter of text": lambda header: header.update(evaluations="7"),
+    "a figure of text": lambda header: header["best"]["figures"].update(accuracy_drop="low"),
+    "no figures": lambda header: header["best"].update(figures=None),
+    "no best": lambda header: header.update(best=None),
+    "a best of lists": lambda header: header.update(best=[]),
+    "a huge layer": lambda header: header["layout"].update(sizes=[5, 1, 10**15]),
+    "an endless layer": lambda header: header["layout"].update(sizes=[5, 1, 10**400]),
+    "layers of text": lambda header: header["layout"].update(sizes=["5", "1", "14"]),
+    "another generator": lambda header: header["islands"][0]["rng"].update(bit_generator="MT19937"),
+    "a generator out of range": lambda header: header["islands"][0]["rng"]["state"].update(state=-1),
+}
+
+
+@pytest.mark.parametrize("change", HEADERS.values(), ids=HEADERS)
+def test_what_someone_wrote_into_a_checkpoint_is_named(states, change):
+    store = open_store("memory://headers/run")
+    payload = states[2].to_bytes(LAYOUT, "id")
+    store.write("checkpoints/generation-00000002.ckpt", signed(with_header(payload, change)))
+    with pytest.raises(CheckpointError, match="was not written by this version"):
+        checkpoint.read(store, "checkpoints/generation-00000002.ckpt")
+
+
+def with_header(payload, change):
+    length = int.from_bytes(payload[:8], "little")
+    header = json.loads(payload[8 : 8 + length])
+    inner = json.loads(header["__metadata__"]["state"])
+    change(inner)
+    header["__metadata__"]["state"] = json.dumps(inner)
+    rewritten = json.dumps(header).encode()
+    return len(rewritten).to_bytes(8, "little") + rewritten + payload[8 + length :]
+
+
+def test_none_before_the_first(store):
+    assert checkpoint.load_latest(store, pytest.fail) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "generation-1.ckpt",
+        "generation-000000001.ckpt",
+        "generation-00000001.ckpt.tmp",
+        "generation-0000000\u0661.ckpt",
+    ],
+)
+def test_other_names_are_no_checkpoints(store, put, states, name):
+    checkpoint.save(store, states[0], LAYOUT, "id")
+    place = store.full_name("checkpoints/x")[:-1] + name
+    if "://" not in place:
+        Path(place).write_bytes(b"")
+        assert len(checkpoint.list_checkpoints(store)) == 1
+    assert checkpoint.load_latest(store, pytest.fail).state.generation == 0
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_full_disk_leaves_earlier_checkpoints_and_no_litter(tmp_path, states, monkeypatch, call):
-    checkpoint.save(tmp_path, states[0], LAYOUT, "id")
+    store = LocalStore(tmp_path)
+    checkpoint.save(store, states[0], LAYOUT, "id")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, call, full)
     with pytest.raises(OSError, match="No space left"):
-        checkpoint.save(tmp_path, states[1], LAYOUT, "id")
+        checkpoint.save(store, states[1], LAYOUT, "id")
     monkeypatch.undo()
-    assert [path.name for path in tmp_path.iterdir()] == ["generation-00000000.ckpt"]
-    assert checkpoint.load_latest(tmp_path, pytest.fail).state.generation == 0
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["generation-00000000.ckpt"]
+    assert checkpoint.load_latest(store, pytest.fail).state.generation == 0
 
 
-def test_a_checkpoint_from_before_stopping_counts_none_stopped(tmp_path, states):
-    path = checkpoint.save(tmp_path, states[4], LAYOUT, "id")
-    state = checkpoint.read(path).state
-    assert state.stopped == states[4].stopped > 0
-    payload = path.read_bytes()[len(checkpoint.MAGIC) + 65 :]
-    length = int.from_bytes(payload[:8], "little")
-    header = json.loads(payload[8 : 8 + length])
-    inner = json.loads(header["__metadata__"]["state"])
-    del inner["stopped"]
-    header["__metadata__"]["state"] = json.dumps(inner)
-    rewritten = json.dumps(header).encode()
-    old = len(rewritten).to_bytes(8, "little") + rewritten + payload[8 + length :]
-    path.write_bytes(checkpoint.MAGIC + hashlib.sha256(old).hexdigest().encode() + b"\n" + old)
-    assert checkpoint.read(path).state.stopped == 0
-
-
-def test_equal_states_have_equal_bytes(tmp_path, states):
-    first = checkpoint.save(tmp_path, states[3], LAYOUT, "id").read_bytes()
-    assert checkpoint.save(tmp_path, states[3], LAYOUT, "id").read_bytes() == first
+def test_a_checkpoint_from_before_stopping_counts_none_stopped(store, states):
+    name = checkpoint.save(store, states[4], LAYOUT, "id")
+    assert checkpoint.read(store, name).state.stopped == states[4].stopped > 0
+    old = with_header(store.read(name)[HEAD:], lambda header: header.pop("stopped"))
+    store.write(name, signed(old))
+    assert checkpoint.read(store, name).state.stopped == 0

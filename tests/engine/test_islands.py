@@ -71,7 +71,7 @@ def test_one_island_is_the_search_before_there_were_islands():
 
 
 def test_a_checkpoint_from_before_there_were_islands_goes_on_as_one_island():
-    old = checkpoint.read(BEFORE_ISLANDS / "generation-00000004.ckpt")
+    old = checkpoint.read(open_store(str(BEFORE_ISLANDS)), "checkpoints/generation-00000004.ckpt")
     states = states_of(make_search(seed=7, initial_removal=0.2), 12)
     assert len(old.state.islands) == 1
     assert old.state.to_bytes(LAYOUT, "id") == states[4].to_bytes(LAYOUT, "id")

@@ -15,6 +15,7 @@ import pytest
 from engine.checkpoint import list_checkpoints
 from engine.config import SearchSettings
 from engine.errors import OptionError, RunError
+from engine.locations import open_store
 from engine.pool_options import PoolOptions
 from engine.run_directory import RunDirectory
 from experiments.exporting import export_run
@@ -42,10 +43,11 @@ def finished(tmp_path_factory, tiny_directory, tiny_data):
     return path, result
 
 
-def traces(path):
-    """All that must not depend on backend or interruptions."""
-    [*_, newest] = list_checkpoints(path / "checkpoints")
-    return (path / "journal.jsonl").read_bytes(), newest.name, newest.read_bytes()
+def traces(location):
+    """All that must not depend on backend, store or interruptions."""
+    store = open_store(location)
+    [*_, newest] = list_checkpoints(store)
+    return store.read_log("journal.jsonl"), newest, store.read(newest)
 
 
 def test_the_result_tells_what_happened(finished, tiny_directory, tiny_data, tmp_path):
@@ -157,7 +159,7 @@ def test_a_resumed_search_leaves_the_same_traces(finished, tiny_directory, tiny_
 def test_a_damaged_checkpoint_costs_a_generation_and_nothing_else(finished, tiny_directory, tiny_data, tmp_path):
     run = tmp_path / "run"
     start_search(run, options_for(tiny_directory, tiny_data, generations=4))
-    [*_, newest] = list_checkpoints(run / "checkpoints")
+    newest = max((run / "checkpoints").iterdir())
     newest.write_bytes(newest.read_bytes()[:100])
     assert read_status(run)["generation"] == 3
     resume_search(run, generations=GENERATIONS)
@@ -254,7 +256,7 @@ def test_a_description_changed_by_hand_is_refused(finished, tmp_path, key, value
     changed = {**description, "configuration": {**description["configuration"], key: value}}
     copy = RunDirectory.create(tmp_path / "copy", changed)
     with pytest.raises(RunError, match=r"run\.json"):
-        resume_search(copy.path)
+        resume_search(copy.location)
 
 
 def test_an_unreadable_test_split_does_not_hide_the_result(tiny_directory, tiny_data, tmp_path):
