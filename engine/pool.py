@@ -51,7 +51,7 @@ class RayPool:
         self._options = options
         self._warn = warn
         self.replaced = 0
-        self._owns_ray = connect(self._ray, options)
+        self._owns_ray = connect(self._ray, options, warn)
         try:
             self._check_room()
             self._build = build

@@ -1,8 +1,12 @@
 """Where and on what the workers of a pool run."""
 
+import re
 from dataclasses import dataclass
 
 from engine.errors import OptionError
+
+CLIENT_SCHEME = "ray://"
+_ADDRESS = re.compile(rf"auto|({CLIENT_SCHEME})?([\w.-]+|\[[\da-fA-F:.]+\]):\d{{1,5}}")
 
 
 @dataclass(frozen=True)
@@ -10,7 +14,8 @@ class PoolOptions:
     """Where and on what the workers run.
 
     ``address``: of a Ray cluster (``auto`` for one that runs here); None starts a private one on this
-    machine, which ends with the pool. ``gpus_per_worker`` may be a fraction.
+    machine, which ends with the pool. ``gpus_per_worker`` may be a fraction. ``runtime_env``: a file that says
+    what a cluster's workers run in, instead of what :mod:`engine.shipping` finds they need.
 
     Raises:
         OptionError: a value out of its range.
@@ -20,6 +25,7 @@ class PoolOptions:
     cpus_per_worker: int = 1
     gpus_per_worker: float = 0.0
     address: str | None = None
+    runtime_env: str | None = None
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -29,3 +35,10 @@ class PoolOptions:
         gpus = self.gpus_per_worker
         if not 0 <= gpus < float("inf") or (gpus > 1 and gpus != int(gpus)):
             raise OptionError(f"--gpus-per-worker must be a fraction up to 1 or a whole number, not {gpus}.")
+        if self.address is not None and not _ADDRESS.fullmatch(self.address):
+            raise OptionError(
+                f"--address must be auto, HOST:PORT or {CLIENT_SCHEME}HOST:10001, not {self.address!r}; leave it "
+                "out for a Ray of its own on this machine."
+            )
+        if self.runtime_env is not None and self.address is None:
+            raise OptionError("--runtime-env is for the nodes of a cluster; give its --address too.")

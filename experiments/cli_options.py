@@ -117,7 +117,10 @@ def backend_options(command: Command) -> Command:
             show_default=True,
             help="Evaluate in this process, or on Ray workers. Results are the same.",
         ),
-        click.option("--address", help="Ray cluster to join ('auto' for one on this machine)."),
+        click.option(
+            "--address",
+            help="Ray cluster to join: auto or HOST:PORT on a machine of it, ray://HOST:10001 elsewhere.",
+        ),
         click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Ray workers."),
         click.option(
             "--cpus-per-worker",
@@ -132,6 +135,12 @@ def backend_options(command: Command) -> Command:
             default=0.0,
             show_default=True,
             help="GPUs of each; a fraction shares one.",
+        ),
+        click.option(
+            "--runtime-env",
+            metavar="FILE",
+            help="JSON or YAML file with the Ray runtime environment of a cluster's workers, which then replaces "
+            "the one that ships this code and installs what the nodes lack.",
         ),
     ]
     for option in reversed(options):

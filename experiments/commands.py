@@ -320,7 +320,7 @@ def _backend(options: dict[str, Any]) -> Any:
     from experiments.search_options import Backend
 
     name = options.pop("backend")
-    pool = _taken(options, "address", "workers", "cpus_per_worker", "gpus_per_worker")
+    pool = _taken(options, "address", "workers", "cpus_per_worker", "gpus_per_worker", "runtime_env")
     return Backend(name, PoolOptions(**pool))
 
 
