@@ -57,7 +57,7 @@ def listening():
 
 ray = import_ray()
 assert connect(ray, PoolOptions(workers=2))
-worker = ray.remote(os.getpid)
+worker = ray.remote(lambda: os.getpid())
 workers = set(ray.get([worker.remote() for _ in range(4)]))
 places = listening()
 found = []

@@ -149,7 +149,7 @@ def test_a_client_elsewhere_gives_the_same_search(cluster, tmp_path, arguments, 
 @needs_dashboard
 def test_a_job_gives_the_same_search(cluster, tmp_path, arguments, local_journal):
     """From a source tree; the environment at hand has the requirements, so that no pip is needed."""
-    entrypoint = ["python", "-m", "experiments.cli", "search", tmp_path / "run", *arguments]
+    entrypoint = [sys.executable, "-m", "experiments.cli", "search", tmp_path / "run", *arguments]
     backend = ["--backend", "ray", "--address", "auto", "--workers", "2"]
     ray = Path(sys.executable).with_name("ray")
     submit = [ray, "job", "submit", "--address", cluster[2], "--working-dir", ROOT, "--"]
