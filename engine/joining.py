@@ -1,5 +1,6 @@
 """Joining a Ray cluster: within a bounded time, with our code, and one sentence for what may go wrong."""
 
+import os
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ QUIET = {"log_to_driver": False, "logging_level": "ERROR"}
 
 REACH_SECONDS = 10
 """How long a host may take to accept a connection. Ray by itself tries for a quarter of an hour."""
+
+_TOKEN = "; if it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN."
 
 
 def join(ray: Any, options: PoolOptions, tell: Callable[[str], None]) -> None:
@@ -96,8 +99,11 @@ def _sentence(ray: Any, address: str, error: Exception) -> str:
             f"{where} has no node on this machine, which --address HOST:PORT needs; from elsewhere use "
             f"{CLIENT_SCHEME}HOST:10001 or 'ray job submit'."
         )
-    if isinstance(error, ray.exceptions.AuthenticationError) or "authentication" in text.lower():
-        return f"{where} asks for a token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN ({text})"
+    # Older versions of Ray have no such class.
+    if type(error).__name__ == "AuthenticationError":
+        return f"{where} does not take the token of RAY_AUTH_TOKEN or ~/.ray/auth_token; use its own ({text})."
     if isinstance(error, ray.exceptions.RuntimeEnvSetupError):
         return f"{where} cannot prepare the runtime environment: {text}"
-    return f"cannot reach {where}: {text}"
+    # Ray says that a token is missing in its log alone.
+    token = "" if os.environ.get("RAY_AUTH_MODE") == "token" else _TOKEN
+    return f"cannot reach {where}: {text}{token}"

@@ -51,6 +51,8 @@ def connect(ray: Any, options: PoolOptions, tell: Callable[[str], None] = lambda
         with warnings.catch_warnings():
             # JAX warns of forks without exec; Ray starts its processes with exec.
             warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
+            # Said again in the sentence that the error becomes.
+            warnings.filterwarnings("ignore", message="Ray Client connection timed out", category=UserWarning)
             if options.address is None:
                 _start(ray, options)
             else:

@@ -149,7 +149,10 @@ This process on node 10.0.0.7 was started with:
             RuntimeError("No node info found matching attributes: ''"),
             ["no node on this machine", "ray://HOST:10001"],
         ),
-        (ConnectionError("ray client\nconnection timeout"), ["cannot reach", "ray client connection timeout"]),
+        (
+            ConnectionError("ray client\nconnection timeout"),
+            ["cannot reach", "ray client connection timeout", "set RAY_AUTH_MODE=token"],
+        ),
         (ValueError("Failed to merge the Job's runtime env"), ["Failed to merge the Job's runtime env"]),
     ],
 )
@@ -160,6 +163,7 @@ def test_what_ray_says_becomes_a_sentence(monkeypatch, free_port, error, parts):
         raise error
 
     monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     monkeypatch.setattr(joining, "_check_reachable", lambda address: None)
     sentence = refused(f"127.0.0.1:{free_port}")
     for part in parts:

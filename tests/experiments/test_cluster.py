@@ -39,6 +39,16 @@ ray.shutdown()
 """
 
 
+OTHER_VERSION = """
+import sys
+import ray
+from experiments import cli
+
+ray.__version__ = "2.40.1"
+sys.exit(cli.run(sys.argv[1:]))
+"""
+
+
 def away_from_the_sources():
     environment = dict(os.environ)
     environment.pop("PYTHONPATH", None)
@@ -131,6 +141,25 @@ def test_nodes_run_the_code_that_was_sent(cluster, tmp_path):
     files = ran([sys.executable, "-c", WHERE_FROM, cluster[0]], tmp_path).split()
     assert len(files) == 12
     assert all("/py_modules_files/" in name for name in files), files
+
+
+def test_another_version_of_ray_is_refused_with_a_sentence(cluster, tmp_path, arguments):
+    import ray
+
+    backend = ["--backend", "ray", "--address", cluster[0]]
+    result = subprocess.run(
+        [sys.executable, "-c", OTHER_VERSION, "search", "run", *arguments, *backend],
+        cwd=tmp_path,
+        env=here(),
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert result.returncode == 2
+    assert f"has Ray {ray.__version__} and Python" in result.stderr
+    assert "here are Ray 2.40.1 and Python" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_file_replaces_what_is_sent(cluster, tmp_path, arguments, local_journal):
