@@ -85,7 +85,7 @@ def _one_try(ray: Any) -> Iterator[None]:
 
 
 def _sentence(ray: Any, address: str, error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()) or type(error).__name__
     where = f"the Ray cluster at --address {address}"
     versions = re.search(r"started with: Ray: (\S+) Python: (\S+) .*started with: Ray: (\S+) Python: (\S+)", text)
     if versions:

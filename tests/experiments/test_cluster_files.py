@@ -45,6 +45,8 @@ def commands():
         if path.suffix == ".yaml":
             comments = [line for line in text.split("\n") if line.startswith("#")]
             text = "\n".join([*comments, entrypoint(path)])
+        if options := re.search(r'OPTIONS="([^"]+)"', text):
+            text = text.replace("$OPTIONS", options[1])
         for match in re.finditer(
             r"^.*?(?:evoprune|-m experiments\.cli) ((?:search|resume) [^\n`']+)", text, re.M
         ):
