@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from engine import cluster_nodes, shipping
-from engine.errors import BackendError
+from engine.errors import BackendError, OptionError
 from engine.pool_options import CLIENT_SCHEME, PoolOptions
 
 QUIET = {"log_to_driver": False, "logging_level": "ERROR"}
@@ -28,7 +28,7 @@ def join(ray: Any, options: PoolOptions, tell: Callable[[str], None]) -> None:
     """
     assert options.address is not None
     if options.runtime_env is not None:
-        _init(ray, options.address, shipping.read_runtime_env(options.runtime_env))
+        _init(ray, options.address, _given(ray, options.runtime_env))
         return
     if shipping.in_a_ray_job():
         _init(ray, options.address, None)
@@ -43,6 +43,17 @@ def join(ray: Any, options: PoolOptions, tell: Callable[[str], None]) -> None:
         ray.shutdown()
         _init(ray, options.address, shipping.runtime_env(packages, lacking))
         cluster_nodes.check_installed(ray, options, needed, lacking)
+
+
+def _given(ray: Any, path: str) -> dict[str, Any]:
+    entry = shipping.read_runtime_env(path)
+    try:
+        ray.runtime_env.RuntimeEnv(**entry)
+    except (ValueError, TypeError, OSError) as error:
+        raise OptionError(
+            f"--runtime-env {path} is not what Ray takes: {' '.join(str(error).split())}"
+        ) from error
+    return entry
 
 
 def _init(ray: Any, address: str, environment: dict[str, Any] | None) -> None:

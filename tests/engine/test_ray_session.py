@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine import joining
-from engine.errors import BackendError
+from engine.errors import BackendError, OptionError
 from engine.pool_options import PoolOptions
 from engine.ray_session import connect, import_ray
 
@@ -130,6 +130,18 @@ def accept_forever(server):
             held.append(server.accept())
         except OSError:
             return
+
+
+@pytest.mark.parametrize("content", ["pip: 3", "env_vars: {A: 1}", "{pip: [flax], conda: base}"])
+def test_a_file_that_ray_does_not_take(tmp_path, content):
+    """Found before anything is connected to."""
+    pytest.importorskip("ray")
+    path = tmp_path / "environment.yaml"
+    path.write_text(content)
+    options = PoolOptions(address="no-such-host.invalid:6379", runtime_env=str(path))
+    with pytest.raises(OptionError, match=r"--runtime-env .*environment\.yaml is not what Ray takes: ") as raised:
+        connect(import_ray(), options)
+    assert "\n" not in str(raised.value)
 
 
 MISMATCH = """Version mismatch: The cluster was started with:
