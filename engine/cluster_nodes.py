@@ -37,7 +37,7 @@ def versions(
             f"the cluster's nodes did not start a task within {timeout:g} seconds; look at its dashboard."
         ) from error
     except ray.exceptions.RayError as error:
-        raise BackendError(f"the cluster's nodes cannot run our code: {' '.join(str(error).split())}") from error
+        raise BackendError(f"the cluster's nodes cannot run our code: {gist(str(error))}") from error
     return answers
 
 
@@ -68,6 +68,13 @@ def check_installed(ray: Any, options: PoolOptions, needed: Mapping[str, str], p
         ) from error
     if still:
         raise BackendError(f"the cluster's nodes still lack {', '.join(still)} after installing {wanted}.")
+
+
+def gist(text: str) -> str:
+    """What went wrong, out of the tracebacks and logs that Ray gives: pip's errors, or else the last line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in dict.fromkeys(lines) if line.startswith("ERROR: ")]
+    return " ".join(errors[:2] or lines[-1:])
 
 
 def _has_room(resources: Mapping[str, float], options: PoolOptions) -> bool:

@@ -114,7 +114,7 @@ def _sentence(ray: Any, address: str, error: Exception) -> str:
     if type(error).__name__ == "AuthenticationError":
         return f"{where} does not take the token of RAY_AUTH_TOKEN or ~/.ray/auth_token; use its own ({text})."
     if isinstance(error, ray.exceptions.RuntimeEnvSetupError):
-        return f"{where} cannot prepare the runtime environment: {text}"
+        return f"{where} cannot prepare the runtime environment: {cluster_nodes.gist(str(error))}"
     # Ray says that a token is missing in its log alone.
     token = "" if os.environ.get("RAY_AUTH_MODE") == "token" else _TOKEN
     return f"cannot reach {where}: {text}{token}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import joining
+from engine import cluster_nodes, joining
 from engine.errors import BackendError, OptionError
 from engine.pool_options import PoolOptions
 from engine.ray_session import connect, import_ray
@@ -189,3 +189,18 @@ def test_rays_own_words_of_a_mismatch(monkeypatch):
         utils.check_version_info({"ray_version": "1.0.0", "python_version": "3.7.1"}, "node 10.0.0.7")
     sentence = joining._sentence(import_ray(), "auto", raised.value)
     assert "has Ray 1.0.0 and Python 3.7.1, and here are Ray" in sentence
+
+
+def test_of_an_installation_that_failed_pips_words_are_left():
+    text = (
+        "Failed to set up runtime environment.\nTraceback (most recent call last):\n  File a.py, line 3\n"
+        "ray.SubprocessCalledProcessError: Run cmd[9] failed\nLast 50 lines of stdout:\n    Looking in indexes\n"
+        "    ERROR: Could not find a version that satisfies the requirement flax\n    ERROR: No matching distribution\n"
+        "\n"
+    )
+    assert cluster_nodes.gist(text) == (
+        "ERROR: Could not find a version that satisfies the requirement flax ERROR: No matching distribution"
+    )
+    assert cluster_nodes.gist("Traceback:\n\nModuleNotFoundError: No module named 'engine'\n") == (
+        "ModuleNotFoundError: No module named 'engine'"
+    )
