@@ -28,6 +28,12 @@ LONGEST_BACKOFF = 60.0
 """Most seconds between two attempts to get a worker ready."""
 STRAGGLER = 2.0
 """A task that takes this many times the median is given to a second worker, if one is idle."""
+PATIENCE = 20.0
+"""A worker may take this many times the longest task of late before it counts as hung."""
+SHORTEST_TIMEOUT = 300.0
+"""Seconds; compilation and a cold start fit in."""
+FIRST_TIMEOUT = 3600.0
+"""Seconds, while no task has been answered yet."""
 COPIES = 2
 """Workers that may be at the same task."""
 
@@ -59,8 +65,12 @@ class Dispatcher:
         replaced: workers that were lost or sent away after they had been ready.
     """
 
-    def __init__(self, wanted: int, task_timeout: float):
-        """``task_timeout``: seconds after which a worker that does not answer counts as hung."""
+    def __init__(self, wanted: int, task_timeout: float | None):
+        """``task_timeout``: seconds after which a worker that does not answer counts as hung.
+
+        None follows the tasks: :data:`PATIENCE` times the longest of late, :data:`SHORTEST_TIMEOUT` at least,
+        and :data:`FIRST_TIMEOUT` before the first answer.
+        """
         self.wanted = wanted
         self.replaced = 0
         self._task_timeout = task_timeout
@@ -84,6 +94,7 @@ class Dispatcher:
         # Of the last answers, for what is unusually slow.
         self._durations: deque[float] = deque(maxlen=200)
         self._usual: float | None = None
+        self._longest: float | None = None
 
     # The crew.
 
@@ -160,7 +171,7 @@ class Dispatcher:
         """A worker is through: its task, if this answer is the first; None if it is not needed."""
         attempt = self._free(worker)
         self._durations.append(now - attempt.started)
-        self._usual = None
+        self._usual = self._longest = None
         if attempt.run != self._run:
             return None
         self._members[worker].holds.add(attempt.shard)
@@ -208,6 +219,17 @@ class Dispatcher:
                 break
             found.append(worker)
         return found
+
+    @property
+    def timeout(self) -> float:
+        """Seconds after which a worker that does not answer counts as hung."""
+        if self._task_timeout is not None:
+            return self._task_timeout
+        if not self._durations:
+            return FIRST_TIMEOUT
+        if self._longest is None:
+            self._longest = max(self._durations)
+        return max(PATIENCE * self._longest, SHORTEST_TIMEOUT)
 
     def wake_at(self) -> float | None:
         """When to look again though nothing happens: a task comes due, or a worker may be hired."""
@@ -264,7 +286,7 @@ class Dispatcher:
 
     def _due(self, attempt: Attempt) -> float:
         """When its worker counts as hung."""
-        return attempt.started + self._task_timeout
+        return attempt.started + self.timeout
 
     def _slow_from(self, attempt: Attempt) -> float:
         """When it counts as a straggler."""

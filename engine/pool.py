@@ -81,7 +81,7 @@ class RayPool:
         self._reported = self._counted_to
         self._alone_since = self._counted_to
         self._noticed = False
-        self._owns_ray = connect(self._ray, options)
+        self._owns_ray = connect(self._ray, options, warn)
         try:
             self._check_room()
             self._build = build
@@ -239,15 +239,15 @@ class RayPool:
         }
 
     def _send_away_the_overdue(self) -> None:
-        limit = self._options.task_timeout
+        limit = self._dispatcher.timeout
         for worker in self._dispatcher.overdue(monotonic()):
-            cause = f"it did not answer within --task-timeout {limit:g} s"
+            cause = f"it did not answer within {limit:g} s (--task-timeout)"
             self._dismiss(worker, cause)
             self._dispatcher.lost(worker, cause)
         for expected in list(self._expected.values()):
             placed = self._actors[expected.worker].placed
             if expected.kind == "ready" and placed is not None and monotonic() - placed > limit:
-                self._refused(expected.worker, f"it was not ready within --task-timeout {limit:g} s")
+                self._refused(expected.worker, f"it was not ready within {limit:g} s (--task-timeout)")
 
     def _keep_watch(self) -> None:
         """Say what is going on, to whoever watches and, if nothing goes on, to the user."""

@@ -4,10 +4,15 @@ import os
 import signal
 import threading
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from engine.errors import BackendError
+from engine.joining import QUIET, join
 from engine.pool_options import PoolOptions
+
+_LOOPBACK = "127.0.0.1"
 
 
 def import_ray() -> Any:
@@ -29,11 +34,14 @@ def import_ray() -> Any:
     return ray
 
 
-def connect(ray: Any, options: PoolOptions) -> bool:
+def connect(ray: Any, options: PoolOptions, tell: Callable[[str], None] = lambda message: None) -> bool:
     """Join or start Ray; whether it was started (or joined) here, and so has to be left again.
 
+    ``tell`` receives what takes long, such as an installation on the cluster.
+
     Raises:
-        BackendError: it cannot be reached.
+        BackendError: it cannot be reached, or cannot run our code.
+        OptionError: ``--runtime-env`` names no file that describes an environment.
     """
     if ray.is_initialized():
         return False
@@ -43,23 +51,52 @@ def connect(ray: Any, options: PoolOptions) -> bool:
         with warnings.catch_warnings():
             # JAX warns of forks without exec; Ray starts its processes with exec.
             warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
-            _start_or_join(ray, options)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        where = f"the Ray cluster at --address {options.address}" if options.address else "a local Ray"
-        raise BackendError(f"cannot reach {where}: {cause_of(error)}") from error
-    if on_sigterm is not None:
-        # Ray's own handler would end the process without a word on how to resume.
-        signal.signal(signal.SIGTERM, on_sigterm)
+            # Said again in the sentence that the error becomes.
+            warnings.filterwarnings("ignore", message="Ray Client connection timed out", category=UserWarning)
+            if options.address is None:
+                _start(ray, options)
+            else:
+                join(ray, options, tell)
+    except BaseException:
+        ray.shutdown()
+        raise
+    finally:
+        if on_sigterm is not None:
+            # Ray's own handler would end the process without a word on how to resume.
+            signal.signal(signal.SIGTERM, on_sigterm)
     return True
 
 
-def _start_or_join(ray: Any, options: PoolOptions) -> None:
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    if options.address is not None:
-        ray.init(address=options.address, **quiet)
-    else:
-        cores = max(os.cpu_count() or 1, options.workers * options.cpus_per_worker)
-        ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
+def _start(ray: Any, options: PoolOptions) -> None:
+    """A private Ray on this machine, with no dashboard, all of whose sockets listen on loopback.
+
+    Ray binds to every interface unless its own address is exactly 127.0.0.1, and replaces that address,
+    wherever it is given, by one that other machines can reach: ``_node_ip_address`` does not help. The switch
+    with which Ray spares macOS and Windows the questions of their firewalls does; it works everywhere.
+    """
+    cores = max(os.cpu_count() or 1, options.workers * options.cpus_per_worker)
+    try:
+        with _without_clusters(ray):
+            ray.init(address="local", num_cpus=cores, include_dashboard=False, **QUIET)
+    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+        raise BackendError(f"cannot start a local Ray: {cause_of(error)}") from error
+    [node] = ray.nodes()
+    if node["NodeManagerAddress"] != _LOOPBACK:
+        raise BackendError(
+            f"this Ray ({ray.__version__}) listens on {node['NodeManagerAddress']} and not on loopback alone; "
+            "install Ray 2.60, or start Ray yourself and give its --address."
+        )
+
+
+@contextmanager
+def _without_clusters(ray: Any) -> Iterator[None]:
+    constants = ray._private.ray_constants
+    before = constants.ENABLE_RAY_CLUSTER
+    constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = before
 
 
 def cause_of(error: Exception) -> str:

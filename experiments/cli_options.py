@@ -133,7 +133,10 @@ def backend_options(command: Command) -> Command:
             show_default=True,
             help="Evaluate in this process, or on Ray workers. Results are the same.",
         ),
-        click.option("--address", help="Ray cluster to join ('auto' for one on this machine)."),
+        click.option(
+            "--address",
+            help="Ray cluster to join: auto or HOST:PORT on a machine of it, ray://HOST:10001 elsewhere.",
+        ),
         click.option(
             "--workers",
             type=click.IntRange(min=1),
@@ -158,9 +161,13 @@ def backend_options(command: Command) -> Command:
         click.option(
             "--task-timeout",
             type=click.FloatRange(min=0, min_open=True),
-            default=600.0,
-            show_default=True,
-            help="Seconds after which a worker that does not answer is replaced.",
+            help="Seconds after which a worker that does not answer is replaced; follows the tasks if not given.",
+        ),
+        click.option(
+            "--runtime-env",
+            metavar="FILE",
+            help="JSON or YAML file with the Ray runtime environment of a cluster's workers, which then replaces "
+            "the one that ships this code and installs what the nodes lack.",
         ),
     ]
     for option in reversed(options):

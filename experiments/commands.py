@@ -335,7 +335,8 @@ def _backend(options: dict[str, Any]) -> Any:
     from experiments.search_options import Backend
 
     name = options.pop("backend")
-    pool = _taken(options, "address", "workers", "cpus_per_worker", "gpus_per_worker", "task_timeout")
+    names = ("address", "workers", "cpus_per_worker", "gpus_per_worker", "task_timeout", "runtime_env")
+    pool = _taken(options, *names)
     return Backend(name, PoolOptions(**pool))
 
 

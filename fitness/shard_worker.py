@@ -1,7 +1,7 @@
 """What one process with one device answers about shards of the images: the far end of an evaluator."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,12 @@ from fitness.counting import MaskedCounter, Placed
 from fitness.precision import DTYPES
 from models.normalisation import Normalisation
 from models.registry import architecture_from_json
+from models.stages import Network
 from models.state import arrays_of, set_arrays
-from models.store import Model
+
+if TYPE_CHECKING:
+    # Reading and writing model directories needs a package that workers do without.
+    from models.store import Model
 
 
 class Request(NamedTuple):
@@ -69,14 +73,12 @@ class ShardWorker:
         )
 
 
-def local_worker(model: Model, layout: Layout, precision: str) -> ShardWorker:
+def local_worker(model: "Model", layout: Layout, precision: str) -> ShardWorker:
     """A worker in this process."""
-    return ShardWorker(
-        lambda name: MaskedCounter(model.network, model.normalisation, layout, precision=DTYPES[name]), precision
-    )
+    return _worker(model.network, model.normalisation, layout, precision)
 
 
-def blueprint(model: Model, layout: Layout, precision: str) -> dict[str, Any]:
+def blueprint(model: "Model", layout: Layout, precision: str) -> dict[str, Any]:
     """What :func:`from_blueprint` needs, as plain arrays and JSON: nothing of Flax has to be pickled."""
     return {
         "architecture": model.network.architecture.to_json(),
@@ -93,5 +95,11 @@ def from_blueprint(entry: Mapping[str, Any]) -> ShardWorker:
     network = architecture_from_json(entry["architecture"]).blank()
     set_arrays(network, entry["arrays"])
     normalisation = Normalisation.from_json(entry["normalisation"])
-    model = Model(network, normalisation, ())
-    return local_worker(model, Layout(*entry["layout"]), entry["precision"])
+    return _worker(network, normalisation, Layout(*entry["layout"]), entry["precision"])
+
+
+def _worker(network: Network, normalisation: Normalisation, layout: Layout, precision: str) -> ShardWorker:
+    def counter(name: str) -> MaskedCounter:
+        return MaskedCounter(network, normalisation, layout, precision=DTYPES[name])
+
+    return ShardWorker(counter, precision)

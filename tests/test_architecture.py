@@ -1,6 +1,8 @@
 """Imports run one way only: experiments -> fitness -> models, engine; those two know nobody."""
 
 import ast
+import configparser
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -50,3 +52,24 @@ def test_everything_but_the_pool_imports_without_ray():
 def test_help_and_status_do_not_wait_for_jax():
     program = "import sys, experiments.cli, experiments.status; sys.exit('jax' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+def test_workers_import_no_more_than_what_is_shipped_to_them():
+    """What ``engine.shipping`` names: installed where it is missing, so everything else must be unnecessary."""
+    from engine import shipping
+
+    program = (
+        "import json, sys, engine.cluster_nodes, engine.worker, fitness.shard_worker\n"
+        "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    )
+    output = subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, capture_output=True).stdout
+    loaded = set(json.loads(output))
+    assert set(shipping.PACKAGES) <= loaded
+    assert "experiments" not in loaded
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    modules = {"pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
+    ours = {line.split(" ")[0] for line in metadata["options"]["install_requires"].strip().split("\n")}
+    # Flax itself imports these.
+    ours -= {"optax", "pyyaml"}
+    assert {name for name in ours if modules.get(name, name) in loaded} == set(shipping.IMPORTED)

@@ -30,7 +30,7 @@ class Cluster:
     restart: float = 20.0
     driver_per_event: float = 0.0003
     round_trip: float = 0.0005
-    task_timeout: float = 600.0
+    task_timeout: float | None = None
 
 
 @dataclass

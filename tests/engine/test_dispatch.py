@@ -5,7 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.dispatch import COPIES, DEATHS, FAILURES, REFUSALS, STRAGGLER, WORKER_FAILURES, Dispatcher
+from engine.dispatch import (
+    COPIES,
+    DEATHS,
+    FAILURES,
+    FIRST_TIMEOUT,
+    PATIENCE,
+    REFUSALS,
+    SHORTEST_TIMEOUT,
+    STRAGGLER,
+    WORKER_FAILURES,
+    Dispatcher,
+)
 from engine.errors import BackendError, EvaluationError
 from experiments.benchmarks.simulated_cluster import Cluster, SimulatedPool
 
@@ -162,6 +173,21 @@ def test_a_hung_worker_is_overdue_and_its_task_goes_to_another():
     [attempt] = dispatcher.assignments(36.0)
     assert dispatcher.answered(worker, 37.0) == 0
     assert dispatcher.done
+
+
+def test_without_a_timeout_given_it_follows_the_tasks():
+    dispatcher = ready(2, timeout=None)
+    dispatcher.begin([0, 1])
+    first, second = dispatcher.assignments(0.0)
+    assert dispatcher.overdue(FIRST_TIMEOUT - 1) == []
+    dispatcher.answered(first.worker, 100.0)
+    assert dispatcher.overdue(PATIENCE * 100.0 - 1) == []
+    assert dispatcher.overdue(PATIENCE * 100.0) == [second.worker]
+    dispatcher = ready(1, timeout=None)
+    dispatcher.begin([0])
+    dispatcher.assignments(0.0)
+    dispatcher.answered(0, 0.001)
+    assert dispatcher.timeout == SHORTEST_TIMEOUT
 
 
 def test_an_idle_worker_doubles_the_slowest_task_and_the_first_answer_wins():

@@ -13,6 +13,7 @@ from engine import checkpoint, islands
 from engine.contracts import FAILED, STOPPED
 from engine.individual import individuals
 from engine.journal import journal_row
+from engine.locations import open_store
 from engine.state import SearchState
 from engine.truncation import target_for
 from tests.engine.synthetic import LAYOUT, WeightedBits, WeightedBitsByImage, make_search
