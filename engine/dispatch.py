@@ -24,6 +24,8 @@ WORKER_FAILURES = 2
 """Tasks that may raise on a worker before it is replaced."""
 REFUSALS = 3
 """Workers in a row that may fail to get ready, while none is ready, before the run ends."""
+STILLBORN = 10
+"""The same for workers that die before they are ready. Higher, because machines also die of other causes."""
 LONGEST_BACKOFF = 60.0
 """Most seconds between two attempts to get a worker ready."""
 STRAGGLER = 2.0
@@ -78,6 +80,7 @@ class Dispatcher:
         self._starting: set[int] = set()
         self._next_worker = 0
         self._refusals = 0
+        self._stillborn = 0
         self._hire_after = 0.0
         self._idle: dict[int, None] = {}
         # Oldest first, since every task has the same time to live.
@@ -124,19 +127,22 @@ class Dispatcher:
         self._starting.remove(worker)
         self._members[worker] = _Member()
         self._idle[worker] = None
-        self._refusals = 0
+        self._refusals = self._stillborn = 0
 
-    def refused(self, worker: int, now: float, cause: str) -> None:
-        """A new worker failed to get ready.
+    def refused(self, worker: int, now: float, cause: str, *, died: bool = False) -> None:
+        """A new worker failed to get ready, or ``died`` before it was.
 
         Raises:
             BackendError: so did the ones before it, and none is ready.
         """
         self._starting.remove(worker)
-        self._refusals += 1
-        if self._refusals >= REFUSALS and not self._members:
+        if died:
+            self._stillborn += 1
+        else:
+            self._refusals += 1
+        if not self._members and (self._refusals >= REFUSALS or self._stillborn >= STILLBORN):
             raise BackendError(f"no worker gets ready, the last one because of: {cause}")
-        self._hire_after = now + min(2.0 ** (self._refusals - 1), LONGEST_BACKOFF)
+        self._hire_after = now + min(2.0 ** (self._refusals + self._stillborn - 1), LONGEST_BACKOFF)
 
     def forget_shards(self) -> None:
         """No worker holds any shard any more."""

@@ -178,7 +178,8 @@ class RayPool:
             # Ray's own text goes on for a page.
             cause = "its process or its machine is gone"
             if expected.kind != "answer":
-                self._refused(worker, cause if self._actors[worker].placed else cause_of(error))
+                # Where it found no machine, Ray says why.
+                self._refused(worker, cause if self._actors[worker].placed else cause_of(error), died=True)
                 return
             self._dispatcher.lost(worker, cause)
             self._dismiss(worker, cause)
@@ -220,14 +221,16 @@ class RayPool:
         actor.process_id = place.process_id
         actor.placed = monotonic()
         if place.cores is not None and self._options.gpus_per_worker == 0:
-            actor.handle.pin.remote(self._slots.take(worker, place.host, place.cores))
+            cores = self._slots.take(worker, place.host, place.cores)
+            if cores is not None:
+                actor.handle.pin.remote(cores)
         # The calls of an actor run in order.
         ready = actor.handle.prepare.remote(self._build, self._blueprint, self._options.gpus_per_worker > 0)
         self._expected[ready] = _Expected("ready", worker)
 
-    def _refused(self, worker: int, cause: str) -> None:
+    def _refused(self, worker: int, cause: str, *, died: bool = False) -> None:
         self._dismiss(worker, cause)
-        self._dispatcher.refused(worker, monotonic(), cause)
+        self._dispatcher.refused(worker, monotonic(), cause, died=died)
 
     def _dismiss(self, worker: int, cause: str) -> None:
         """End an actor and forget it."""

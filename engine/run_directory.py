@@ -154,6 +154,14 @@ class RunDirectory:
             checkpoints.remove_outdated(self.store, generation)
         self._last_evaluations = 0 if checkpoint is None else checkpoint.state.evaluations
 
+    def timings(self) -> list[dict[str, Any]]:
+        """Seconds of each generation, its backend and how its workers did.
+
+        Raises:
+            RunError: they are damaged.
+        """
+        return read_rows(self.store, TIMINGS)
+
     def journal(self) -> list[dict[str, Any]]:
         """The journal's rows.
 

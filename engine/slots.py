@@ -10,13 +10,17 @@ class CoreSlots:
         self._each = cores_per_worker
         self._taken: dict[str, dict[int, tuple[int, ...]]] = {}
 
-    def take(self, worker: int, host: str, cores: Sequence[int]) -> tuple[int, ...]:
-        """Cores for a worker among those of its machine: the ones that the fewest others have."""
+    def take(self, worker: int, host: str, cores: Sequence[int]) -> tuple[int, ...] | None:
+        """Cores for a worker among those of its machine; None if too few are left, so that it has to share all.
+
+        A machine that promises more cores than it has would otherwise keep some workers on one core for good.
+        """
         taken = self._taken.setdefault(host, {})
-        load = {core: sum(core in others for others in taken.values()) for core in cores}
-        chosen = tuple(sorted(sorted(cores, key=lambda core: (load[core], core))[: self._each]))
-        taken[worker] = chosen
-        return chosen
+        free = sorted(set(cores).difference(*taken.values()))
+        if len(free) < self._each:
+            return None
+        taken[worker] = tuple(free[: self._each])
+        return taken[worker]
 
     def give_back(self, worker: int) -> None:
         """The worker is gone."""

@@ -351,6 +351,8 @@ def _accuracy_line(result: dict[str, Any]) -> str:
 
 
 def _summary_lines(result: dict[str, Any]) -> list[str]:
+    from engine.pool_figures import PoolFigures
+
     state = "complete" if result["complete"] else "not complete"
     if result["best"] is None:
         return [f"no generation finished yet of {result['generations']}, {state}"]
@@ -370,6 +372,8 @@ def _summary_lines(result: dict[str, Any]) -> list[str]:
         lines.append(
             "  highest scores of the islands " + ", ".join("-" if s is None else f"{s:.4f}" for s in scores)
         )
+    if "workers" in result:
+        lines.append(f"  last generation: {PoolFigures(**result['workers'])}")
     held_out = result.get("held_out")
     if held_out is not None:
         lines.append(

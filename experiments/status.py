@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.errors import RunError
 from engine.journal import islands_summary
+from engine.pool_figures import PoolFigures
 from engine.run_directory import DESCRIPTION, RunDirectory
 from engine.state import SearchState
 
@@ -36,6 +37,9 @@ def read_status(
 ) -> dict[str, Any]:
     """The summary of a run's newest whole checkpoint; ``best`` is None before the first.
 
+    Where workers evaluate, also how they did in the last generation
+    (:class:`engine.pool_figures.PoolFigures`).
+
     Raises:
         RunError: no run there.
         CheckpointError: every checkpoint is damaged.
@@ -56,4 +60,10 @@ def read_status(
             "complete": False,
             "best": None,
         }
-    return summary(checkpoint.state, generations)
+    return {**summary(checkpoint.state, generations), **_workers(run)}
+
+
+def _workers(run: RunDirectory) -> dict[str, Any]:
+    timings = run.timings()
+    workers = timings[-1].get("workers") if timings else None
+    return {} if workers is None else {"workers": PoolFigures.from_json(workers).to_json()}

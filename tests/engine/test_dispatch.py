@@ -13,11 +13,13 @@ from engine.dispatch import (
     PATIENCE,
     REFUSALS,
     SHORTEST_TIMEOUT,
+    STILLBORN,
     STRAGGLER,
     WORKER_FAILURES,
     Dispatcher,
 )
 from engine.errors import BackendError, EvaluationError
+from engine.slots import CoreSlots
 from experiments.benchmarks.simulated_cluster import Cluster, SimulatedPool
 
 
@@ -223,6 +225,15 @@ def test_workers_that_never_get_ready_end_the_run_unless_one_is_there():
     [worker] = dispatcher.hires(now)
     with pytest.raises(BackendError, match="no worker gets ready, the last one because of: no GPU"):
         dispatcher.refused(worker, now, "no GPU")
+    # Those that are killed as they start have more lives.
+    dispatcher, now = Dispatcher(1, 100.0), 0.0
+    for _ in range(STILLBORN - 1):
+        [worker] = dispatcher.hires(now)
+        dispatcher.refused(worker, now, "killed", died=True)
+        now = dispatcher.wake_at()
+    [worker] = dispatcher.hires(now)
+    with pytest.raises(BackendError, match="the last one because of: killed"):
+        dispatcher.refused(worker, now, "killed", died=True)
     dispatcher = Dispatcher(2, 100.0)
     good, bad = dispatcher.hires(0.0)
     dispatcher.joined(good)
@@ -253,3 +264,14 @@ def test_a_simulated_cluster_answers_each_task_once(seed, workers, tasks, betwee
             return
         assert pool.account.answers == dict.fromkeys(range(tasks), 1)
     assert pool.account.useful <= pool.account.ready * (1 + 1e-9)
+
+
+def test_cores_are_given_to_one_worker_each_and_shared_where_there_are_too_few():
+    slots = CoreSlots(2)
+    assert slots.take(1, "a", [0, 1, 2, 3, 4]) == (0, 1)
+    assert slots.take(2, "a", [0, 1, 2, 3, 4]) == (2, 3)
+    assert slots.take(3, "a", [0, 1, 2, 3, 4]) is None
+    assert slots.take(4, "b", [0, 1]) == (0, 1)
+    slots.give_back(1)
+    slots.give_back(3)
+    assert slots.take(5, "a", [0, 1, 2, 3, 4]) == (0, 1)

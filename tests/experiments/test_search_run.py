@@ -144,6 +144,9 @@ def test_ray_leaves_the_same_traces(finished, tiny_directory, tiny_data, tmp_pat
     result = start_search(tmp_path / "ray", options_for(tiny_directory, tiny_data), backend)
     assert result == finished[1]
     assert traces(tmp_path / "ray") == traces(finished[0])
+    workers = read_status(tmp_path / "ray")["workers"]
+    assert workers["wanted"] == 2
+    assert 0 < workers["utilisation"] <= 1
 
 
 @pytest.mark.parametrize("stop", [0, 3])
