@@ -11,6 +11,7 @@ Times are seconds on any clock that never goes back.
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import merge
 from itertools import takewhile
 from statistics import median
 
@@ -85,6 +86,8 @@ class Dispatcher:
         self._idle: dict[int, None] = {}
         # Oldest first, since every task has the same time to live.
         self._busy: dict[int, Attempt] = {}
+        # What lies ready at workers for when they are through, so that they need not wait for the driver.
+        self._queued: dict[int, Attempt] = {}
         self._run = 0
         self._reads: Sequence[int] = ()
         self._pending: dict[int, None] = {}
@@ -109,7 +112,7 @@ class Dispatcher:
     @property
     def in_flight(self) -> int:
         """Tasks under way, those of earlier runs and copies included."""
-        return len(self._busy)
+        return len(self._busy) + len(self._queued)
 
     def hires(self, now: float) -> list[int]:
         """Numbers of new workers to start now. Each is announced by :meth:`joined` or :meth:`refused`."""
@@ -171,11 +174,12 @@ class Dispatcher:
 
     def assignments(self, now: float) -> list[Attempt]:
         """What to start now."""
-        return [*self._first_copies(now), *self._second_copies(now)]
+        return [*self._first_copies(now), *self._ahead(now), *self._second_copies(now)]
 
-    def answered(self, worker: int, now: float) -> int | None:
+    def answered(self, attempt: Attempt, now: float) -> int | None:
         """A worker is through: its task, if this answer is the first; None if it is not needed."""
-        attempt = self._free(worker)
+        worker = attempt.worker
+        self._free(attempt, now)
         self._durations.append(now - attempt.started)
         self._usual = self._longest = None
         if attempt.run != self._run:
@@ -187,13 +191,14 @@ class Dispatcher:
         self._dequeue(attempt.task)
         return attempt.task
 
-    def failed(self, worker: int, cause: str) -> bool:
+    def failed(self, attempt: Attempt, now: float, cause: str) -> bool:
         """A task raised; whether its worker has to be replaced (it is no longer counted on then).
 
         Raises:
             EvaluationError: the task failed on too many workers.
         """
-        attempt = self._free(worker)
+        worker = attempt.worker
+        self._free(attempt, now)
         member = self._members[worker]
         member.failures += 1
         if self._is_needed(attempt):
@@ -202,6 +207,9 @@ class Dispatcher:
             self._again(attempt, trials, FAILURES, f"raised, the last time: {cause}")
         if member.failures < WORKER_FAILURES:
             return False
+        following = self._withdraw(worker)
+        if following is not None:
+            self._hand_on(following)
         self._remove(worker)
         return True
 
@@ -211,7 +219,7 @@ class Dispatcher:
         Raises:
             EvaluationError: too many died over the same task.
         """
-        attempt = self._free(worker) if worker in self._busy else None
+        attempt = self._withdraw(worker)
         self._remove(worker)
         if attempt is not None and self._is_needed(attempt):
             self._deaths[attempt.task] += 1
@@ -258,6 +266,17 @@ class Dispatcher:
                 self._dequeue(task)
                 yield self._start(worker, task, now)
 
+    def _ahead(self, now: float) -> Iterator[Attempt]:
+        """The tasks after those under way, as long as all workers will find more than that."""
+        for worker in [worker for worker in self._busy if worker not in self._queued]:
+            if len(self._pending) <= len(self._members):
+                return
+            task = self._choice(worker)
+            if task is not None:
+                self._dequeue(task)
+                self._queued[worker] = self._attempt(worker, task, now)
+                yield self._queued[worker]
+
     def _choice(self, worker: int) -> int | None:
         """What an idle worker does next."""
         # A shard that already lies on this worker's device needs no transfer.
@@ -286,7 +305,7 @@ class Dispatcher:
 
     def _stragglers(self) -> Iterator[Attempt]:
         """What a second worker might help with, oldest first."""
-        for attempt in self._busy.values():
+        for attempt in merge(self._busy.values(), self._queued.values(), key=lambda attempt: attempt.started):
             if self._is_needed(attempt) and self._copies[attempt.task] < COPIES:
                 yield attempt
 
@@ -308,18 +327,43 @@ class Dispatcher:
         return attempt.run == self._run and attempt.task in self._missing
 
     def _start(self, worker: int, task: int, now: float) -> Attempt:
-        attempt = Attempt(worker, task, self._reads[task], self._run, now)
         del self._idle[worker]
-        self._busy[worker] = attempt
+        self._busy[worker] = self._attempt(worker, task, now)
+        return self._busy[worker]
+
+    def _attempt(self, worker: int, task: int, now: float) -> Attempt:
         self._copies[task] += 1
+        return Attempt(worker, task, self._reads[task], self._run, now)
+
+    def _free(self, attempt: Attempt, now: float) -> None:
+        """A worker is through with an attempt, whatever came of it, and goes on with the one that lies ready."""
+        worker = attempt.worker
+        self._forget(attempt)
+        if self._busy[worker] is attempt:
+            del self._busy[worker]
+        following = self._queued.pop(worker, None)
+        if following is attempt or following is None:
+            # Answers come in order, but news of them need not.
+            if worker not in self._busy:
+                self._idle[worker] = None
+            return
+        following.started = now
+        self._busy[worker] = following
+
+    def _withdraw(self, worker: int) -> Attempt | None:
+        """What a worker that is gone was at. What lay ready there is for others."""
+        following = self._queued.pop(worker, None)
+        if following is not None:
+            self._forget(following)
+            self._hand_on(following)
+        attempt = self._busy.pop(worker, None)
+        if attempt is not None:
+            self._forget(attempt)
         return attempt
 
-    def _free(self, worker: int) -> Attempt:
-        attempt = self._busy.pop(worker)
-        self._idle[worker] = None
+    def _forget(self, attempt: Attempt) -> None:
         if attempt.run == self._run:
             self._copies[attempt.task] -= 1
-        return attempt
 
     def _remove(self, worker: int) -> None:
         del self._members[worker]
@@ -327,10 +371,14 @@ class Dispatcher:
         self.replaced += 1
 
     def _again(self, attempt: Attempt, trials: int, most: int, cause: str) -> None:
-        """Give up on the run, or leave the task to the next worker, unless a copy is under way."""
+        """Give up on the run after too many trials, or leave the task to the next worker."""
         if trials >= most:
             raise EvaluationError(f"shard {attempt.shard} was given up: on {most} workers its evaluation {cause}")
-        if self._copies[attempt.task] == 0:
+        self._hand_on(attempt)
+
+    def _hand_on(self, attempt: Attempt) -> None:
+        """Leave a task to the next worker, unless a copy is under way."""
+        if self._is_needed(attempt) and self._copies[attempt.task] == 0:
             self._enqueue(attempt.task)
 
     def _enqueue(self, task: int) -> None:

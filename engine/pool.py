@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.dispatch import Dispatcher
+from engine.dispatch import Attempt, Dispatcher
 from engine.errors import BackendError
 from engine.pool_figures import PoolFigures
 from engine.pool_options import PoolOptions
@@ -40,6 +40,7 @@ class _Expected:
 
     kind: str
     worker: int
+    attempt: Attempt | None = None
 
 
 class RayPool:
@@ -119,7 +120,7 @@ class RayPool:
                 actor = self._actors[attempt.worker].handle
                 number, shard = self._first_shard + attempt.shard, self._shards[attempt.shard]
                 answer = actor.count.remote(number, shard, references[tasks[attempt.task][0]])
-                self._expected[answer] = _Expected("answer", attempt.worker)
+                self._expected[answer] = _Expected("answer", attempt.worker, attempt)
             for reference in self._arrived():
                 if expected := self._expected.pop(reference, None):
                     self._take(reference, expected)
@@ -169,22 +170,22 @@ class RayPool:
         try:
             value = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
-            if expected.kind == "answer":
-                if self._dispatcher.failed(worker, cause_of(error)):
+            if expected.attempt is not None:
+                if self._dispatcher.failed(expected.attempt, now, cause_of(error)):
                     self._dismiss(worker, cause_of(error))
             else:
                 self._refused(worker, cause_of(error))
         except self._ray.exceptions.RayActorError as error:
             # Ray's own text goes on for a page.
             cause = "its process or its machine is gone"
-            if expected.kind != "answer":
+            if expected.attempt is None:
                 # Where it found no machine, Ray says why.
                 self._refused(worker, cause if self._actors[worker].placed else cause_of(error), died=True)
                 return
             self._dispatcher.lost(worker, cause)
             self._dismiss(worker, cause)
         except self._ray.exceptions.RayError as error:
-            if expected.kind != "answer":
+            if expected.attempt is None:
                 self._refused(worker, cause_of(error))
                 return
             self._dispatcher.lost(worker, cause_of(error))
@@ -192,11 +193,11 @@ class RayPool:
         else:
             if expected.kind == "whereabouts":
                 self._placed(worker, value)
-            elif expected.kind == "ready":
+            elif expected.attempt is None:
                 self._dispatcher.joined(worker)
             else:
                 answer, seconds = value
-                task = self._dispatcher.answered(worker, now)
+                task = self._dispatcher.answered(expected.attempt, now)
                 if task is not None:
                     self._results[task] = answer
                     self._useful += seconds

@@ -63,6 +63,7 @@ class SimulatedPool:
         self._order = count()
         self._events: list[tuple[float, int, str, int, Any]] = []
         self._speed: dict[int, float] = {}
+        self._worker_free: dict[int, float] = {}
         self._hire(0.0)
 
     def begin_account(self) -> None:
@@ -111,16 +112,19 @@ class SimulatedPool:
             self.dispatcher.lost(worker, "it died")
         else:
             self._drive()
-            task = self.dispatcher.answered(worker, self._now)
+            attempt, took = detail
+            task = self.dispatcher.answered(attempt, self._now)
             if task is not None:
-                self.account.useful += detail
+                self.account.useful += took
                 self.account.answers[task] = self.account.answers.get(task, 0) + 1
 
     def _start(self, attempt: Attempt, seconds: float) -> None:
         self._drive()
         took = seconds / self._speed[attempt.worker] * self._varied(self.cluster.jitter)
-        end = self._driver_free + took + 2 * self.cluster.round_trip
-        self._add(end, "answer", attempt.worker, took)
+        # A task that was sent ahead begins as soon as the one before it is through.
+        begin = max(self._driver_free + self.cluster.round_trip, self._worker_free.get(attempt.worker, 0.0))
+        self._worker_free[attempt.worker] = begin + took
+        self._add(begin + took + self.cluster.round_trip, "answer", attempt.worker, (attempt, took))
 
     def _hire(self, now: float) -> None:
         for worker in self.dispatcher.hires(now):

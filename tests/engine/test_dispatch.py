@@ -34,52 +34,61 @@ def ready(workers, timeout=100.0):
 def test_every_task_is_answered_once_whatever_happens(data, workers, tasks, shards):
     """Also: no worker has two tasks, none that is gone has any, no task more than two workers."""
     dispatcher, now, answers = Dispatcher(workers, 50.0), 0.0, []
-    starting, busy, deaths, raised = set(), {}, 0, 0
+    starting, at_work, deaths, raised = set(), {}, 0, 0
     dispatcher.begin([task % shards for task in range(tasks)])
     while not dispatcher.done:
         starting |= set(dispatcher.hires(now))
         for attempt in dispatcher.assignments(now):
-            assert attempt.worker not in busy
             assert attempt.shard == attempt.task % shards
-            busy[attempt.worker] = attempt
-            at_it = sum(other.task == attempt.task for other in busy.values())
-            assert at_it <= COPIES
-        assert dispatcher.in_flight == len(busy)
-        assert len(busy) + len(starting) > 0, "nothing is under way and nothing will be"
+            at_work.setdefault(attempt.worker, []).append(attempt)
+            assert len(at_work[attempt.worker]) <= 2
+            at_it = [
+                other.worker for several in at_work.values() for other in several if other.task == attempt.task
+            ]
+            assert len(at_it) == len(set(at_it)) <= COPIES
+        assert dispatcher.in_flight == sum(map(len, at_work.values()))
+        assert len(at_work) + len(starting) > 0, "nothing is under way and nothing will be"
         now += data.draw(st.floats(0.01, 5.0))
-        worker = data.draw(st.sampled_from(sorted(busy.keys() | starting)))
+        worker = data.draw(st.sampled_from(sorted(at_work.keys() | starting)))
         if worker in starting:
             starting.remove(worker)
             dispatcher.joined(worker)
             continue
         kind = data.draw(st.sampled_from(["answer", "answer", "raise", "die"]))
-        attempt = busy.pop(worker)
-        if kind == "raise" and raised < FAILURES - 1:
-            raised += 1
-            dispatcher.failed(worker, "no")
-        elif kind == "die" and deaths < DEATHS - 1:
+        if kind == "die" and deaths < DEATHS - 1:
             deaths += 1
             dispatcher.lost(worker, "dead")
+            del at_work[worker]
+            continue
+        # News of two tasks of a worker may come in either order.
+        attempt = at_work[worker].pop(data.draw(st.integers(0, len(at_work[worker]) - 1)))
+        gone = False
+        if kind == "raise" and raised < FAILURES - 1:
+            raised += 1
+            gone = dispatcher.failed(attempt, now, "no")
         else:
-            task = dispatcher.answered(worker, now)
+            task = dispatcher.answered(attempt, now)
             assert task in (None, attempt.task)
             if task is not None:
                 answers.append(task)
+        if gone or not at_work[worker]:
+            del at_work[worker]
     assert sorted(answers) == list(range(tasks))
 
 
 def test_a_worker_is_given_the_shards_that_it_holds():
     dispatcher = ready(3)
     dispatcher.begin([0, 1, 2])
-    first = {attempt.worker: attempt.shard for attempt in dispatcher.assignments(0.0)}
-    for worker in first:
-        dispatcher.answered(worker, 1.0)
+    attempts = dispatcher.assignments(0.0)
+    first = {attempt.worker: attempt.shard for attempt in attempts}
+    for attempt in attempts:
+        dispatcher.answered(attempt, 1.0)
     dispatcher.begin([2, 1, 0])
     assert {attempt.worker: attempt.shard for attempt in dispatcher.assignments(1.0)} == first
     dispatcher = ready(1)
     dispatcher.begin([7])
-    dispatcher.assignments(0.0)
-    dispatcher.answered(0, 1.0)
+    [first] = dispatcher.assignments(0.0)
+    dispatcher.answered(first, 1.0)
     dispatcher.forget_shards()
     dispatcher.begin([3, 7])
     assert [attempt.shard for attempt in dispatcher.assignments(1.0)] == [3]
@@ -92,33 +101,49 @@ def test_a_task_that_raised_goes_to_another_worker_and_ends_the_run_after_three(
     for _ in range(FAILURES - 1):
         [attempt] = dispatcher.assignments(0.0)
         tried.append(attempt.worker)
-        assert not dispatcher.failed(attempt.worker, "bad")
+        assert not dispatcher.failed(attempt, 0.0, "bad")
     [attempt] = dispatcher.assignments(0.0)
     with pytest.raises(
         EvaluationError, match=r"shard 0 was given up: on 3 workers .* raised, the last time: bad"
     ):
-        dispatcher.failed(attempt.worker, "bad")
+        dispatcher.failed(attempt, 0.0, "bad")
     assert sorted([*tried, attempt.worker]) == [0, 1, 2]
 
 
 def test_a_worker_that_raises_twice_is_replaced_and_its_tasks_are_done_by_others():
     dispatcher = ready(2)
-    dispatcher.begin([0, 1, 2, 3])
+    dispatcher.begin([0, 1, 2])
     sick, well = dispatcher.assignments(0.0)
-    assert not dispatcher.failed(sick.worker, "sick")
+    assert not dispatcher.failed(sick, 0.0, "sick")
     [again] = dispatcher.assignments(0.0)
     assert again.worker == sick.worker
     assert again.task != sick.task
-    assert dispatcher.failed(sick.worker, "sick")
+    assert dispatcher.failed(sick, 0.0, "sick")
     assert WORKER_FAILURES == 2
     assert dispatcher.ready == 1
     assert dispatcher.replaced == 1
     assert dispatcher.hires(0.0) == [2]
-    answered = [dispatcher.answered(well.worker, 1.0)]
+    answered = [dispatcher.answered(well, 1.0)]
     while not dispatcher.done:
         [attempt] = dispatcher.assignments(1.0)
-        answered.append(dispatcher.answered(attempt.worker, 2.0))
-    assert sorted(answered) == [0, 1, 2, 3]
+        answered.append(dispatcher.answered(attempt, 2.0))
+    assert sorted(answered) == [0, 1, 2]
+
+
+def test_tasks_lie_ready_at_workers_as_long_as_there_are_enough():
+    dispatcher = ready(2)
+    dispatcher.begin(list(range(6)))
+    at_once = dispatcher.assignments(0.0)
+    assert [attempt.worker for attempt in at_once] == [0, 1, 0, 1]
+    assert dispatcher.assignments(0.0) == []
+    # The one that lay ready at a worker that is lost is done by others, without blame.
+    dispatcher.lost(0, "gone")
+    done = [dispatcher.answered(at_once[1], 1.0), dispatcher.answered(at_once[3], 2.0)]
+    at_work = []
+    while not dispatcher.done:
+        at_work += dispatcher.assignments(2.0)
+        done.append(dispatcher.answered(at_work.pop(0), 3.0))
+    assert sorted(done) == list(range(6))
 
 
 def refill(dispatcher, now=0.0):
@@ -133,12 +158,12 @@ def test_a_single_worker_that_raises_is_tried_and_replaced_until_the_task_is_giv
         for last in (False, True):
             refill(dispatcher)
             [attempt] = dispatcher.assignments(0.0)
-            assert dispatcher.failed(attempt.worker, "no") == last
+            assert dispatcher.failed(attempt, 0.0, "no") == last
     assert dispatcher.replaced == FAILURES - 1
     refill(dispatcher)
     [attempt] = dispatcher.assignments(0.0)
     with pytest.raises(EvaluationError):
-        dispatcher.failed(attempt.worker, "no")
+        dispatcher.failed(attempt, 0.0, "no")
 
 
 def test_deaths_over_one_task_end_the_run_and_others_do_not():
@@ -149,7 +174,7 @@ def test_deaths_over_one_task_end_the_run_and_others_do_not():
         dispatcher.lost(attempt.worker, "gone")
         refill(dispatcher)
         [attempt] = dispatcher.assignments(0.0)
-        assert dispatcher.answered(attempt.worker, 1.0) == 0
+        assert dispatcher.answered(attempt, 1.0) == 0
         dispatcher.lost(attempt.worker, "gone while idle")
         refill(dispatcher)
     dispatcher.begin([0])
@@ -173,7 +198,7 @@ def test_a_hung_worker_is_overdue_and_its_task_goes_to_another():
     [worker] = dispatcher.hires(35.0)
     dispatcher.joined(worker)
     [attempt] = dispatcher.assignments(36.0)
-    assert dispatcher.answered(worker, 37.0) == 0
+    assert dispatcher.answered(attempt, 37.0) == 0
     assert dispatcher.done
 
 
@@ -182,13 +207,13 @@ def test_without_a_timeout_given_it_follows_the_tasks():
     dispatcher.begin([0, 1])
     first, second = dispatcher.assignments(0.0)
     assert dispatcher.overdue(FIRST_TIMEOUT - 1) == []
-    dispatcher.answered(first.worker, 100.0)
+    dispatcher.answered(first, 100.0)
     assert dispatcher.overdue(PATIENCE * 100.0 - 1) == []
     assert dispatcher.overdue(PATIENCE * 100.0) == [second.worker]
     dispatcher = ready(1, timeout=None)
     dispatcher.begin([0])
     dispatcher.assignments(0.0)
-    dispatcher.answered(0, 0.001)
+    dispatcher.answered(first, 0.001)
     assert dispatcher.timeout == SHORTEST_TIMEOUT
 
 
@@ -196,22 +221,22 @@ def test_an_idle_worker_doubles_the_slowest_task_and_the_first_answer_wins():
     dispatcher = ready(3)
     dispatcher.begin([0, 1, 2])
     first, second, slow = dispatcher.assignments(0.0)
-    dispatcher.answered(first.worker, 1.0)
-    dispatcher.answered(second.worker, 1.0)
+    dispatcher.answered(first, 1.0)
+    dispatcher.answered(second, 1.0)
     assert dispatcher.assignments(1.5) == []
     assert dispatcher.wake_at() == STRAGGLER * 1.0
     [copy] = dispatcher.assignments(STRAGGLER)
     assert copy.task == slow.task
     assert copy.worker != slow.worker
     assert dispatcher.assignments(50.0) == [], "two copies are enough"
-    assert dispatcher.answered(copy.worker, 3.0) == slow.task
+    assert dispatcher.answered(copy, 3.0) == slow.task
     assert dispatcher.done
     # What the slow one says now is nobody's business, in this run and the next.
     dispatcher.begin([0])
     [attempt] = dispatcher.assignments(4.0)
-    assert dispatcher.answered(slow.worker, 5.0) is None
+    assert dispatcher.answered(slow, 5.0) is None
     assert not dispatcher.done
-    assert dispatcher.answered(attempt.worker, 6.0) == 0
+    assert dispatcher.answered(attempt, 6.0) == 0
 
 
 def test_workers_that_never_get_ready_end_the_run_unless_one_is_there():
