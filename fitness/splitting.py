@@ -9,15 +9,16 @@ SHARD_BATCHES = 4
 TASKS_PER_WORKER = 4
 """Fewer leave workers idle at the end of a round, where some are slower than others."""
 
-BLOCK_MASKS = 8
-"""Fewest masks of a task where masks are split, too."""
+BLOCK_MASKS = 32
+"""Fewest masks of a task where masks are split, too: fewer share little."""
 
 
 def shard_count(batches: int, workers: int) -> int:
-    """Shards for a round of some batches."""
+    """Shards for a round of some batches: as many for each worker."""
     if workers == 1:
         return 1
-    return min(batches, max(workers, min(SHARDS_PER_WORKER * workers, batches // SHARD_BATCHES)))
+    each = max(1, min(SHARDS_PER_WORKER, batches // (SHARD_BATCHES * workers)))
+    return min(batches, each * workers)
 
 
 def block_count(masks: int, shards: int, workers: int) -> int:

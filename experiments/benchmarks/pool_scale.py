@@ -1,6 +1,6 @@
 """Real actors on this machine: how well the pool keeps them busy, and what a task costs the driver.
 
-Command: ``python -m experiments.benchmarks.pool_scale`` (32 actors that sleep 50 to 200 ms a task; two minutes).
+Command: ``python -m experiments.benchmarks.pool_scale`` (32 actors that sleep 50 to 200 ms a task; three minutes).
 Actors that sleep need no cores, so a small machine can hold many. Utilisation is the workers' own time in tasks
 whose answers were used, over the time that ready workers were there.
 """
@@ -32,7 +32,7 @@ def build_sleeper(span: tuple[float, float]) -> ShardFunction:
 
 @click.command()
 @click.option("--workers", default=32, show_default=True)
-@click.option("--tasks-per-worker", default=40, show_default=True)
+@click.option("--tasks-per-worker", default=100, show_default=True)
 @click.option("--rounds", default=3, show_default=True, help="After one that is not counted.")
 @click.option("--span", type=(float, float), default=(0.05, 0.2), show_default=True, help="Seconds of a task.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), default=Path("bench/pool_scale.json"))
