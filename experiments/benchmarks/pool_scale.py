@@ -1,6 +1,6 @@
 """Real actors on this machine: how well the pool keeps them busy, and what a task costs the driver.
 
-Command: ``python -m experiments.benchmarks.pool_scale`` (32 actors that sleep 50 to 200 ms a task; three minutes).
+Command: ``python -m experiments.benchmarks.pool_scale`` (32 actors that sleep 50 to 200 ms; three minutes).
 Actors that sleep need no cores, so a small machine can hold many. Utilisation is the workers' own time in tasks
 whose answers were used, over the time that ready workers were there.
 """

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.contracts import FAILED, STOPPED, Target
 from engine.errors import BackendError, DataError, EvaluationError, MaskError, OptionError
 from engine.pool_options import PoolOptions
-from fitness import rounds
+from fitness import rounds, splitting
 from fitness.batches import PADDING, Batches
 from fitness.compaction import WHOLE, Compaction
 from fitness.counting import MaskedCounter
@@ -310,6 +310,26 @@ def test_ray_stops_the_masks_that_local_stops(ray_workers, tiny_model, tiny_imag
     stopped = found == STOPPED
     assert 0 < np.count_nonzero(stopped) < 10
     np.testing.assert_array_equal(found[~stopped], counts[~stopped])
+
+
+def test_ray_counts_the_same_where_masks_are_split_too(
+    ray_workers, tiny_model, tiny_images, tiny_genome, monkeypatch
+):
+    evaluator, _ = ray_workers
+    masks = random_masks(tiny_genome.layout, 9, 3)
+    expected = evaluator.evaluate(masks)
+    monkeypatch.setattr(splitting, "BLOCK_MASKS", 2)
+    assert splitting.block_count(9, len(evaluator._shards), 3) > 1
+    np.testing.assert_array_equal(evaluator.evaluate(masks), expected)
+
+
+@given(batches=st.integers(1, 5000), workers=st.integers(1, 300), masks=st.integers(1, 3000))
+def test_tasks_are_cut_so_that_workers_find_some(batches, workers, masks):
+    shards = splitting.shard_count(batches, workers)
+    assert 1 <= shards <= batches
+    assert shards % workers == 0 or shards == batches or workers == 1
+    blocks = splitting.block_count(masks, shards, workers)
+    assert 1 <= blocks <= max(1, masks // splitting.BLOCK_MASKS)
 
 
 def test_a_shard_that_always_fails_ends_with_its_cause(ray_workers):
