@@ -293,7 +293,9 @@ def test_ray_counts_as_local_does_and_survives_a_killed_worker(ray_workers, tiny
     assert evaluator.pool.replaced == 1
     assert [text for text in warnings if "is replaced: its process or its machine is gone" in text]
     figures = evaluator.workers()
-    assert (figures.ready, figures.wanted, figures.replaced) == (3, 3, 1)
+    # The replacement may still be on its way.
+    assert figures.ready in (2, 3)
+    assert (figures.wanted, figures.replaced) == (3, 1)
     assert 0 < figures.utilisation <= 1
     np.testing.assert_array_equal(evaluator.predict(masks[0]), local.predict(masks[0]))
 
@@ -319,6 +321,7 @@ def test_ray_counts_the_same_where_masks_are_split_too(
     masks = random_masks(tiny_genome.layout, 9, 3)
     expected = evaluator.evaluate(masks)
     monkeypatch.setattr(splitting, "BLOCK_MASKS", 2)
+    monkeypatch.setattr(splitting, "TASKS_PER_WORKER", 16)
     assert splitting.block_count(9, len(evaluator._shards), 3) > 1
     np.testing.assert_array_equal(evaluator.evaluate(masks), expected)
 
