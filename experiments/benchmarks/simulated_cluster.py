@@ -28,7 +28,7 @@ class Cluster:
     jitter: float = 0.1
     between_deaths: float = float("inf")
     restart: float = 20.0
-    driver_per_event: float = 0.0003
+    driver_per_event: float = 0.0007
     round_trip: float = 0.0005
     task_timeout: float | None = None
 
