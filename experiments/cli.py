@@ -53,7 +53,7 @@ def run(arguments: list[str] | None = None) -> int:
     except (EvopruneError, NetworkError) as error:
         return _fail(str(error))
     except (KeyboardInterrupt, click.Abort):
-        # The command that knows how to go on has said so (see ``commands.interruptible``).
+        # The command that knows how to go on has said so (see ``commands.interruption``).
         return _INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone; keep Python from complaining while it flushes.

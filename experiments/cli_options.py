@@ -25,6 +25,7 @@ class LocalDirectory(click.Path):
 
 
 MODEL_DIRECTORY = LocalDirectory()
+FILE = click.Path(path_type=Path)
 
 
 def read_config(context: click.Context, option: click.Parameter, path: str | None) -> None:
@@ -188,3 +189,19 @@ def numbers(context: click.Context, option: click.Parameter, value: str | None) 
         return tuple(float(part) for part in value.split(","))
     except ValueError as error:
         raise click.BadParameter(f"{value!r} is not a list of numbers; write them as 0.49,0.48,0.45.") from error
+
+
+def taken(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Remove and return some options."""
+    return {name: options.pop(name) for name in names}
+
+
+def chosen_backend(options: dict[str, Any]) -> Any:
+    """Remove what :func:`backend_options` gave; the :class:`experiments.search_options.Backend` it names."""
+    from engine.pool_options import PoolOptions
+    from experiments.search_options import Backend
+
+    name = options.pop("backend")
+    names = ("address", "workers", "cpus_per_worker", "gpus_per_worker", "task_timeout", "runtime_env")
+    pool = taken(options, *names)
+    return Backend(name, PoolOptions(**pool))

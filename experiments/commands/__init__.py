@@ -1,0 +1,25 @@
+"""The commands of ``evoprune``, one a file. Heavy packages are imported when a command runs, not for its help."""
+
+import click
+
+from experiments.commands.demo import demo
+from experiments.commands.evaluate import evaluate
+from experiments.commands.export import export
+from experiments.commands.import_torch import import_torch
+from experiments.commands.models import models
+from experiments.commands.report import report
+from experiments.commands.resume import resume
+from experiments.commands.score import score
+from experiments.commands.search import search
+from experiments.commands.status import status
+from experiments.commands.train import train
+
+
+@click.group(context_settings={"max_content_width": 110})
+@click.version_option(package_name="evoprune")
+def evoprune() -> None:
+    """Find the filters of a trained CNN that can be removed without retraining."""
+
+
+for command in (models, train, import_torch, search, resume, status, export, evaluate, score, report, demo):
+    evoprune.add_command(command)

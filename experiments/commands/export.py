@@ -1,0 +1,37 @@
+"""``evoprune export``: BEST as a smaller model directory."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from experiments.cli_options import (
+    MODEL_DIRECTORY,
+    config_option,
+    json_option,
+    print_result,
+)
+from experiments.commands.interruption import interruptible
+
+
+@click.command(epilog="Example: evoprune export run pruned")
+@click.argument("run_dir")
+@click.argument("pruned_dir", type=MODEL_DIRECTORY)
+@config_option
+@click.option("--model", help="Where the run's model is now, if it moved.")
+@click.option("--data-dir", help="Where the run's data is now, if it moved.")
+@json_option
+def export(run_dir: str, pruned_dir: Path, as_json: bool, **options: Any) -> None:
+    """Write BEST of RUN_DIR as a physically smaller model directory PRUNED_DIR."""
+    from experiments.exporting import export_run
+
+    with interruptible("nothing was written.") as terminal:
+        result = export_run(run_dir, pruned_dir, reporter=terminal, **options)
+    lines = [
+        f"{result['removed_filters']:,} filters removed",
+        f"{result['parameters']:,} parameters ({result['parameter_drop']:.2f}% drop), "
+        f"{result['macs']:,} MACs ({result['mac_drop']:.2f}% drop)",
+        f"largest difference of logits to the masked network {result['max_logit_difference']:.2g}",
+        f"written to {pruned_dir}",
+    ]
+    print_result(result, as_json, lines)

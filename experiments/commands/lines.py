@@ -1,0 +1,48 @@
+"""Results as lines for people."""
+
+from typing import Any
+
+
+def accuracy_line(result: dict[str, Any]) -> str:
+    """Accuracy and size of a network, from what :func:`experiments.measuring.measure` returns."""
+    size = f"{result['parameters']:,} parameters, {result['macs']:,} MACs"
+    if result["accuracy"] is None:
+        return size
+    return (
+        f"{100 * result['accuracy']:.2f}% accuracy on {result['split']} "
+        f"({result['correct']:,} of {result['total']:,}), {size}"
+    )
+
+
+def summary_lines(result: dict[str, Any]) -> list[str]:
+    """Where a search stands, from what :func:`experiments.status.summary` returns."""
+    from engine.pool_figures import PoolFigures
+
+    state = "complete" if result["complete"] else "not complete"
+    if result["best"] is None:
+        return [f"no generation finished yet of {result['generations']}, {state}"]
+    best = result["best"]
+    lines = [
+        f"generation {result['generation']} of {result['generations']}, {state}; "
+        f"{result['evaluations']:,} masks evaluated, {result['failures']} failed, "
+        f"{result['stopped']:,} stopped early",
+        f"BEST: score {best['score']:.4f}, {best['removed_filters']:,} of {best['filters']:,} filters removed",
+        f"  accuracy drop  {best['accuracy_drop']:6.2f}% on the fitness images",
+        f"  parameter drop {best['parameter_drop']:6.2f}%, {best['parameters']:,} left",
+        f"  MAC drop       {best['mac_drop']:6.2f}%, {best['macs']:,} left",
+    ]
+    if "islands" in result:
+        # None where all of an island failed.
+        scores = [island["highest_score"] for island in result["islands"]]
+        lines.append(
+            "  highest scores of the islands " + ", ".join("-" if s is None else f"{s:.4f}" for s in scores)
+        )
+    if "workers" in result:
+        lines.append(f"  last generation: {PoolFigures(**result['workers'])}")
+    held_out = result.get("held_out")
+    if held_out is not None:
+        lines.append(
+            f"  held-out accuracy ({held_out['split']}) {100 * held_out['original_accuracy']:.2f}% -> "
+            f"{100 * held_out['accuracy']:.2f}%"
+        )
+    return lines

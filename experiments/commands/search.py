@@ -1,0 +1,78 @@
+"""``evoprune search``: begin a search."""
+
+from dataclasses import fields
+from typing import Any
+
+import click
+
+from experiments.cli_options import (
+    backend_options,
+    chosen_backend,
+    config_option,
+    data_options,
+    json_option,
+    precision_option,
+    print_result,
+    taken,
+)
+from experiments.commands.interruption import how_to_resume, interruptible
+from experiments.commands.lines import summary_lines
+
+
+@click.command(epilog="Example: evoprune search run --model small --data cifar10 --images 5000")
+@click.argument("run_dir")
+@config_option
+@click.option("--model", required=True, help="Model directory to search.")
+@data_options("train")
+@click.option("--generations", type=int, default=100, show_default=True, help="The paper's M.")
+@click.option("--population", type=int, default=50, show_default=True, help="Initial individuals (I).")
+@click.option("--parents", type=int, default=10, show_default=True, help="Selected to cross (K).")
+@click.option("--mutation", type=float, default=0.0002, show_default=True, help="Flip probability of a bit (P).")
+@click.option("--population-cap", type=int, default=300, show_default=True, help="Survivors (T).")
+@click.option("--pairing", default="adjacent", show_default=True, help="adjacent (5 pairs of 10) or all (45).")
+@click.option(
+    "--initial-removal", type=float, default=0.02, show_default=True, help="Most filters lost at the start."
+)
+@click.option(
+    "--islands", type=int, default=1, show_default=True, help="Populations of these sizes, evolving apart."
+)
+@click.option("--migrate-every", type=int, default=10, show_default=True, help="Generations between migrations.")
+@click.option("--migrants", type=int, default=2, show_default=True, help="Best masks sent to the next island.")
+@click.option("--threshold", type=float, default=2.0, show_default=True, help="Accuracy drop allowed, percent.")
+@click.option("--lambda", "weight", type=float, default=0.5, show_default=True, help="Of Algorithm 1, 0 to 1.")
+@click.option("--epsilon", "offset", type=float, default=10.0, show_default=True, help="Of Algorithm 1.")
+@click.option("--prune", default="convolutions", show_default=True, help="Filters: convolutions or all.")
+@click.option("--batch-size", type=int, help="Images in a batch; chosen for the device if not given.")
+@precision_option
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the search and of --images.")
+@click.option(
+    "--stop-early/--no-stop-early",
+    default=True,
+    show_default=True,
+    help="Stop evaluating a mask once it can no longer survive or become BEST; the search is the same.",
+)
+@click.option(
+    "--race",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="DELTA",
+    help="Also stop masks on a statistical bound. DELTA bounds the probability that this changes the search: "
+    "with 0.05, at most 1 search in 20 stops any mask that would have mattered. 0 stops only what is certain.",
+)
+@backend_options
+@json_option
+def search(run_dir: str, as_json: bool, **options: Any) -> None:
+    """Search the filter masks of a model in a new run directory RUN_DIR, a path or a URL (s3://, gs://, ...)."""
+    from engine.config import SearchSettings
+    from experiments.measuring import DataOptions
+    from experiments.search_options import SearchOptions
+    from experiments.search_run import start_search
+
+    data = DataOptions(seed=options["seed"], **taken(options, "data", "data_dir", "split", "images"))
+    backend = chosen_backend(options)
+    settings = SearchSettings(**taken(options, *(field.name for field in fields(SearchSettings))))
+    chosen = SearchOptions(data=data, settings=settings, **options)
+    with interruptible(how_to_resume(run_dir)) as terminal:
+        result = start_search(run_dir, chosen, backend, reporter=terminal)
+    print_result(result, as_json, summary_lines(result))
