@@ -18,7 +18,7 @@ from engine.errors import BackendError, OptionError
 PACKAGES = ("engine", "models", "fitness")
 """Names of folders that lie side by side; this package imports none of the others."""
 
-IMPORTED = ("flax", "jax", "numpy")
+IMPORTED = ("flax", "jax", "numpy", "threadpoolctl")
 """Distributions that the packages import in a worker; ``tests/test_architecture.py`` holds it."""
 
 PREINSTALLED = "jax"

@@ -95,6 +95,30 @@ def precision_option(command: Command) -> Command:
     )(command)
 
 
+def compensation_options(command: Command) -> Command:
+    """``--compensate`` and ``--compensation-images``."""
+    options = [
+        click.option(
+            "--compensate",
+            type=click.Choice(["none", "mean", "merge", "linear"]),
+            default="none",
+            show_default=True,
+            help="How kept filters make up for removed ones, without retraining: by their mean, by the most "
+            "telling kept filter, or by linear regression on all of them.",
+        ),
+        click.option(
+            "--compensation-images",
+            type=click.IntRange(min=1),
+            default=1500,
+            show_default=True,
+            help="Images of the train split that --compensate learns averages from, at most.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def data_options(default_split: str) -> Callable[[Command], Command]:
     """``--data``, ``--data-dir``, ``--split`` and ``--images``."""
 

@@ -132,6 +132,18 @@ def available_splits(data: str, *, data_dir: str | Path | None = None) -> tuple[
     return tuple(_open(data, data_dir)[1])
 
 
+def count(data: str, split: str, *, data_dir: str | Path | None = None) -> int:
+    """How many images a split holds; decodes none.
+
+    Raises:
+        DataError: the data set or the split is unknown, or its files are missing or unreadable.
+    """
+    splits = _open(data, data_dir)[1]
+    if split not in splits:
+        raise DataError(f"--split {split} is not in --data {data}; choose from: {', '.join(splits)}.")
+    return len(splits[split]().labels)
+
+
 def _open(data: str, data_dir: str | Path | None) -> tuple[str, Splits]:
     """The kind of source that ``data`` names, and a way to read each of its splits."""
     kind, colon, path = data.partition(":")

@@ -10,6 +10,7 @@ import numpy as np
 from engine.errors import RunError
 from engine.layout import mask_sha256
 from engine.run_directory import RunDirectory
+from experiments import compensating
 from experiments.environment import versions
 from experiments.measuring import load_images
 from experiments.progress import Reporter, Silent
@@ -17,6 +18,7 @@ from experiments.search_options import SearchOptions
 from experiments.searched_model import load_searched_model
 from fitness.genome import Genome
 from models import store
+from models.compensation.folding import compensated
 from models.cost import network_cost
 from models.pruning import prune
 from models.store import Model
@@ -61,8 +63,13 @@ def export_run(
     mask = checkpoint.state.best.individual.mask
     genome = Genome.of(original.network, options.prune)
     keeps = genome.layout.split(mask)
-    smaller = Model(prune(original.network, keeps), original.normalisation, original.classes)
-    difference = logit_difference(original, keeps, smaller, images.images[:PARITY_IMAGES])
+    compensation = compensating.read(run, options.compensate)
+    masked = original
+    if compensation is not None:
+        changed = compensated(original.network, keeps, compensation)
+        masked = Model(changed, original.normalisation, original.classes)
+    smaller = Model(prune(masked.network, keeps), original.normalisation, original.classes)
+    difference = logit_difference(masked, keeps, smaller, images.images[:PARITY_IMAGES])
     parameters, macs = network_cost(smaller.network)
     base_parameters, base_macs = network_cost(original.network)
     removed = int((~mask).sum())
@@ -75,6 +82,7 @@ def export_run(
             "generation": checkpoint.state.generation,
             "parameters": base_parameters,
             "macs": base_macs,
+            "compensation": options.compensate,
         },
         "data": original.notes.get("data"),
         "versions": versions(),
@@ -91,17 +99,17 @@ def export_run(
     }
 
 
-def logit_difference(original: Model, keeps: dict[str, np.ndarray], smaller: Model, images: np.ndarray) -> float:
+def logit_difference(masked: Model, keeps: dict[str, np.ndarray], smaller: Model, images: np.ndarray) -> float:
     """Largest absolute difference of logits, masked against pruned, on ``uint8[n, ...]`` images.
 
     Raises:
         RunError: it is more than rounding explains.
     """
-    inputs = original.normalisation(jax.numpy.asarray(images))
-    masked = np.asarray(jax.jit(lambda network, x: network(x, keeps))(original.network, inputs))
+    inputs = masked.normalisation(jax.numpy.asarray(images))
+    expected = np.asarray(jax.jit(lambda network, x: network(x, keeps))(masked.network, inputs))
     pruned = np.asarray(jax.jit(lambda network, x: network(x))(smaller.network, inputs))
-    difference = float(np.max(np.abs(masked - pruned)))
-    scale = max(1.0, float(np.max(np.abs(masked))))
+    difference = float(np.max(np.abs(expected - pruned)))
+    scale = max(1.0, float(np.max(np.abs(expected))))
     if not difference <= TOLERANCE * scale:
         raise RunError(
             f"the pruned network's logits differ from the masked network's by {difference:.3g} (largest logit "

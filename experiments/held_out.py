@@ -16,6 +16,7 @@ from experiments.progress import Reporter
 from experiments.search_options import SearchOptions
 from fitness.evaluator import LocalEvaluator
 from fitness.genome import Genome
+from models.compensation.compensation import Compensation
 from models.store import Model
 
 NAME = "held_out.json"
@@ -24,7 +25,12 @@ _NUMBERS = ("total", "original_correct", "correct", "original_accuracy", "accura
 
 
 def measure_held_out(
-    run: RunDirectory, model: Model, options: SearchOptions, mask: np.ndarray, reporter: Reporter
+    run: RunDirectory,
+    model: Model,
+    options: SearchOptions,
+    mask: np.ndarray,
+    reporter: Reporter,
+    compensation: Compensation | None,
 ) -> dict[str, Any] | None:
     """Counts of the original and of BEST on the test split, kept in ``held_out.json`` of the run.
 
@@ -47,7 +53,8 @@ def measure_held_out(
         reporter.message(f"no held-out accuracy: {error}")
         return None
     genome = Genome.of(model.network, options.prune)
-    with LocalEvaluator(model, genome.layout, images.images, images.labels) as evaluator:
+    data = (model, genome.layout, images.images, images.labels)
+    with LocalEvaluator(*data, compensation=compensation) as evaluator:
         base, best = evaluator.evaluate(np.stack([genome.layout.full(), mask])).tolist()
     if min(base, best) < 0:
         reporter.message(f"no held-out accuracy: the network answers NaN or infinity on the {SPLIT} split.")

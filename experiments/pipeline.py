@@ -4,8 +4,9 @@ from engine.config import SearchSettings
 from engine.pool_options import PoolOptions
 from experiments.exporting import export_run
 from experiments.importing import import_model
-from experiments.measuring import DataOptions, evaluate_model, score_masks
+from experiments.measuring import DataOptions, evaluate_model
 from experiments.report import make_report
+from experiments.scoring import score_masks
 from experiments.search_options import Backend, SearchOptions
 from experiments.search_run import resume_search, start_search
 from experiments.status import read_status

@@ -9,7 +9,7 @@ from engine.config import SearchSettings
 from engine.errors import RunError
 from engine.run_directory import JOURNAL, RunDirectory
 from engine.state import SearchState
-from experiments import plots
+from experiments import compensating, plots
 from experiments.held_out import SPLIT, measure_held_out
 from experiments.island_plots import island_scores_figure
 from experiments.progress import Reporter, Silent
@@ -65,7 +65,8 @@ def make_report(
         options = replace(options, data=options.data.moved(data_dir))
     searched = load_searched_model(run, checkpoint, model or options.model, options.prune)
     best = state.best
-    held_out = measure_held_out(run, searched, options, best.individual.mask, reporter)
+    compensation = compensating.read(run, options.compensate)
+    held_out = measure_held_out(run, searched, options, best.individual.mask, reporter, compensation)
 
     base_parameters, base_macs = network_cost(searched.network)
     counts = held_out or {"original_correct": None, "correct": None, "total": None}
@@ -116,6 +117,7 @@ def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
         "fitness images": f"{images} of the {options.data.split} split",
         "accuracy drop of BEST on them": f"{best['accuracy_drop']:.2f}% (threshold {options.threshold:g}%)",
         "score of BEST": f"{best['score']:.4f}",
+        "compensation of removed filters": options.compensate,
         **islands,
         "initial population": f"{settings.population}, up to {100 * settings.initial_removal:g}% removed",
         "parents": f"{settings.parents}, pairing {settings.pairing}",

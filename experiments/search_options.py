@@ -6,6 +6,7 @@ from typing import Any, get_args, get_type_hints
 from engine.config import SearchSettings
 from engine.errors import OptionError, RunError
 from engine.pool_options import PoolOptions
+from experiments.compensating import check_compensation
 from experiments.measuring import DataOptions
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, on_gpu
 from fitness.precision import resolved
@@ -17,6 +18,8 @@ class SearchOptions:
 
     ``weight`` and ``offset`` are the paper's lambda and epsilon. ``batch_size`` None picks one for the
     device when the run begins; it is then fixed, because it may decide the last bit of a logit.
+    ``compensate`` is ``none`` or a key of :data:`models.compensation.coefficients.METHODS`, from at most
+    ``compensation_images`` of the training split.
 
     Raises:
         OptionError: a value out of its range.
@@ -31,6 +34,8 @@ class SearchOptions:
     prune: str = "convolutions"
     batch_size: int | None = None
     precision: str = "auto"
+    compensate: str = "none"
+    compensation_images: int = 1500
     settings: SearchSettings = field(default_factory=SearchSettings)
 
     def __post_init__(self) -> None:
@@ -39,6 +44,7 @@ class SearchOptions:
         if self.batch_size is not None and self.batch_size < 1:
             raise OptionError(f"--batch-size must be 1 or more, not {self.batch_size}.")
         resolved(self.precision, on_gpu=False)
+        check_compensation(self.compensate, self.compensation_images)
 
     def on(self, backend: "Backend") -> "SearchOptions":
         """The same with all that is left to the device settled, so that resuming elsewhere changes nothing."""

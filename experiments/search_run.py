@@ -12,6 +12,7 @@ from engine.errors import OptionError, RunError
 from engine.run_directory import RunDirectory, identity_of
 from engine.search import Search
 from engine.state import SearchState
+from experiments import compensating
 from experiments.datasets import ImageSet
 from experiments.environment import hardware, versions
 from experiments.held_out import measure_held_out
@@ -23,6 +24,7 @@ from fitness.evaluator import CPU_BATCH, LocalEvaluator, RayEvaluator, ShardedEv
 from fitness.genome import Genome
 from fitness.objective import ParameterObjective
 from models import store
+from models.compensation.compensation import Compensation
 from models.store import Model
 
 
@@ -49,8 +51,12 @@ def start_search(
     options = options.on(backend)
     with _prepared(options, backend, reporter) as (search, identity, model, evaluator):
         description = _description(options, identity, search, backend, model)
+        description |= compensating.digest(evaluator.compensation)
         description["precision_difference"] = report_precision(evaluator, reporter)
         with run.locked():
+            run.check_free()
+            # Before the description, without which it is no run yet.
+            compensating.write(run, evaluator.compensation)
             run.begin(description)
             return _continue(run, search, identity, options, backend, reporter, model, evaluator, None)
 
@@ -107,7 +113,7 @@ def _resume(
                 f"--generations {generations} is the new total and the run has {reached} behind it; give more."
             )
         options = replace(options, generations=generations)
-    with _prepared(options, backend, reporter) as (search, identity, loaded, evaluator):
+    with _prepared(options, backend, reporter, run) as (search, identity, loaded, evaluator):
         if identity != description.get("identity"):
             raise RunError(
                 f"the model or the data are not those that {run.location} began with; give them with --model and "
@@ -151,15 +157,19 @@ def _continue(
     else:
         reporter.generation(state, options.generations)
     state = search.run(state, options.generations, record)
-    held_out = measure_held_out(run, model, options, state.best.individual.mask, reporter)
+    mask = state.best.individual.mask
+    held_out = measure_held_out(run, model, options, mask, reporter, evaluator.compensation)
     return {**summary(state, options.generations), "held_out": held_out}
 
 
 @contextmanager
 def _prepared(
-    options: SearchOptions, backend: Backend, reporter: Reporter
+    options: SearchOptions, backend: Backend, reporter: Reporter, begun: RunDirectory | None = None
 ) -> Iterator[tuple[Search, str, Model, ShardedEvaluator]]:
-    """Model, data, evaluator and objective of a search; the evaluator's workers end with the block."""
+    """Model, data, evaluator and objective of a search; the evaluator's workers end with the block.
+
+    ``begun`` is a run to go on with, whose compensation is then taken.
+    """
     if backend.name == "ray":
         # This process evaluates little itself; by default JAX would take most of a GPU from the workers.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -170,6 +180,11 @@ def _prepared(
     if options.settings.race > 0:
         # The first images have to be a random sample of all; files are often sorted by class.
         images = images.shuffled(options.data.seed)
+    if begun is None:
+        chosen = options.compensate, options.compensation_images
+        compensation = compensating.gather(model, genome, *chosen, options.data)
+    else:
+        compensation = compensating.read(begun, options.compensate)
     identity = identity_of(
         {
             "settings": options.settings.course(),
@@ -179,14 +194,21 @@ def _prepared(
             "precision": options.precision,
             "model": model.digest(),
             "images": images.digest(),
+            **compensating.digest(compensation),
         }
     )
-    with make_evaluator(model, genome, images, options, backend, reporter) as evaluator:
+    with make_evaluator(model, genome, images, options, backend, reporter, compensation) as evaluator:
         yield Search(options.settings, genome.layout, evaluator, objective), identity, model, evaluator
 
 
 def make_evaluator(
-    model: Model, genome: Genome, images: ImageSet, options: SearchOptions, backend: Backend, reporter: Reporter
+    model: Model,
+    genome: Genome,
+    images: ImageSet,
+    options: SearchOptions,
+    backend: Backend,
+    reporter: Reporter,
+    compensation: Compensation | None,
 ) -> ShardedEvaluator:
     """The evaluator of a backend.
 
@@ -200,7 +222,7 @@ def make_evaluator(
     batch, precision, pauses = settled.batch_size or CPU_BATCH, settled.precision, settings.stop_early
     data = (model, genome.layout, images.images, images.labels, batch)
     if backend.name == "local":
-        return LocalEvaluator(*data, precision=precision, order=order, pauses=pauses)
+        return LocalEvaluator(*data, precision=precision, order=order, pauses=pauses, compensation=compensation)
     return RayEvaluator(
         *data,
         backend.pool,
@@ -208,6 +230,7 @@ def make_evaluator(
         precision=precision,
         order=order,
         pauses=pauses,
+        compensation=compensation,
         watch=reporter.workers,
     )
 

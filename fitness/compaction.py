@@ -25,8 +25,12 @@ class Compaction:
 
     def width(self, size: int, kept: int) -> int:
         """Width for a group of ``size`` channels of which ``kept`` stay; ``size`` means no compaction."""
-        step = max(self.spacing, -(-size // self.widths))
+        step = self._step(size)
         return min(size, step * max(1, -(-kept // step)))
+
+    def removed_width(self, size: int, width: int) -> int:
+        """Removed channels that a group of ``size`` channels computed at ``width`` can have, at most."""
+        return min(size, size - width + self._step(size))
 
     def indices(self, keep: np.ndarray) -> np.ndarray | None:
         """Kept channels of ``bool[c]`` as ``int32[width]``, filled up with ``c``; None: no compaction."""
@@ -36,6 +40,9 @@ class Compaction:
         if width == size:
             return None
         return np.concatenate([kept, np.full(width - len(kept), size)]).astype(np.int32)
+
+    def _step(self, size: int) -> int:
+        return max(self.spacing, -(-size // self.widths))
 
 
 WHOLE = Compaction(widths=1)

@@ -20,6 +20,7 @@ from fitness.compaction import Compaction
 from fitness.prefix_tree import plan
 from fitness.stage_programs import StagePrograms
 from fitness.walk import Leaf, Placed, Walk
+from models.compensation.compensation import Compensation
 from models.normalisation import Normalisation
 from models.stages import DType, Network
 
@@ -43,10 +44,11 @@ class MaskedCounter:
         *,
         compaction: Compaction | None = None,
         precision: DType = jnp.float32,
+        compensation: Compensation | None = None,
     ):
         self.layout = layout
         self.compaction = compaction or Compaction()
-        self.programs = StagePrograms(network, normalisation, layout, self.compaction, precision)
+        self.programs = StagePrograms(network, normalisation, layout, self.compaction, precision, compensation)
         on_cpu = jax.default_backend() == "cpu"
         self._at_once = CPU_BATCHES_AT_ONCE if on_cpu else 1
         self._threads = ThreadPoolExecutor(streams(), "evoprune-count") if on_cpu else None

@@ -20,6 +20,7 @@ from fitness.batches import Batches
 from fitness.precision import resolved
 from fitness.shard_worker import Request, blueprint, from_blueprint, local_worker
 from fitness.splitting import block_count, shard_count
+from models.compensation.compensation import Compensation
 from models.store import Model
 
 CPU_BATCH = 64
@@ -46,6 +47,7 @@ class ShardedEvaluator:
     Attributes:
         total: images that every mask is evaluated on.
         precision: ``float32`` or ``bfloat16``.
+        compensation: what every mask is compensated with; None for nothing.
     """
 
     def __init__(
@@ -59,10 +61,12 @@ class ShardedEvaluator:
         precision: str,
         order: str,
         pauses: bool,
+        compensation: Compensation | None,
         workers: int = 1,
     ):
         self.total = len(images)
         self.precision = precision
+        self.compensation = compensation
         self._runner = runner
         self._layout = layout
         self._batch = batch
@@ -153,8 +157,8 @@ class ShardedEvaluator:
 class _Inline:
     """Runs requests here and now."""
 
-    def __init__(self, model: Model, layout: Layout, precision: str):
-        self.worker = local_worker(model, layout, precision)
+    def __init__(self, model: Model, layout: Layout, precision: str, compensation: Compensation | None):
+        self.worker = local_worker(model, layout, precision, compensation)
         self._shards: Sequence[Batches] = ()
 
     def load(self, shards: Sequence[Batches]) -> None:
@@ -178,13 +182,14 @@ class LocalEvaluator(ShardedEvaluator):
         precision: str = "float32",
         order: str = "given",
         pauses: bool = False,
+        compensation: Compensation | None = None,
     ):
         """``images``: ``uint8[total, height, width, channels]``; ``labels``: ``int32[total]``.
 
         ``precision``: see :mod:`fitness.precision`. ``order`` and ``pauses``, for stopping masks early: see
-        :mod:`fitness.rounds`.
+        :mod:`fitness.rounds`. ``compensation`` is applied to every mask.
         """
-        self._inline = _Inline(model, layout, resolved(precision, on_gpu()))
+        self._inline = _Inline(model, layout, resolved(precision, on_gpu()), compensation)
         super().__init__(
             self._inline,
             layout,
@@ -194,6 +199,7 @@ class LocalEvaluator(ShardedEvaluator):
             precision=resolved(precision, on_gpu()),
             order=order,
             pauses=pauses,
+            compensation=compensation,
         )
 
     def compile(self) -> float:
@@ -221,6 +227,7 @@ class RayEvaluator(ShardedEvaluator):
         precision: str = "float32",
         order: str = "given",
         pauses: bool = False,
+        compensation: Compensation | None = None,
         watch: Callable[[PoolFigures], None] = lambda figures: None,
     ):
         """Arguments as for :class:`LocalEvaluator`; ``options`` have no influence on counts.
@@ -232,7 +239,8 @@ class RayEvaluator(ShardedEvaluator):
         """
         options = options or PoolOptions()
         chosen = resolved(precision, options.gpus_per_worker > 0)
-        self.pool = RayPool(from_blueprint, blueprint(model, layout, chosen), options, warn, watch)
+        plan = blueprint(model, layout, chosen, compensation)
+        self.pool = RayPool(from_blueprint, plan, options, warn, watch)
         try:
             super().__init__(
                 self.pool,
@@ -243,6 +251,7 @@ class RayEvaluator(ShardedEvaluator):
                 precision=chosen,
                 order=order,
                 pauses=pauses,
+                compensation=compensation,
                 workers=options.workers,
             )
         except BaseException:

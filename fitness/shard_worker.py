@@ -10,6 +10,7 @@ from fitness import compilation_cache
 from fitness.batches import Batches
 from fitness.counting import MaskedCounter, Placed
 from fitness.precision import DTYPES
+from models.compensation.compensation import Compensation
 from models.normalisation import Normalisation
 from models.registry import architecture_from_json
 from models.stages import Network
@@ -73,12 +74,16 @@ class ShardWorker:
         )
 
 
-def local_worker(model: "Model", layout: Layout, precision: str) -> ShardWorker:
+def local_worker(
+    model: "Model", layout: Layout, precision: str, compensation: Compensation | None = None
+) -> ShardWorker:
     """A worker in this process."""
-    return _worker(model.network, model.normalisation, layout, precision)
+    return _worker(model.network, model.normalisation, layout, precision, compensation)
 
 
-def blueprint(model: "Model", layout: Layout, precision: str) -> dict[str, Any]:
+def blueprint(
+    model: "Model", layout: Layout, precision: str, compensation: Compensation | None = None
+) -> dict[str, Any]:
     """What :func:`from_blueprint` needs, as plain arrays and JSON: nothing of Flax has to be pickled."""
     return {
         "architecture": model.network.architecture.to_json(),
@@ -86,6 +91,7 @@ def blueprint(model: "Model", layout: Layout, precision: str) -> dict[str, Any]:
         "normalisation": model.normalisation.to_json(),
         "layout": (layout.names, layout.sizes),
         "precision": precision,
+        "compensation": None if compensation is None else (compensation.method, dict(compensation.products)),
     }
 
 
@@ -95,11 +101,19 @@ def from_blueprint(entry: Mapping[str, Any]) -> ShardWorker:
     network = architecture_from_json(entry["architecture"]).blank()
     set_arrays(network, entry["arrays"])
     normalisation = Normalisation.from_json(entry["normalisation"])
-    return _worker(network, normalisation, Layout(*entry["layout"]), entry["precision"])
+    parts = entry["compensation"]
+    compensation = None if parts is None else Compensation(*parts)
+    return _worker(network, normalisation, Layout(*entry["layout"]), entry["precision"], compensation)
 
 
-def _worker(network: Network, normalisation: Normalisation, layout: Layout, precision: str) -> ShardWorker:
+def _worker(
+    network: Network,
+    normalisation: Normalisation,
+    layout: Layout,
+    precision: str,
+    compensation: Compensation | None,
+) -> ShardWorker:
     def counter(name: str) -> MaskedCounter:
-        return MaskedCounter(network, normalisation, layout, precision=DTYPES[name])
+        return MaskedCounter(network, normalisation, layout, precision=DTYPES[name], compensation=compensation)
 
     return ShardWorker(counter, precision)

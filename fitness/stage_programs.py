@@ -14,9 +14,12 @@ import numpy as np
 
 from engine.layout import Layout
 from fitness.compaction import Compaction
+from fitness.folds import Fold, Folds
 from fitness.prefix_tree import branching
+from models.compensation.compensation import Compensation
+from models.compensation.folding import fold
 from models.normalisation import Normalisation
-from models.stages import Axis, DType, Keeps, Network, Stage
+from models.stages import ArraySpec, Axis, DType, Keeps, Network, Stage
 from models.state import stage_arrays
 
 
@@ -25,10 +28,12 @@ class Variant(NamedTuple):
 
     ``indices``: group -> kept channels ``int32[width]``, for groups computed at a smaller width.
     ``keeps``: group -> slice ``bool[c]``, for groups computed whole.
+    ``folds``: path of a kernel -> what compensation adds to it.
     """
 
     indices: dict[str, np.ndarray]
     keeps: dict[str, np.ndarray]
+    folds: dict[str, Fold]
 
 
 class StagePrograms:
@@ -41,6 +46,7 @@ class StagePrograms:
         layout: Layout,
         compaction: Compaction,
         precision: DType,
+        compensation: Compensation | None = None,
     ):
         stages = list(network.stages)
         changing = branching(layout, stages)
@@ -48,6 +54,7 @@ class StagePrograms:
         """Stages that some mask can change; the last one is run together with all that follow."""
         self._layout = layout
         self._compaction = compaction
+        self._folds = Folds(compensation, compaction)
         self._arrays = [stage_arrays(stage) for stage in stages]
         self._whole: dict[int, Any] = {}
         self._prepare = [jax.jit(partial(_prepare, stage, precision)) for stage in stages]
@@ -66,7 +73,7 @@ class StagePrograms:
         """What ``bool[f]`` makes of stage ``number``."""
         stage = self.chain[number]
         slices = self._layout.split(mask)
-        variant = Variant({}, {})
+        variant = Variant({}, {}, self._folds.of(stage, slices))
         for name in (stage.reads, *stage.groups, stage.writes):
             if name is None or name not in slices:
                 continue
@@ -79,10 +86,10 @@ class StagePrograms:
 
     def weights(self, number: int, variant: Variant) -> Any:
         """The prepared weights of stage ``number``; those of the whole stage are kept for the next time."""
-        if variant.indices:
-            return self._prepare[number](self._arrays[number], variant.indices)
+        if variant.indices or variant.folds:
+            return self._prepare[number](self._arrays[number], variant.indices, variant.folds)
         if number not in self._whole:
-            self._whole[number] = self._prepare[number](self._arrays[number], {})
+            self._whole[number] = self._prepare[number](self._arrays[number], {}, {})
         return self._whole[number]
 
     def run(self, number: int, weights: Any, carry: jax.Array, keeps: Keeps) -> jax.Array:
@@ -107,21 +114,41 @@ class StagePrograms:
         return sum(program._cache_size() for program in programs)
 
     def _tail(self, weights: Any) -> list[Any]:
-        return [weights, *(self.weights(number, Variant({}, {})) for number in self._unchanged)]
+        return [weights, *(self.weights(number, Variant({}, {}, {})) for number in self._unchanged)]
 
 
 def _prepare(
-    stage: Stage, precision: DType, arrays: Mapping[str, jax.Array], indices: Mapping[str, jax.Array]
+    stage: Stage,
+    precision: DType,
+    arrays: Mapping[str, jax.Array],
+    indices: Mapping[str, jax.Array],
+    folds: Mapping[str, Fold],
 ) -> Any:
     """Cut the arrays of a stage to the channels in ``indices`` and bring them into their fastest form."""
-    cut = {}
-    for path, spec in stage.specs().items():
-        array = arrays[path]
-        for number, axis in enumerate(spec.axes):
-            if isinstance(axis, Axis) and axis.group in indices:
-                array = _taken(array, indices[axis.group], number, axis.positions)
-        cut[path] = array
+    specs = stage.specs()
+    cut = {path: _cut(arrays[path], spec, indices) for path, spec in specs.items()}
+    for reader in stage.readers():
+        if reader.kernel in folds:
+            removed, matrix, constant = folds[reader.kernel]
+            lost = _cut(arrays[reader.kernel], specs[reader.kernel], indices, inputs=removed)
+            kernel, bias = cut[reader.kernel], cut[reader.bias]
+            cut[reader.kernel], cut[reader.bias] = fold(kernel, bias, lost, matrix, constant)
     return stage.prepare(cut, precision)
+
+
+def _cut(
+    array: jax.Array, spec: ArraySpec, indices: Mapping[str, jax.Array], inputs: jax.Array | None = None
+) -> jax.Array:
+    """Channels of the groups in ``indices``; of the last axis but one, ``inputs`` if they are given."""
+    for number, axis in enumerate(spec.axes):
+        if not isinstance(axis, Axis):
+            continue
+        channels = indices.get(axis.group)
+        if inputs is not None and number == len(spec.axes) - 2:
+            channels = inputs
+        if channels is not None:
+            array = _taken(array, channels, number, axis.positions)
+    return array
 
 
 def _taken(array: jax.Array, channels: jax.Array, axis: int, positions: int) -> jax.Array:

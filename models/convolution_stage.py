@@ -10,7 +10,7 @@ from models.convolution import convolve, max_pool
 from models.lowering.choice import choose
 from models.lowering.contract import Lowering
 from models.lowering.steps import in_steps
-from models.stages import ArraySpec, Axis, DType, Keeps, silence
+from models.stages import ArraySpec, Axis, DType, Keeps, Reader, silence
 
 KERNEL = 3
 
@@ -65,6 +65,14 @@ class ConvolutionStage(nnx.Module):
             specs |= {f"norm.{part}": ArraySpec((outputs,)) for part in ("scale", "bias")}
             specs |= {f"norm.{part}": ArraySpec((outputs,), trained=False) for part in ("mean", "var")}
         return specs
+
+    def readers(self) -> tuple[Reader, ...]:
+        """See :class:`models.stages.Stage`."""
+        return () if self.reads is None else (Reader(self.reads, "convolution.kernel", "convolution.bias"),)
+
+    def observe(self, carry: jax.Array) -> dict[str, jax.Array]:
+        """See :class:`models.stages.Stage`."""
+        return {"convolution.kernel": carry}
 
     def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:
         """See :class:`models.stages.Stage`."""

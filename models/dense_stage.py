@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from models.stages import ArraySpec, Axis, DType, Keeps, silence
+from models.stages import ArraySpec, Axis, DType, Keeps, Reader, silence
 
 
 class DenseStage(nnx.Module):
@@ -49,6 +49,14 @@ class DenseStage(nnx.Module):
         rows = self.positions * self.inputs if self.reads is None else Axis(self.reads, self.positions)
         columns = self.units if self.writes is None else Axis(self.writes)
         return {"dense.kernel": ArraySpec((rows, columns), uses=1), "dense.bias": ArraySpec((columns,))}
+
+    def readers(self) -> tuple[Reader, ...]:
+        """See :class:`models.stages.Stage`."""
+        return () if self.reads is None else (Reader(self.reads, "dense.kernel", "dense.bias"),)
+
+    def observe(self, carry: jax.Array) -> dict[str, jax.Array]:
+        """See :class:`models.stages.Stage`."""
+        return {"dense.kernel": carry}
 
     def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:
         """See :class:`models.stages.Stage`."""

@@ -20,5 +20,9 @@ class PruningError(NetworkError):
     """A mask that does not fit the network, or leaves a layer without filters."""
 
 
+class CompensationError(NetworkError):
+    """Removed filters cannot be made up for, or not in the way asked for."""
+
+
 class TrainingError(NetworkError):
     """Training cannot start, or has diverged."""

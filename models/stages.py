@@ -57,6 +57,20 @@ class ArraySpec:
     trained: bool = True
 
 
+class Reader(NamedTuple):
+    """Weights that read the channels of a group: what compensation changes when some are removed.
+
+    Attributes:
+        group: the channels.
+        kernel: path of an array ``[..., positions * channels, outputs]``, channels fastest.
+        bias: path of an array ``[outputs]``, added to what the kernel gives before anything else happens to it.
+    """
+
+    group: str
+    kernel: str
+    bias: str
+
+
 class Stage(Protocol):
     """One link of the chain. Implementations are Flax NNX modules."""
 
@@ -73,6 +87,14 @@ class Stage(Protocol):
 
     def specs(self) -> dict[str, ArraySpec]:
         """Every array of the stage, by variable path."""
+        ...
+
+    def readers(self) -> tuple[Reader, ...]:
+        """Weights that can make up for removed channels; those left out are never compensated."""
+        ...
+
+    def observe(self, carry: jax.Array) -> dict[str, jax.Array]:
+        """What each reader reads with nothing removed: path of its kernel -> ``float32[b, ..., channels]``."""
         ...
 
     def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:

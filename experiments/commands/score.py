@@ -8,11 +8,13 @@ import click
 from experiments.cli_options import (
     FILE,
     MODEL_DIRECTORY,
+    compensation_options,
     config_option,
     data_options,
     json_option,
     precision_option,
     print_result,
+    taken,
 )
 
 
@@ -23,13 +25,16 @@ from experiments.cli_options import (
 @data_options("train")
 @click.option("--prune", default="convolutions", show_default=True, help="Filters: convolutions or all.")
 @precision_option
+@compensation_options
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of --images.")
 @json_option
 def score(model_dir: Path, masks: Path, as_json: bool, prune: str, precision: str, **options: Any) -> None:
     """Count the images that each mask of MASKS (.npy, bool[n, filters], True = keep) gets right."""
-    from experiments.measuring import DataOptions, score_masks
+    from experiments.measuring import DataOptions
+    from experiments.scoring import score_masks
 
-    result = score_masks(model_dir, masks, DataOptions(**options), prune, precision)
+    compensation = taken(options, "compensate", "compensation_images")
+    result = score_masks(model_dir, masks, DataOptions(**options), prune, precision, **compensation)
     lines = [
         f"mask {index}: " + (f"{count:,} of {result['total']:,} correct" if count is not None else "failed")
         for index, count in enumerate(result["correct"])

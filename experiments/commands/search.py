@@ -8,6 +8,7 @@ import click
 from experiments.cli_options import (
     backend_options,
     chosen_backend,
+    compensation_options,
     config_option,
     data_options,
     json_option,
@@ -44,6 +45,7 @@ from experiments.commands.lines import summary_lines
 @click.option("--prune", default="convolutions", show_default=True, help="Filters: convolutions or all.")
 @click.option("--batch-size", type=int, help="Images in a batch; chosen for the device if not given.")
 @precision_option
+@compensation_options
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the search and of --images.")
 @click.option(
     "--stop-early/--no-stop-early",

@@ -55,9 +55,11 @@ def test_what_is_needed_is_what_the_metadata_says():
 def test_an_installed_distribution_says_what_is_needed(monkeypatch, tmp_path):
     monkeypatch.setattr("engine.__path__", [str(tmp_path / "engine")])
     monkeypatch.setattr(
-        shipping.metadata, "requires", lambda _: ["flax<2,>=1", "jax", "numpy==3", 'torch; extra == "bench"']
+        shipping.metadata,
+        "requires",
+        lambda _: ["flax<2,>=1", "jax", "numpy==3", "threadpoolctl", 'torch; extra == "bench"'],
     )
-    assert shipping.needed() == {"flax": "<2,>=1", "jax": "", "numpy": "==3"}
+    assert shipping.needed() == {"flax": "<2,>=1", "jax": "", "numpy": "==3", "threadpoolctl": ""}
     (tmp_path / "setup.cfg").write_text("[metadata]\nname = another\n")
     assert shipping.needed()["numpy"] == "==3"
 

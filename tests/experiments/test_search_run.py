@@ -19,9 +19,10 @@ from engine.locations import open_store
 from engine.pool_options import PoolOptions
 from engine.run_directory import RunDirectory
 from experiments.exporting import export_run
-from experiments.measuring import DataOptions, evaluate_model, score_masks
+from experiments.measuring import DataOptions, evaluate_model
 from experiments.progress import Silent
 from experiments.report import make_report
+from experiments.scoring import score_masks
 from experiments.search_options import Backend, SearchOptions
 from experiments.search_run import resume_search, start_search
 from experiments.status import read_status

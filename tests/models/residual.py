@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from models.stages import ArraySpec, Axis, FilterGroup, run_chain, silence
+from models.stages import ArraySpec, Axis, FilterGroup, Reader, run_chain, silence
 
 
 def convolution(inputs, filters, rngs):
@@ -32,6 +32,12 @@ class Stem(nnx.Module):
             "convolution.kernel": ArraySpec((3, 3, 2, Axis("tied")), uses=64),
             "convolution.bias": ArraySpec((Axis("tied"),)),
         }
+
+    def readers(self):
+        return ()
+
+    def observe(self, carry):
+        return {}
 
     def __call__(self, carry, keeps, *, training=False, rngs=None):
         return jax.nn.relu(self.convolution(carry))
@@ -61,6 +67,13 @@ class Block(nnx.Module):
             "second.bias": ArraySpec((tied,)),
         }
 
+    def readers(self):
+        first = Reader("tied", "first.kernel", "first.bias")
+        return (first, Reader(self.inner, "second.kernel", "second.bias"))
+
+    def observe(self, carry):
+        return {"first.kernel": carry, "second.kernel": jax.nn.relu(self.first(carry))}
+
     def __call__(self, carry, keeps, *, training=False, rngs=None):
         carry = silence(carry, keeps, "tied")
         hidden = silence(jax.nn.relu(self.first(carry)), keeps, self.inner)
@@ -84,6 +97,12 @@ class Head(nnx.Module):
 
     def specs(self):
         return {"dense.kernel": ArraySpec((Axis("tied"), 3), uses=1), "dense.bias": ArraySpec((3,))}
+
+    def readers(self):
+        return (Reader("tied", "dense.kernel", "dense.bias"),)
+
+    def observe(self, carry):
+        return {"dense.kernel": carry.mean((1, 2))}
 
     def __call__(self, carry, keeps, *, training=False, rngs=None):
         return self.dense(silence(carry, keeps, "tied").mean((1, 2)))

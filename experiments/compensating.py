@@ -1,0 +1,95 @@
+"""Compensation of a run: gathered once from training images, kept in the run directory ever after."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as parse_safetensors
+from safetensors.numpy import save as serialise_safetensors
+
+from engine.errors import DataError, OptionError, RunError
+from engine.run_directory import RunDirectory
+from experiments import datasets
+from experiments.measuring import DataOptions, load_images
+from fitness.genome import Genome
+from models.compensation.compensation import Compensation, check_method
+from models.compensation.moments import gather_moments
+from models.store import Model
+
+NONE = "none"
+NAME = "moments.safetensors"
+SPLIT = "train"
+
+
+def check_compensation(method: str, images: int) -> None:
+    """Refuse options that cannot be used.
+
+    Raises:
+        CompensationError: an unknown method.
+        OptionError: no images.
+    """
+    if method != NONE:
+        check_method(method)
+    if images < 1:
+        raise OptionError(f"--compensation-images must be 1 or more, not {images}.")
+
+
+def gather(model: Model, genome: Genome, method: str, images: int, data: DataOptions) -> Compensation | None:
+    """Compensation of the genome's filters; None for ``--compensate none``.
+
+    Args:
+        model: the original.
+        genome: its filters.
+        method: ``--compensate``.
+        images: at most this many of the training split, picked by the seed of ``data``.
+        data: where the split is; its own ``split`` and ``images`` do not matter.
+
+    Raises:
+        CompensationError: an unknown method, or activations that are not finite.
+        DataError: there is no training split, or it cannot be read.
+    """
+    if method == NONE:
+        return None
+    check_compensation(method, images)
+    if SPLIT not in datasets.available_splits(data.data, data_dir=data.data_dir):
+        raise DataError(
+            f"--compensate {method} needs training images and --data {data.data} has no {SPLIT} split; give data "
+            f"with one, or --compensate {NONE}."
+        )
+    count = min(images, datasets.count(data.data, SPLIT, data_dir=data.data_dir))
+    chosen = load_images(replace(data, split=SPLIT, images=count), model)
+    products = gather_moments(model.network, model.normalisation, chosen.images, genome.layout.names)
+    return Compensation(method, products)
+
+
+def write(run: RunDirectory, compensation: Compensation | None) -> None:
+    """Keep the moments in the run directory."""
+    if compensation is not None:
+        run.store.write(NAME, serialise_safetensors(dict(compensation.products)))
+
+
+def read(run: RunDirectory, method: str) -> Compensation | None:
+    """The compensation of a run that was begun with this ``--compensate``.
+
+    Raises:
+        RunError: its file is missing or is not the one that the run began with.
+    """
+    if method == NONE:
+        return None
+    where = run.store.full_name(NAME)
+    try:
+        products: dict[str, np.ndarray] = parse_safetensors(run.store.read(NAME))
+    except FileNotFoundError:
+        raise RunError(f"{where} is missing, and without it BEST cannot be compensated; restore it.") from None
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{where} is damaged ({error}); restore it.") from error
+    compensation = Compensation(method, products)
+    if compensation.digest() != run.description().get("compensation_digest"):
+        raise RunError(f"{where} is not the one that the run began with; restore it.")
+    return compensation
+
+
+def digest(compensation: Compensation | None) -> dict[str, Any]:
+    """The entry of ``run.json`` by which :func:`read` knows the moments."""
+    return {} if compensation is None else {"compensation_digest": compensation.digest()}

@@ -1,0 +1,147 @@
+"""Searches with compensation, from the command line's options to the exported network."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from engine.errors import DataError, OptionError, RunError
+from engine.pool_options import PoolOptions
+from engine.run_directory import RunDirectory
+from experiments import compensating
+from experiments.cli_options import compensation_options
+from experiments.exporting import export_run
+from experiments.measuring import DataOptions, evaluate_model
+from experiments.report import make_report
+from experiments.scoring import score_masks
+from experiments.search_options import Backend
+from experiments.search_run import resume_search, start_search
+from fitness.genome import Genome
+from models import store
+from models.compensation.coefficients import METHODS
+from models.errors import CompensationError
+from tests.experiments.test_search_run import GENERATIONS, options_for, traces
+
+LINEAR = {"compensate": "linear", "compensation_images": 30}
+
+
+def forbidden(*_, **__):
+    raise AssertionError("a gradient was taken")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tiny_directory, tiny_data):
+    """A search in which no gradient can be taken."""
+    path = tmp_path_factory.mktemp("runs") / "finished"
+    weights = (tiny_directory / "weights.safetensors").read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (jax, nnx):
+            for name in ("grad", "value_and_grad", "vjp", "jvp", "linearize", "jacrev", "jacfwd"):
+                if hasattr(module, name):
+                    patch.setattr(module, name, forbidden)
+        patch.setattr(nnx.Optimizer, "update", forbidden)
+        result = start_search(path, options_for(tiny_directory, tiny_data, **LINEAR))
+    assert (tiny_directory / "weights.safetensors").read_bytes() == weights
+    return path, result
+
+
+def test_the_search_finds_something_and_best_scores_the_same(finished, tiny_directory, tiny_data, tmp_path):
+    path, result = finished
+    assert result["best"]["parameter_drop"] > 0
+    mask = RunDirectory.open(path).latest(pytest.fail).state.best.individual.mask
+    np.save(tmp_path / "mask.npy", mask)
+    data = DataOptions(f"npz:{tiny_data}", seed=0)
+    scored = score_masks(tiny_directory, tmp_path / "mask.npy", data, **LINEAR)
+    assert scored["correct"] == [result["best"]["correct"]]
+
+
+def test_the_exported_network_carries_it(finished, tiny_directory, tiny_data, tmp_path):
+    run, result = finished
+    exported = export_run(run, tmp_path / "pruned")
+    assert exported["max_logit_difference"] < 1e-4
+    for split, correct in (("test", result["held_out"]["correct"]), ("train", result["best"]["correct"])):
+        measured = evaluate_model(tmp_path / "pruned", DataOptions(f"npz:{tiny_data}", split=split))
+        assert measured["correct"] == correct
+    notes = store.load(tmp_path / "pruned").notes["pruned_from"]
+    assert notes["compensation"] == "linear"
+    # What a plain cut of the same mask gives is another network.
+    arrays = store.load(tmp_path / "pruned").network.stages[1].convolution.bias[...]
+    original = store.load(tiny_directory).network.stages[1].convolution.bias[...]
+    assert not np.isin(np.asarray(arrays), np.asarray(original)).all()
+
+
+def test_a_resumed_search_leaves_the_same_traces(finished, tiny_directory, tiny_data, tmp_path):
+    run = tmp_path / "run"
+    start_search(run, options_for(tiny_directory, tiny_data, generations=3, **LINEAR))
+    assert resume_search(run, generations=GENERATIONS) == finished[1]
+    assert traces(run) == traces(finished[0])
+    assert (run / "moments.safetensors").read_bytes() == (finished[0] / "moments.safetensors").read_bytes()
+
+
+def test_ray_leaves_the_same_traces(finished, tiny_directory, tiny_data, tmp_path):
+    pytest.importorskip("ray")
+    options = options_for(tiny_directory, tiny_data, **LINEAR)
+    result = start_search(tmp_path / "ray", options, Backend("ray", PoolOptions(workers=2)))
+    assert result == finished[1]
+    assert traces(tmp_path / "ray") == traces(finished[0])
+
+
+def test_the_report_says_it(finished):
+    make_report(finished[0])
+    assert "| linear" in (finished[0] / "report" / "report.md").read_text()
+
+
+def test_compensation_belongs_to_the_run(finished, tiny_directory, tiny_data, tmp_path):
+    identities = {RunDirectory.open(finished[0]).description()["identity"]}
+    for number, changes in enumerate(
+        ({}, {**LINEAR, "compensate": "mean"}, {**LINEAR, "compensation_images": 20})
+    ):
+        start_search(tmp_path / str(number), options_for(tiny_directory, tiny_data, generations=0, **changes))
+        identities.add(RunDirectory.open(tmp_path / str(number)).description()["identity"])
+    assert len(identities) == 4
+    assert not (tmp_path / "0" / "moments.safetensors").exists()
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "another"])
+def test_moments_that_are_not_the_runs_are_refused(tiny_directory, tiny_data, tmp_path, damage):
+    run = tmp_path / "run"
+    start_search(run, options_for(tiny_directory, tiny_data, generations=0, **LINEAR))
+    moments = run / "moments.safetensors"
+    content = moments.read_bytes()
+    moments.unlink()
+    if damage != "missing":
+        moments.write_bytes(content[:-100] if damage == "cut" else content[:-8] + bytes(8))
+    for command in (resume_search, make_report, lambda path: export_run(path, tmp_path / "pruned")):
+        with pytest.raises(RunError, match=r"moments\.safetensors.*restore it"):
+            command(run)
+    assert not (tmp_path / "pruned").exists()
+
+
+def test_what_cannot_be_compensated_is_refused(tiny_directory, tiny_data, tmp_path):
+    with pytest.raises(CompensationError, match="--compensate must be one of"):
+        options_for(tiny_directory, tiny_data, compensate="magic")
+    with pytest.raises(OptionError, match="--compensation-images"):
+        options_for(tiny_directory, tiny_data, compensation_images=0)
+    arrays = dict(np.load(tiny_data))
+    np.savez(tmp_path / "test.npz", x_test=arrays["x_test"], y_test=arrays["y_test"])
+    options = options_for(tiny_directory, tmp_path / "test.npz", compensate="linear")
+    with pytest.raises(DataError, match="no train split"):
+        start_search(tmp_path / "run", replace(options, data=replace(options.data, split="test")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_same_training_images_whatever_is_searched_on(tiny_model, tiny_data):
+    genome = Genome.of(tiny_model.network)
+    train, test = (
+        compensating.gather(tiny_model, genome, "linear", 10_000, DataOptions(f"npz:{tiny_data}", split=split))
+        for split in ("train", "test")
+    )
+    assert train.digest() == test.digest()
+    assert compensating.gather(tiny_model, genome, "none", 10, DataOptions("nothing")) is None
+
+
+def test_the_command_line_knows_every_method():
+    [option, _] = compensation_options(lambda: None).__click_params__[::-1]
+    assert option.type.choices == ("none", *METHODS)

@@ -1,0 +1,146 @@
+"""Compensation inside the fitness: each mask as its own compensated network, whatever its company."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.pool_options import PoolOptions
+from fitness.batches import Batches
+from fitness.compaction import WHOLE, Compaction
+from fitness.counting import MaskedCounter
+from fitness.evaluator import LocalEvaluator, RayEvaluator
+from fitness.folds import Folds
+from fitness.genome import Genome
+from models.compensation.coefficients import METHODS
+from models.compensation.compensation import Compensation
+from models.compensation.folding import compensated
+from models.compensation.moments import gather_moments
+from models.lowering import choice
+from models.normalisation import Normalisation
+from models.pruning import prune
+from tests.fitness.test_evaluator import crossed_masks, random_masks
+from tests.models.compensation_cases import KINDS, built
+
+NORMALISATION = Normalisation((0.4, 0.5), (0.3, 0.2))
+
+
+def compensation_of(network, genome, images, method="linear"):
+    return Compensation(method, gather_moments(network, NORMALISATION, images, genome.layout.names))
+
+
+@pytest.fixture(scope="module")
+def tiny_compensation(tiny_model, tiny_genome, tiny_images):
+    products = gather_moments(
+        tiny_model.network, tiny_model.normalisation, tiny_images[0], tiny_genome.layout.names
+    )
+    return Compensation("linear", products)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("compaction", [WHOLE, Compaction(3, spacing=1)], ids=["whole", "compacted"])
+def test_predictions_equal_those_of_each_compensated_network(kind, compaction, tiny_images, monkeypatch):
+    monkeypatch.setattr(choice, "MANY_CHANNELS", 1)
+    images, labels = tiny_images
+    network = built(kind)
+    genome = Genome.of(network, "all")
+    inputs = NORMALISATION(jnp.asarray(images))
+    compensations = [compensation_of(network, genome, images, method) for method in METHODS]
+    counters = [
+        MaskedCounter(network, NORMALISATION, genome.layout, compaction=compaction, compensation=each)
+        for each in compensations
+    ]
+    placed = counters[0].place(Batches.of(images, labels, 16))
+
+    @settings(max_examples=3)
+    @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(0, len(METHODS) - 1))
+    def check(seed, size, method):
+        masks = crossed_masks(genome.layout, size, seed)
+        counter, compensation = counters[method], compensations[method]
+        counts, failed = counter.count(placed, masks)
+        assert not failed.any()
+        for mask, count in zip(masks, counts, strict=True):
+            keeps = genome.layout.split(mask)
+            logits = np.asarray(prune(compensated(network, keeps, compensation), keeps)(inputs))
+            best_two = np.sort(logits, axis=-1)[:, -2:]
+            clear = best_two[:, 1] - best_two[:, 0] > 1e-4
+            predicted = counter.predict(placed, mask)[: len(images)]
+            np.testing.assert_array_equal(predicted[clear], np.argmax(logits, axis=-1)[clear])
+            assert count == np.count_nonzero(predicted == labels)
+
+    check()
+
+
+def test_counts_do_not_depend_on_company_and_differ_from_those_without(
+    tiny_model, tiny_images, tiny_genome, tiny_compensation
+):
+    masks = random_masks(tiny_genome.layout, 6, 0)
+    data = (tiny_model, tiny_genome.layout, *tiny_images)
+    evaluator = LocalEvaluator(*data, 16, compensation=tiny_compensation)
+    together = evaluator.evaluate(masks)
+    assert together.tolist() == [int(evaluator.evaluate(mask[None])[0]) for mask in masks]
+    assert together.tolist() == LocalEvaluator(*data, 25, compensation=tiny_compensation).evaluate(masks).tolist()
+    assert together.tolist() != LocalEvaluator(*data, 16).evaluate(masks).tolist()
+
+
+def test_ray_counts_as_local_does(tiny_model, tiny_images, tiny_genome, tiny_compensation):
+    pytest.importorskip("ray")
+    masks = random_masks(tiny_genome.layout, 8, 1)
+    data = (tiny_model, tiny_genome.layout, *tiny_images, 4)
+    expected = LocalEvaluator(*data, compensation=tiny_compensation).evaluate(masks)
+    with RayEvaluator(*data, PoolOptions(workers=2), compensation=tiny_compensation) as evaluator:
+        np.testing.assert_array_equal(evaluator.evaluate(masks), expected)
+
+
+def test_stages_run_as_often_as_without(tiny_model, tiny_images, tiny_genome, tiny_compensation):
+    masks = crossed_masks(tiny_genome.layout, 12, 4)
+    runs = []
+    for compensation in (None, tiny_compensation):
+        counter = MaskedCounter(
+            tiny_model.network, tiny_model.normalisation, tiny_genome.layout, compensation=compensation
+        )
+        ran, run = [], counter.programs.run
+
+        def watched(number, *rest, ran=ran, run=run):
+            ran.append(number)
+            return run(number, *rest)
+
+        counter.programs.run = watched
+        counter.count(counter.place(Batches.of(*tiny_images, 50)), masks)
+        runs.append(ran)
+    assert runs[0] == runs[1]
+    assert len(runs[0]) > 3
+
+
+def test_a_mask_that_removes_nothing_has_the_weights_of_the_network(
+    tiny_model, tiny_genome, tiny_compensation, tiny_images
+):
+    network = tiny_model.network
+    plain, folding = (
+        MaskedCounter(network, tiny_model.normalisation, tiny_genome.layout, compensation=each).programs
+        for each in (None, tiny_compensation)
+    )
+    for number, stage in enumerate(folding.chain):
+        full, fewer = tiny_genome.layout.full(), random_masks(tiny_genome.layout, 1, 3)[0]
+        for name, array in plain.weights(number, plain.variant(number, full)).items():
+            found = folding.weights(number, folding.variant(number, full))[name]
+            assert np.asarray(found).tobytes() == np.asarray(array).tobytes()
+            if stage.reads is not None:
+                changed = folding.weights(number, folding.variant(number, fewer))[name]
+                assert not np.array_equal(changed, array)
+
+
+def test_old_folds_are_forgotten(tiny_model, tiny_genome, tiny_compensation, monkeypatch):
+    monkeypatch.setattr("fitness.folds.CACHED_BYTES", 1000)
+    folds = Folds(tiny_compensation, Compaction())
+    stage = tiny_model.network.stages[1]
+    first = folds.of(stage, {"conv1_1": np.array([True, False, True, True])})
+    for bits in range(1, 15):
+        found = folds.of(stage, {"conv1_1": np.array([bits >> i & 1 for i in range(4)], bool)})
+        assert list(found) == ["convolution.kernel"]
+    assert 1 <= len(folds._cache) < 14
+    assert folds._bytes <= 1000
+    again = folds.of(stage, {"conv1_1": np.array([True, False, True, True])})
+    np.testing.assert_array_equal(again["convolution.kernel"].matrix, first["convolution.kernel"].matrix)
+    assert folds.of(stage, {"conv1_1": np.ones(4, bool)}) == {}
