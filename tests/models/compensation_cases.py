@@ -36,3 +36,20 @@ def rows_read_by_conv1_2(network, inputs):
     outputs = jax.lax.conv_general_dilated(inputs, kernel, (1, 1), "SAME", dimension_numbers=numbers)
     outputs = np.maximum(np.asarray(outputs) + np.asarray(stage.convolution.bias[...]), 0)
     return outputs.reshape(-1, outputs.shape[-1]).astype(np.float64)
+
+
+def folded_by_hand(network, keeps, compensation):
+    """Copies of all arrays, the removed rows of each reading kernel given to the kept ones, in NumPy alone."""
+    arrays = {name: np.array(array) for name, array in arrays_of(network).items()}
+    for stage in network.stages:
+        for group, kernel, bias in stage.readers():
+            keep = keeps[group]
+            found = compensation.coefficients(f"{stage.name}.{kernel}", keep)
+            # [taps or positions, channels, outputs]
+            weights = arrays[f"{stage.name}.{kernel}"]
+            rows = weights.reshape(-1, len(keep), weights.shape[-1]).astype(np.float64)
+            for tap in rows:
+                arrays[f"{stage.name}.{bias}"] += (found.constant @ tap[~keep]).astype(np.float32)
+                tap[keep] += found.matrix.T.astype(np.float64) @ tap[~keep]
+            arrays[f"{stage.name}.{kernel}"] = rows.reshape(weights.shape).astype(np.float32)
+    return arrays

@@ -1,3 +1,4 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -40,3 +41,19 @@ def test_a_stage_reads_what_the_one_before_wrote(architecture):
     assert used == names
     assert stages[-1].writes is None
     assert len(np.unique([stage.name for stage in stages])) == len(stages)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda architecture: architecture.name)
+def test_readers_name_kernels_over_channels_and_what_these_read(architecture):
+    network = architecture.build()
+    sizes = {group.name: group.size for group in network.filter_groups}
+    carry = jnp.ones((2, *architecture.input_shape))
+    for stage in network.stages:
+        specs, observed = stage.specs(), stage.observe(carry)
+        for group, kernel, bias in stage.readers():
+            assert specs[kernel].axes[-2].group == group
+            assert specs[bias].axes == specs[kernel].axes[-1:]
+            assert observed[kernel].shape[-1] == sizes[group]
+            assert len(observed[kernel]) == len(carry)
+        carry = stage(carry, {})
+    assert {reader.group for stage in network.stages for reader in stage.readers()} == set(sizes)
