@@ -29,7 +29,7 @@ def built(kind):
 
 
 def rows_read_by_conv1_2(network, inputs):
-    """``[positions, channels]`` of what the second convolution of a VGG reads, by PyTorch's rules for one stage."""
+    """``[positions, channels]`` of what the second convolution of a VGG reads: convolution, bias, ReLU."""
     stage = network.stages[0]
     kernel = np.asarray(stage.convolution.kernel[...])
     numbers = ("NHWC", "HWIO", "NHWC")
