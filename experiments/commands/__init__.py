@@ -8,6 +8,7 @@ from experiments.commands.export import export
 from experiments.commands.import_torch import import_torch
 from experiments.commands.models import models
 from experiments.commands.report import report
+from experiments.commands.reproduce import reproduce
 from experiments.commands.resume import resume
 from experiments.commands.score import score
 from experiments.commands.search import search
@@ -21,5 +22,18 @@ def evoprune() -> None:
     """Find the filters of a trained CNN that can be removed without retraining."""
 
 
-for command in (models, train, import_torch, search, resume, status, export, evaluate, score, report, demo):
+for command in (
+    models,
+    train,
+    import_torch,
+    search,
+    resume,
+    status,
+    export,
+    evaluate,
+    score,
+    report,
+    reproduce,
+    demo,
+):
     evoprune.add_command(command)
