@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from engine.layout import Layout
 from fitness.batches import PADDING
 from fitness.importance.batchwise import BATCH, batchwise
 from fitness.importance.contract import Subject
@@ -51,13 +52,7 @@ def grams(subject: Subject, *, batch: int = BATCH) -> dict[str, np.ndarray]:
         name: np.zeros((size, size))
         for name, size in zip(subject.layout.names, subject.layout.sizes, strict=True)
     }
-
-    def products(network: Network, inputs: jax.Array, labels: jax.Array) -> dict[str, list[jax.Array]]:
-        seen: dict[str, list[jax.Array]] = {name: [] for name in sums}
-        network(inputs, {name: _recorder(seen[name], labels != PADDING) for name in sums})
-        return seen
-
-    for found, _ in batchwise(subject, products, batch):
+    for found, _ in batchwise(subject, _products, batch):
         for name, readings in found.items():
             sums[name] += np.sum(readings, axis=0, dtype=np.float64)
     return sums
@@ -80,6 +75,14 @@ def closest_twins(gram: np.ndarray, keep: np.ndarray) -> Twins:
     norm = gram[twin, twin]
     scale = float(gram[removed, twin] / norm) if norm > 0 else 0.0
     return Twins(removed, twin, scale, float(similar[removed, twin]))
+
+
+def _products(
+    layout: Layout, network: Network, inputs: jax.Array, labels: jax.Array
+) -> dict[str, list[jax.Array]]:
+    seen: dict[str, list[jax.Array]] = {name: [] for name in layout.names}
+    network(inputs, {name: _recorder(products, labels != PADDING) for name, products in seen.items()})
+    return seen
 
 
 def _recorder(seen: list[jax.Array], real: jax.Array) -> Probe:

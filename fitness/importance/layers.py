@@ -25,7 +25,7 @@ def joined(subject: Subject, layers: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def normalised(layers: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Each layer's numbers divided by their L2 norm (Molchanov et al. 2017, section 2.2).
+    """Each layer's numbers divided by their L2 norm (Molchanov et al. 2017, arXiv:1611.06440).
 
     Makes layers comparable, whose raw numbers differ by orders of magnitude. A layer of zeros stays as it is.
     """

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from engine.layout import Layout
 from fitness.batches import PADDING
 from fitness.importance.batchwise import BATCH, batchwise
 from fitness.importance.contract import Subject
@@ -29,7 +30,7 @@ def taylor(subject: Subject, *, batch: int = BATCH) -> np.ndarray:
     As in the paper, the absolute value is taken of each image's number, not of a batch's. The mean over
     positions and their sum are the same behind the division.
     """
-    sums = {name: np.zeros(size) for name, size in zip(subject.layout.names, subject.layout.sizes, strict=True)}
+    sums = subject.layout.split(np.zeros(subject.layout.n_filters))
     for changes in gate_gradients(subject, batch):
         for name, values in changes.items():
             sums[name] += np.abs(values).sum(axis=0, dtype=np.float64)
@@ -38,7 +39,7 @@ def taylor(subject: Subject, *, batch: int = BATCH) -> np.ndarray:
 
 def taylor_squared(subject: Subject, *, batch: int = BATCH) -> np.ndarray:
     """Sum over images of (sum over positions of activation x gradient) squared; layers as they are."""
-    sums = {name: np.zeros(size) for name, size in zip(subject.layout.names, subject.layout.sizes, strict=True)}
+    sums = subject.layout.split(np.zeros(subject.layout.n_filters))
     for changes in gate_gradients(subject, batch):
         for name, values in changes.items():
             sums[name] += np.square(values, dtype=np.float64).sum(axis=0)
@@ -50,19 +51,20 @@ def gate_gradients(subject: Subject, batch: int = BATCH) -> Iterator[dict[str, n
 
     The loss is the cross entropy; removing the filter is estimated to change it by minus the derivative.
     """
-    sizes = dict(zip(subject.layout.names, subject.layout.sizes, strict=True))
-
-    def gradients(network: Network, inputs: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
-        def loss(gates: dict[str, jax.Array]) -> jax.Array:
-            logits = network(inputs, {name: _gated(gate) for name, gate in gates.items()})
-            # The images of the padded tail have no label; any will do, for images do not influence each other.
-            targets = jnp.maximum(labels, 0)
-            return jnp.sum(optax.softmax_cross_entropy_with_integer_labels(logits, targets))
-
-        return jax.grad(loss)({name: jnp.ones((len(inputs), size)) for name, size in sizes.items()})
-
-    for found, labels in batchwise(subject, gradients, batch):
+    for found, labels in batchwise(subject, _gradients, batch):
         yield {name: values[labels != PADDING] for name, values in found.items()}
+
+
+def _gradients(layout: Layout, network: Network, inputs: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+    # The images of the padded tail have no label; any will do, for images do not influence each other.
+    targets = jnp.maximum(labels, 0)
+
+    def loss(gates: dict[str, jax.Array]) -> jax.Array:
+        logits = network(inputs, {name: _gated(gate) for name, gate in gates.items()})
+        return jnp.sum(optax.softmax_cross_entropy_with_integer_labels(logits, targets))
+
+    sizes = zip(layout.names, layout.sizes, strict=True)
+    return jax.grad(loss)({name: jnp.ones((len(inputs), size)) for name, size in sizes})
 
 
 def _gated(gate: jax.Array) -> Probe:

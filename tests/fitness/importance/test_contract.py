@@ -31,9 +31,9 @@ def test_importances_keep_the_contract(name, kind):
     assert np.isfinite(found).all()
     assert len(np.unique(found)) > 1
     np.testing.assert_array_equal(method(subject), found)
-    if "batch" in inspect.signature(method).parameters:
-        np.testing.assert_allclose(method(subject, batch=7), found, rtol=1e-4, atol=1e-6)
-    part = method(subject_of(kind, SUBSETS[kind]))
+    # Other batches, of which the last is padded, and only some of the filters.
+    smaller = {"batch": 7} if "batch" in inspect.signature(method).parameters else {}
+    part = method(subject_of(kind, SUBSETS[kind]), **smaller)
     expected = np.concatenate([subject.layout.split(found)[group] for group in SUBSETS[kind]])
     np.testing.assert_allclose(part, expected, rtol=1e-4, atol=1e-6)
     for array, before in arrays_of(subject.model.network).items():
@@ -63,10 +63,11 @@ def test_a_program_is_traced_once_for_all_batches():
     subject = subject_of("plain")
     traced = []
 
-    def program(network, inputs, labels):
+    def program(layout, network, inputs, labels):
         traced.append(inputs.shape)
         return network(inputs).sum(axis=-1)
 
+    list(batchwise(subject, program, 8))
     answers = list(batchwise(subject, program, 8))
     assert traced == [(7, 8, 8, 2)]
     assert [labels.tolist() for _, labels in answers] == [

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,19 +6,12 @@ from fitness.importance.cosine import closest_twins, cosine, grams
 from fitness.importance.errors import ImportanceError
 from models.merging import merge_outgoing
 from models.pruning import prune
-from models.state import arrays_of, set_arrays
-from tests.fitness.importance.subjects import subject_of
-
-
-def with_arrays(subject, change):
-    arrays = arrays_of(subject.model.network)
-    change(arrays)
-    set_arrays(subject.model.network, arrays)
-    return subject
+from tests.fitness.importance.subjects import change_arrays, logits_of, subject_of
 
 
 def make_proportional(arrays):
-    """Filter 3 of conv1_2 is 2.5 times filter 1, neuron 0 of fc1 is 0.5 times neuron 6."""
+    """Filter 3 of conv1_2 is 2.5 times filter 1, neuron 0 of fc1 is 0.5 times neuron 6; all neurons are active."""
+    arrays["fc1.dense.bias"][:] = 3
     for kernel, bias, one, other, scale in [
         ("conv1_2.convolution.kernel", "conv1_2.convolution.bias", 3, 1, 2.5),
         ("fc1.dense.kernel", "fc1.dense.bias", 0, 6, 0.5),
@@ -39,7 +30,7 @@ def test_cosines_by_hand():
         kernel[1, 1, :, 2] = [1, 1]
         arrays["conv1_1.convolution.bias"][:] = [3, 4, 7, -1]
 
-    subject = with_arrays(subject_of("plain", ["conv1_1"]), copy_inputs)
+    subject = change_arrays(subject_of("plain", ["conv1_1"]), copy_inputs)
     normalisation = subject.model.normalisation
     pixels = (subject.images / 255 - normalisation.mean) / normalisation.std
     first, second = pixels[..., 0].ravel() + 3, pixels[..., 1].ravel() + 4
@@ -54,10 +45,10 @@ def test_cosines_by_hand():
 
 
 def test_twins_are_found_and_merging_them_keeps_the_function():
-    subject = with_arrays(subject_of("plain", ["conv1_2", "fc1"]), make_proportional)
+    subject = change_arrays(subject_of("plain", ["conv1_2", "fc1"]), make_proportional)
     network = subject.model.network
     inputs = subject.model.normalisation(jnp.asarray(subject.images))
-    logits = np.asarray(network(inputs))
+    logits = logits_of(subject.model, subject.images)
     found = grams(subject)
     for group, expected in (("conv1_2", (1, 3, 0.4)), ("fc1", (0, 6, 0.5))):
         size = len(found[group])
@@ -73,9 +64,9 @@ def test_twins_are_found_and_merging_them_keeps_the_function():
 def test_a_filter_that_is_never_active_goes_first_and_leaves_nothing_to_merge():
     def silence_one(arrays):
         arrays["fc1.dense.kernel"][:, 5] = 0
-        arrays["fc1.dense.bias"][5] = -1
+        arrays["fc1.dense.bias"][:] = [9, 9, 9, 9, 9, -1, 9]
 
-    subject = with_arrays(subject_of("plain", ["fc1"]), silence_one)
+    subject = change_arrays(subject_of("plain", ["fc1"]), silence_one)
     twins = closest_twins(grams(subject)["fc1"], np.ones(7, bool))
     assert (twins.removed, twins.scale, twins.similarity) == (5, 0, 1)
 
@@ -96,4 +87,4 @@ def test_tied_channels_are_compared_at_all_their_readers():
         carry = stage(carry, {})
         rows = np.asarray(carry, np.float64).reshape(-1, 6)
         expected += rows.T @ rows
-    np.testing.assert_allclose(grams(replace(subject))["tied"], expected, rtol=1e-5)
+    np.testing.assert_allclose(grams(subject)["tied"], expected, rtol=1e-5)

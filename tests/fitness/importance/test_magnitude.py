@@ -2,21 +2,23 @@ import numpy as np
 import pytest
 
 from fitness.importance import IMPORTANCES
-from models.state import arrays_of, set_arrays
-from tests.fitness.importance.subjects import subject_of
+from models.state import arrays_of
+from tests.fitness.importance.subjects import change_arrays, subject_of
 
 
 @pytest.fixture
 def subject():
     """Kernels that are zero but for some weights of the first convolution and of the dense layer."""
-    subject = subject_of("plain", ["conv1_1", "fc1"])
-    arrays = {name: np.zeros_like(array) for name, array in arrays_of(subject.model.network).items()}
-    arrays["conv1_1.convolution.kernel"][0, 0, :, 0] = [3, -4]
-    arrays["conv1_1.convolution.kernel"][2, 1, 1, 2] = -12
-    arrays["conv1_1.convolution.bias"][:] = 100
-    arrays["fc1.dense.kernel"][[0, 5, 9], 6] = [2, -3, 6]
-    set_arrays(subject.model.network, arrays)
-    return subject
+
+    def fill(arrays):
+        for array in arrays.values():
+            array[:] = 0
+        arrays["conv1_1.convolution.kernel"][0, 0, :, 0] = [3, -4]
+        arrays["conv1_1.convolution.kernel"][2, 1, 1, 2] = -12
+        arrays["conv1_1.convolution.bias"][:] = 100
+        arrays["fc1.dense.kernel"][[0, 5, 9], 6] = [2, -3, 6]
+
+    return change_arrays(subject_of("plain", ["conv1_1", "fc1"]), fill)
 
 
 @pytest.mark.parametrize(

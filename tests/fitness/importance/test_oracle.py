@@ -1,11 +1,11 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from fitness.importance.errors import ImportanceError
 from fitness.importance.oracle import oracle
-from models.state import arrays_of, set_arrays
-from tests.fitness.importance.subjects import KINDS, subject_of
+from tests.fitness.importance.subjects import KINDS, change_arrays, subject_of
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -13,9 +13,12 @@ def test_the_oracle_equals_masks_tried_one_by_one(kind):
     subject = subject_of(kind, images=60)
     inputs = subject.model.normalisation(jnp.asarray(subject.images))
 
+    @jax.jit
+    def logits(keeps):
+        return subject.model.network(inputs, keeps)
+
     def correct(mask):
-        logits = np.asarray(subject.model.network(inputs, subject.layout.split(mask)))
-        return np.count_nonzero(np.argmax(logits, axis=-1) == subject.labels)
+        return np.count_nonzero(np.argmax(logits(subject.layout.split(mask)), axis=-1) == subject.labels)
 
     whole = subject.layout.full()
     expected = [correct(whole) - correct(whole ^ lost) for lost in np.eye(len(whole), dtype=bool)]
@@ -24,9 +27,6 @@ def test_the_oracle_equals_masks_tried_one_by_one(kind):
 
 
 def test_a_network_that_is_not_finite_is_refused():
-    subject = subject_of("plain")
-    arrays = arrays_of(subject.model.network)
-    arrays["fc1.dense.bias"][0] = np.nan
-    set_arrays(subject.model.network, arrays)
+    subject = change_arrays(subject_of("plain"), lambda arrays: arrays["fc1.dense.bias"].fill(np.nan))
     with pytest.raises(ImportanceError, match="NaN or infinity"):
         oracle(subject)
