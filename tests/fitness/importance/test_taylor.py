@@ -37,22 +37,22 @@ def test_taylor_equals_finite_differences_of_the_loss(kind):
     np.testing.assert_allclose(taylor(subject), by_layer, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("kind", "group"), [("plain", "conv2_1"), ("batch-norm", "fc1"), ("residual", "inner1")])
+@pytest.mark.parametrize(("kind", "group"), [("plain", "conv2_1"), ("residual", "inner1")])
 def test_removing_a_filter_of_small_weights_by_a_mask_changes_the_loss_as_predicted(kind, group):
     subject = subject_of(kind, [group])
-    network = subject.model.network
 
     def shrink_outgoing(arrays):
-        for stage in network.stages:
+        for stage in subject.model.network.stages:
             for path, spec in stage.specs().items():
                 if any(isinstance(axis, Axis) and axis.group == group for axis in spec.axes[:-1]):
                     arrays[f"{stage.name}.{path}"] *= 1e-3
 
-    change_arrays(subject, shrink_outgoing)
+    subject = change_arrays(subject, shrink_outgoing)
     inputs = subject.model.normalisation(jnp.asarray(subject.images))
 
     @jax.jit
     def loss(keeps):
+        network = subject.model.network
         return optax.softmax_cross_entropy_with_integer_labels(network(inputs, keeps), subject.labels)
 
     predicted = -np.concatenate([part[group] for part in gate_gradients(subject)])
