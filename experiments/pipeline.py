@@ -10,7 +10,7 @@ from experiments.search_options import Backend, SearchOptions
 from experiments.search_run import resume_search, start_search
 from experiments.status import read_status
 from experiments.training_run import NetworkOptions, train_model
-from models.training import TrainingSettings
+from models.training_settings import TrainingSettings
 
 __all__ = [
     "Backend",
