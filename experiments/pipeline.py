@@ -3,8 +3,11 @@
 from engine.config import SearchSettings
 from engine.pool_options import PoolOptions
 from experiments.exporting import export_run
+from experiments.fine_tuning import finetune_model
 from experiments.importing import import_model
 from experiments.measuring import DataOptions, evaluate_model, score_masks
+from experiments.prune_finetune import PruneFinetuneOptions
+from experiments.prune_finetune_run import prune_finetune
 from experiments.report import make_report
 from experiments.search_options import Backend, SearchOptions
 from experiments.search_run import resume_search, start_search
@@ -17,13 +20,16 @@ __all__ = [
     "DataOptions",
     "NetworkOptions",
     "PoolOptions",
+    "PruneFinetuneOptions",
     "SearchOptions",
     "SearchSettings",
     "TrainingSettings",
     "evaluate_model",
     "export_run",
+    "finetune_model",
     "import_model",
     "make_report",
+    "prune_finetune",
     "read_status",
     "resume_search",
     "score_masks",

@@ -116,7 +116,8 @@ class SensitivityTracker:
 
     def result(self, network: Network) -> dict[str, np.ndarray]:
         """Sensitivity of each kernel of the trained network, ``float32`` of its shape, by array name."""
-        graph, parameters, rest = nnx.split(network, nnx.Param, ...)
+        graph, *states = nnx.split(network, nnx.Param, ...)
+        parameters, rest = states
         # In the place of the weights, so that they get the names of their weights.
         return kernels_of(nnx.merge(graph, sensitivity_of(self._state, parameters, self._rule), rest))
 

@@ -97,8 +97,8 @@ def train(
                 accuracy = float(jnp.sum(jnp.stack(hits))) / ((index + 1) * batch)
                 if not np.isfinite(mean_loss):
                     raise TrainingError(
-                        f"the loss is {mean_loss} in epoch {epoch}; lower --learning-rate "
-                        f"(now {settings.learning_rate}) or --clip-norm (now {settings.clip_norm}; 0 does not clip)."
+                        f"the loss is {mean_loss} in epoch {epoch}; lower --learning-rate (now "
+                        f"{settings.learning_rate}) or --clip-norm (now {settings.clip_norm}, 0 is no limit)."
                     )
                 if on_step is not None:
                     speed = (index + 1) * batch / (perf_counter() - started)

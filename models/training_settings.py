@@ -58,8 +58,8 @@ class TrainingSettings:
         amounts = (self.weight_decay, self.warmup_epochs, self.clip_norm)
         if not np.isfinite(amounts).all() or min(amounts) < 0:
             raise TrainingError(
-                "--weight-decay, --warmup-epochs and --clip-norm must be 0 or more and finite (--clip-norm 0 does "
-                f"not clip), not {self.weight_decay}, {self.warmup_epochs} and {self.clip_norm}."
+                "--weight-decay, --warmup-epochs and --clip-norm must be 0 or more and finite (--clip-norm 0 is "
+                f"no limit), not {self.weight_decay}, {self.warmup_epochs} and {self.clip_norm}."
             )
         if not 0 <= self.seed < 2**63:
             raise TrainingError(f"--seed must be from 0 to 2**63 - 1, not {self.seed}.")

@@ -5,8 +5,10 @@ import click
 from experiments.commands.demo import demo
 from experiments.commands.evaluate import evaluate
 from experiments.commands.export import export
+from experiments.commands.finetune import finetune
 from experiments.commands.import_torch import import_torch
 from experiments.commands.models import models
+from experiments.commands.prune_finetune import prune_finetune
 from experiments.commands.report import report
 from experiments.commands.resume import resume
 from experiments.commands.score import score
@@ -21,5 +23,19 @@ def evoprune() -> None:
     """Find the filters of a trained CNN that can be removed without retraining."""
 
 
-for command in (models, train, import_torch, search, resume, status, export, evaluate, score, report, demo):
+for command in (
+    models,
+    train,
+    import_torch,
+    search,
+    resume,
+    status,
+    export,
+    finetune,
+    prune_finetune,
+    evaluate,
+    score,
+    report,
+    demo,
+):
     evoprune.add_command(command)
