@@ -27,7 +27,8 @@ class PruneFinetuneOptions:
 
     Attributes:
         data: images to rank and to fine-tune on.
-        method: a name of :data:`fitness.importance.IMPORTANCES`.
+        method: what ranks the filters, a name of :data:`fitness.importance.IMPORTANCES` or, for an importance
+            of one's own, any other.
         remove: share of the model's filters that is to be gone in the end, above 0 and below 1.
         step: filters removed in a cycle if 1 or more, else their share of the model's filters.
         training: how each cycle fine-tunes; None does not.
@@ -47,14 +48,22 @@ class PruneFinetuneOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.method not in IMPORTANCES:
-            raise OptionError(f"--method must be one of {', '.join(IMPORTANCES)}, not {self.method!r}.")
         if not 0 < self.remove < 1:
             raise OptionError(f"--remove is a share of the filters, above 0 and below 1, not {self.remove}.")
         if not 0 < self.step < float("inf") or (self.step >= 1 and self.step != int(self.step)):
             raise OptionError(
                 f"--step is a whole number of filters, or a share of them below 1, not {self.step}."
             )
+
+    def importance(self) -> Importance:
+        """The registered importance of that name.
+
+        Raises:
+            OptionError: there is none.
+        """
+        if self.method not in IMPORTANCES:
+            raise OptionError(f"--method must be one of {', '.join(IMPORTANCES)}, not {self.method!r}.")
+        return IMPORTANCES[self.method]
 
     def filters_to_remove(self, layout: Layout) -> int:
         """How many filters of the original ``layout`` are to be gone in the end, rounded up.

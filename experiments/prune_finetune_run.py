@@ -19,7 +19,7 @@ from experiments.progress import Reporter, Silent
 from experiments.prune_finetune import PruneFinetuneOptions, accuracies, describe, run_cycle
 from experiments.training_run import held_out_images
 from fitness.genome import Genome
-from fitness.importance import IMPORTANCES, Importance
+from fitness.importance import Importance
 from models import store
 from models.cost import network_cost
 from models.store import Model
@@ -44,7 +44,7 @@ def prune_finetune(
         source: model directory, left as it is.
         directory: a new one, or that of an interrupted call with the same options.
         options: see :class:`PruneFinetuneOptions`.
-        importance: what ranks the filters, instead of the registered ``options.method``.
+        importance: what ranks the filters, instead of the one registered as ``options.method``.
         reporter: receives training steps, and a sentence after each cycle.
 
     Returns:
@@ -57,13 +57,13 @@ def prune_finetune(
         DataError, ImportanceError, TrainingError: see :func:`experiments.prune_finetune.run_cycle`.
     """
     directory, reporter = Path(directory), reporter or Silent()
+    importance = importance or options.importance()
     _check_directory(directory)
     original = store.load(source)
     layout = Genome.of(original.network, options.prune).layout
     target, step = options.filters_to_remove(layout), options.filters_per_cycle(layout)
     images = load_images(options.data, original)
     held_out = held_out_images(options.data, original)
-    importance = importance or IMPORTANCES[options.method]
     run = LocalStore(directory)
     with run.lock():
         _begin_or_continue(run, options, original.digest())

@@ -26,8 +26,8 @@ TRAINING = TrainingSettings(epochs=1, batch_size=20, learning_rate=0.01, warmup_
 
 @pytest.fixture
 def options(tiny_data):
-    """Half of the 18 convolution filters, four at a time: cycles of 4, 4 and 1."""
-    return PruneFinetuneOptions(DataOptions(f"npz:{tiny_data}"), "random", 0.5, 4, TRAINING)
+    """Half of the 18 convolution filters, five at a time: cycles of 5 and 4."""
+    return PruneFinetuneOptions(DataOptions(f"npz:{tiny_data}"), "random", 0.5, 5, TRAINING)
 
 
 def contents(directory):
@@ -59,7 +59,7 @@ def test_cycles_go_on_as_if_never_interrupted(tmp_path, options, tiny_directory)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     prune_finetune(tiny_directory, whole, options)
     rows = rows_of(whole)
-    assert [row["filters"] for row in rows] == [18, 14, 10, 9]
+    assert [row["filters"] for row in rows] == [18, 13, 9]
     assert rows[0]["accuracy"] == rows[0]["accuracy_before"]
     for row in rows:
         assert sum(row["filters_by_layer"].values()) == row["filters"]
@@ -68,18 +68,18 @@ def test_cycles_go_on_as_if_never_interrupted(tmp_path, options, tiny_directory)
 
     def interrupted(subject):
         calls.append(subject.layout.n_filters)
-        if len(calls) == 3:
+        if len(calls) == 2:
             raise KeyboardInterrupt
         return random_importance(subject)
 
     with pytest.raises(KeyboardInterrupt):
         prune_finetune(tiny_directory, broken, options, importance=interrupted)
-    assert calls == [18, 14, 10]
-    kept = store.load(broken / "cycles" / "2")
-    assert kept.notes["cycle"] == rows[2]
+    assert calls == [18, 13]
+    kept = store.load(broken / "cycles" / "1")
+    assert kept.notes["cycle"] == rows[1]
     # Killed before the row was written, and while the next model was.
-    (broken / "journal.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:2]))
-    (broken / "cycles" / ".3.half").mkdir()
+    (broken / "journal.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:1]))
+    (broken / "cycles" / ".2.half").mkdir()
     prune_finetune(tiny_directory, broken, options)
     assert contents(broken) == contents(whole)
     assert sorted(path.name for path in broken.iterdir()) == [

@@ -21,7 +21,7 @@ STEPS, EPOCHS = 3, 4
 
 
 def build(batch_norm=False):
-    return VGGArchitecture("any", ((4, 3),), (5,), 2, (8, 8, 1), batch_norm, 0.1).build(2)
+    return VGGArchitecture("any", ((3,),), (5,), 2, (8, 8, 1), batch_norm, 0.1).build(2)
 
 
 def settings(**values):
@@ -34,8 +34,8 @@ def run_recorded(monkeypatch, chosen, rule):
     seen = []
 
     def recorded(tracker, before, after):
-        seen.extend(jax.tree.map(np.array, jax.tree.leaves(tree)) for tree in ([before] if not seen else []))
-        seen.append(jax.tree.map(np.array, jax.tree.leaves(after)))
+        trees = [after] if seen else [before, after]
+        seen.extend([np.array(leaf) for leaf in jax.tree.leaves(tree)] for tree in trees)
         observe(tracker, before, after)
 
     monkeypatch.setattr(SensitivityTracker, "observe", recorded)
@@ -59,7 +59,6 @@ def cosine_rates(peak):
     ("values", "rates"),
     [
         ({"schedule": "constant", "warmup_epochs": 0, "momentum": 0.0}, np.full(STEPS * EPOCHS, 0.05)),
-        ({}, cosine_rates(0.05)),
         ({"optimizer": "adamw", "learning_rate": 0.002}, cosine_rates(0.002)),
     ],
 )
@@ -95,10 +94,7 @@ def test_the_literal_rule_equals_the_documents_pseudocode(monkeypatch):
         np.testing.assert_allclose(found[name], sensitivity, rtol=0.02)
 
 
-@pytest.mark.parametrize("rule", ["karnin", "literal"])
-@pytest.mark.parametrize(
-    "values", [{}, {"optimizer": "adamw"}, {"momentum": 0.0, "clip_norm": 0.0, "schedule": "constant"}]
-)
+@pytest.mark.parametrize(("rule", "values"), [("karnin", {}), ("literal", {"optimizer": "adamw"})])
 def test_watching_changes_no_bit_of_the_training(rule, values):
     plain, watched = build(batch_norm=True), build(batch_norm=True)
     assert train(plain, NORMALISATION, IMAGES, LABELS, settings(**values)) is None

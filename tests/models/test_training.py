@@ -1,13 +1,9 @@
-import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
-from flax import nnx
 
 from models.errors import TrainingError
 from models.normalisation import Normalisation
-from models.optimizer import learning_rates
-from models.state import arrays_of, kernels_of, set_arrays
+from models.state import arrays_of
 from models.training import train
 from models.training_settings import TrainingSettings
 from models.vgg import VGGArchitecture
@@ -78,73 +74,6 @@ def test_impossible_settings_are_refused_by_name(values):
     [option] = values
     with pytest.raises(TrainingError, match="--" + option.replace("_", "-")):
         TrainingSettings(**values)
-
-
-def step_of(**values):
-    """Weights before and after one step over all images, without augmentation or dropout."""
-    network = VGGArchitecture("any", ((4,),), (), 2, (8, 8, 1), dropout=0.0).build(1)
-    before = arrays_of(network)
-    chosen = {"warmup_epochs": 0, "weight_decay": 0.0, "augmentation": "none", **values}
-    settings = TrainingSettings(batch_size=256, **chosen)
-    train(network, Normalisation.of_images(IMAGES), IMAGES, LABELS, settings)
-    return before, arrays_of(network)
-
-
-def test_plain_sgd_takes_the_gradient_times_the_rate():
-    def gradients(arrays):
-        network = VGGArchitecture("any", ((4,),), (), 2, (8, 8, 1), dropout=0.0).build(1)
-        set_arrays(network, arrays)
-        inputs = Normalisation.of_images(IMAGES)(jnp.asarray(IMAGES))
-
-        def loss(network):
-            return optax.softmax_cross_entropy_with_integer_labels(network(inputs), LABELS).mean()
-
-        return kernels_of(nnx.merge(nnx.graphdef(network), nnx.grad(loss)(network)))
-
-    plain = {"momentum": 0.0, "clip_norm": 0.0, "schedule": "constant", "learning_rate": 0.3}
-    before, after = step_of(epochs=1, **plain)
-    for name, gradient in gradients(before).items():
-        np.testing.assert_allclose(after[name], before[name] - 0.3 * gradient, rtol=1e-4, atol=1e-6)
-    # A constant rate: the second step is as long as its gradient says.
-    _, last = step_of(epochs=2, **plain)
-    for name, gradient in gradients(after).items():
-        np.testing.assert_allclose(last[name], after[name] - 0.3 * gradient, rtol=1e-3, atol=1e-5)
-
-
-def test_clipping_bounds_the_step_and_can_be_off():
-    def length(**values):
-        before, after = step_of(epochs=1, momentum=0.0, learning_rate=1.0, schedule="constant", **values)
-        return np.sqrt(sum(np.sum((after[name] - before[name]) ** 2) for name in before))
-
-    assert length(clip_norm=1e-3) == pytest.approx(1e-3, rel=1e-3)
-    assert length(clip_norm=0.0) == pytest.approx(length(clip_norm=1e6), rel=1e-6)
-    assert length(clip_norm=0.0) > 2e-3
-
-
-def test_classical_momentum_adds_the_last_step():
-    def kernel(**values):
-        chosen = {"clip_norm": 0.0, "schedule": "constant", "learning_rate": 0.1, **values}
-        return step_of(**chosen)[1]["logits.dense.kernel"].astype(np.float64)
-
-    start = step_of(epochs=1)[0]["logits.dense.kernel"]
-    first = kernel(epochs=1, momentum=0.9, nesterov=False)
-    # The first step has no momentum yet; Nesterov's looks ahead by it at once.
-    np.testing.assert_array_equal(first, kernel(epochs=1, momentum=0.0))
-    np.testing.assert_allclose(kernel(epochs=1, momentum=0.9) - start, 1.9 * (first - start), atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ({"schedule": "constant", "warmup_epochs": 1}, [0, 0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4]),
-        ({"schedule": "constant", "warmup_epochs": 0}, [0.4] * 8),
-        ({"warmup_epochs": 1}, [0, 0.1, 0.2, 0.3, *(0.2 + 0.2 * np.cos(np.pi * np.arange(4) / 4))]),
-        ({"warmup_epochs": 0}, 0.2 + 0.2 * np.cos(np.pi * np.arange(8) / 8)),
-    ],
-)
-def test_learning_rates(values, expected):
-    rates = learning_rates(TrainingSettings(epochs=2, learning_rate=0.4, **values), 4)
-    np.testing.assert_allclose([float(rates(step)) for step in range(8)], expected, atol=1e-6)
 
 
 def test_statistics_of_images():
