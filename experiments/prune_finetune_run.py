@@ -75,7 +75,7 @@ def prune_finetune(
             _write_journal(run, rows)
         else:
             # The row of the newest model lies in the model: the journal may have missed it.
-            rows = [row for row in _read_journal(run) if row["cycle"] < cycle] + [model.notes["cycle"]]
+            rows = [*_read_journal(run, cycle), model.notes["cycle"]]
             _write_journal(run, rows)
         while (left := rows[-1]["filters"] - (layout.n_filters - target)) > 0:
             cycle += 1
@@ -153,20 +153,21 @@ def _newest(directory: Path, original: Model) -> tuple[int, Model]:
 
 def _row_of(path: Path, model: Model) -> dict[str, Any]:
     row = model.notes.get("cycle")
-    if not isinstance(row, dict) or not isinstance(row.get("cycle"), int):
+    if not isinstance(row, dict) or not all(isinstance(row.get(key), int) for key in ("cycle", "filters")):
         raise RunError(f"{path} is not a model of this command; restore it or name a new directory.")
     return row
 
 
-def _read_journal(run: LocalStore) -> list[dict[str, Any]]:
+def _read_journal(run: LocalStore, cycle: int) -> list[dict[str, Any]]:
+    """The rows before that of ``cycle``."""
     try:
         rows = [json.loads(line) for line in run.read_log(JOURNAL).splitlines()]
         numbers = [row["cycle"] for row in rows]
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{run.full_name(JOURNAL)} is damaged; restore it or name a new directory.") from error
-    if numbers != list(range(len(rows))) or not rows:
+    if numbers[:cycle] != list(range(cycle)):
         raise RunError(f"{run.full_name(JOURNAL)} lacks cycles; restore it or name a new directory.")
-    return rows
+    return rows[:cycle]
 
 
 def _write_journal(run: LocalStore, rows: list[dict[str, Any]]) -> None:
