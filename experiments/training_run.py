@@ -1,19 +1,22 @@
 """From a data set to a trained model directory: the ``train`` command."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engine.errors import OptionError
 from experiments import datasets
+from experiments.datasets import ImageSet
 from experiments.environment import versions
-from experiments.measuring import DataOptions, check_fit, measure
+from experiments.measuring import DataOptions, check_fit, load_images, measure
 from experiments.progress import Reporter, Silent
 from models import store
 from models.normalisation import Normalisation
 from models.registry import NETWORKS
+from models.sensitivity import SensitivityRule
 from models.store import Model
-from models.training import TrainingSettings, train
+from models.training import train
+from models.training_settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ def train_model(
     settings: TrainingSettings,
     *,
     image_size: int | None = None,
+    sensitivity: SensitivityRule | None = None,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
     """Train a network on the training split and write it to ``directory``.
@@ -72,18 +76,64 @@ def train_model(
         input_shape=images.images.shape[1:],
     )
     model = Model(architecture.build(settings.seed), Normalisation.of_images(images.images), images.classes)
-    # The other split is read before the long work, so that trouble with it comes early.
-    held_out = None
-    if data.split != "test" and "test" in datasets.available_splits(data.data, data_dir=data.data_dir):
-        held_out = datasets.load(data.data, "test", data_dir=data.data_dir, image_size=image_size)
-        check_fit(held_out, model)
+    held_out = held_out_images(data, model, image_size)
+    result = fit(model, images, held_out, settings, sensitivity=sensitivity, reporter=reporter or Silent())
+    store.save(directory, model)
+    return result
 
-    report = (reporter or Silent()).training
-    train(model.network, model.normalisation, images.images, images.labels, settings, report)
+
+def held_out_images(data: DataOptions, model: Model, image_size: int | None = None) -> ImageSet | None:
+    """All of the test split; None where there is none, or training itself uses it.
+
+    To be read before the long work, so that trouble with it comes early.
+
+    Args:
+        data: what the model is trained on.
+        model: that the images must fit.
+        image_size: to resize to; the model's own if not given.
+
+    Raises:
+        DataError: the split cannot be read, or does not fit the model.
+    """
+    if data.split == "test" or "test" not in datasets.available_splits(data.data, data_dir=data.data_dir):
+        return None
+    if image_size is None:
+        return load_images(replace(data, split="test", images=None), model)
+    held_out = datasets.load(data.data, "test", data_dir=data.data_dir, image_size=image_size)
+    check_fit(held_out, model)
+    return held_out
+
+
+def fit(
+    model: Model,
+    images: ImageSet,
+    held_out: ImageSet | None,
+    settings: TrainingSettings,
+    *,
+    sensitivity: SensitivityRule | None,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """Train ``model`` in place from the weights that it has, measure it, and write both into its notes.
+
+    Returns:
+        As :func:`train_model`.
+
+    Raises:
+        TrainingError: the loss is no longer finite.
+    """
+    model.sensitivity = train(
+        model.network,
+        model.normalisation,
+        images.images,
+        images.labels,
+        settings,
+        reporter.training,
+        sensitivity=sensitivity,
+    )
     trained = measure(model, images)
     tested = trained if held_out is None else measure(model, held_out)
     model.notes = {
-        "data": {"source": data.data, "split": data.split, "images": len(images)},
+        "data": {"source": images.source, "split": images.split, "images": len(images)},
         "training": asdict(settings),
         "accuracies": {
             result["split"]: {key: result[key] for key in ("accuracy", "correct", "total")}
@@ -91,5 +141,4 @@ def train_model(
         },
         "versions": versions(),
     }
-    store.save(directory, model)
     return {**tested, "train_accuracy": trained["accuracy"]}

@@ -6,7 +6,8 @@ import numpy as np
 
 from models.errors import PruningError
 from models.stages import Axis, Network
-from models.state import set_arrays, stage_arrays
+from models.state import arrays_of, set_arrays
+from models.store import Model
 
 
 def prune(network: Network, keeps: Mapping[str, np.ndarray]) -> Network:
@@ -33,18 +34,35 @@ def prune(network: Network, keeps: Mapping[str, np.ndarray]) -> Network:
         if not keep.any():
             raise PruningError(f"the mask removes every filter of layer {name!r}; keep at least one.")
 
+    widths = {name: int(keep.sum()) for name, keep in keeps.items()}
+    smaller = network.architecture.with_widths(widths).blank()
+    set_arrays(smaller, _cut(network, keeps, arrays_of(network)))
+    return smaller
+
+
+def prune_model(model: Model, keeps: Mapping[str, np.ndarray]) -> Model:
+    """As :func:`prune`, with normalisation, classes, and the sensitivities of the weights that are left."""
+    network = prune(model.network, keeps)
+    sensitivity = None if model.sensitivity is None else _cut(model.network, keeps, model.sensitivity)
+    return Model(network, model.normalisation, model.classes, sensitivity=sensitivity)
+
+
+def _cut(
+    network: Network, keeps: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The kept parts of ``arrays``, which have names and shapes of the network's own."""
+    sizes = {group.name: group.size for group in network.filter_groups}
     indices = {name: np.flatnonzero(keep) for name, keep in keeps.items()}
-    arrays: dict[str, np.ndarray] = {}
+    cut: dict[str, np.ndarray] = {}
     for stage in network.stages:
-        whole = stage_arrays(stage)
         for path, spec in stage.specs().items():
-            kept = np.asarray(whole[path])
+            name = f"{stage.name}.{path}"
+            if name not in arrays:
+                continue
+            kept = arrays[name]
             for number, axis in enumerate(spec.axes):
                 if isinstance(axis, Axis) and axis.group in indices:
                     rows = np.arange(axis.positions)[:, None] * sizes[axis.group] + indices[axis.group]
                     kept = np.take(kept, rows.ravel(), axis=number)
-            arrays[f"{stage.name}.{path}"] = kept
-    widths = {name: int(keep.sum()) for name, keep in keeps.items()}
-    smaller = network.architecture.with_widths(widths).blank()
-    set_arrays(smaller, arrays)
-    return smaller
+            cut[name] = kept
+    return cut

@@ -1,5 +1,7 @@
 """Model directories: ``model.json`` and ``weights.safetensors``, written all at once or not at all.
 
+``sensitivity.safetensors`` lies beside them where training gathered it.
+
 Nothing in a model directory is ever executed or unpickled.
 """
 
@@ -21,11 +23,12 @@ from models.errors import NetworkError, StoreError
 from models.normalisation import Normalisation
 from models.registry import architecture_from_json
 from models.stages import Network
-from models.state import arrays_of, set_arrays
+from models.state import arrays_of, kernels_of, set_arrays
 
 FORMAT = 1
 DESCRIPTION = "model.json"
 WEIGHTS = "weights.safetensors"
+SENSITIVITY = "sensitivity.safetensors"
 
 
 @dataclass
@@ -33,12 +36,14 @@ class Model:
     """A network with what is needed to use it: normalisation and class names; and where it came from.
 
     ``notes`` is free JSON for ``model.json``: data, training settings, accuracies, versions, ancestry.
+    ``sensitivity`` is that of each kernel, by array name, if training gathered it (:mod:`models.sensitivity`).
     """
 
     network: Network
     normalisation: Normalisation
     classes: tuple[str, ...]
     notes: dict[str, Any] = field(default_factory=dict)
+    sensitivity: dict[str, np.ndarray] | None = None
 
     def digest(self) -> str:
         """SHA-256 of all that decides the logits: architecture, normalisation and arrays."""
@@ -83,15 +88,20 @@ def save(directory: Path, model: Model) -> None:
     """
     check_target(directory)
     weights = serialise_safetensors(arrays_of(model.network))
+    files = {WEIGHTS: weights}
+    checksums = {"weights_sha256": hashlib.sha256(weights).hexdigest()}
+    if model.sensitivity is not None:
+        files[SENSITIVITY] = serialise_safetensors(model.sensitivity)
+        checksums["sensitivity_sha256"] = hashlib.sha256(files[SENSITIVITY]).hexdigest()
     description = {
         "format": FORMAT,
         "architecture": model.network.architecture.to_json(),
         "normalisation": model.normalisation.to_json(),
         "classes": list(model.classes),
-        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        **checksums,
         **model.notes,
     }
-    files = {WEIGHTS: weights, DESCRIPTION: (json.dumps(description, indent=2) + "\n").encode()}
+    files[DESCRIPTION] = (json.dumps(description, indent=2) + "\n").encode()
     if directory.exists():
         try:
             for name, content in files.items():
@@ -148,9 +158,29 @@ def load(directory: Path) -> Model:
         set_arrays(network, weights)
     except StoreError as error:
         raise StoreError(f"{directory / WEIGHTS}: {error}") from error
-    owned = {"format", "architecture", "normalisation", "classes", "weights_sha256"}
+    sensitivity = None
+    if "sensitivity_sha256" in description:
+        sensitivity = read_weights(directory / SENSITIVITY, str(description["sensitivity_sha256"]))
+        _check_sensitivity(directory / SENSITIVITY, sensitivity, network)
+    owned = {"format", "architecture", "normalisation", "classes", "weights_sha256", "sensitivity_sha256"}
     notes = {key: value for key, value in description.items() if key not in owned}
-    return Model(network, normalisation, tuple(map(str, classes)), notes)
+    return Model(network, normalisation, tuple(map(str, classes)), notes, sensitivity)
+
+
+def _check_sensitivity(path: Path, sensitivity: dict[str, np.ndarray], network: Network) -> None:
+    expected = {name: kernel.shape for name, kernel in kernels_of(network).items()}
+    found = {name: array.shape for name, array in sensitivity.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise StoreError(
+                f"{path} does not fit the weights: {name!r} has shape {found.get(name)}, not "
+                f"{expected.get(name)}; train the model anew with --track-sensitivity."
+            )
+        if sensitivity[name].dtype.kind != "f" or not np.isfinite(sensitivity[name]).all():
+            raise StoreError(
+                f"{path} is damaged: {name!r} holds numbers that are not finite; train the model anew with "
+                "--track-sensitivity."
+            )
 
 
 def _read_description(directory: Path) -> dict[str, Any]:

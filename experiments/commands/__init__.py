@@ -5,8 +5,10 @@ import click
 from experiments.commands.demo import demo
 from experiments.commands.evaluate import evaluate
 from experiments.commands.export import export
+from experiments.commands.finetune import finetune
 from experiments.commands.import_torch import import_torch
 from experiments.commands.models import models
+from experiments.commands.prune_finetune import prune_finetune
 from experiments.commands.report import report
 from experiments.commands.reproduce import reproduce
 from experiments.commands.resume import resume
@@ -30,6 +32,8 @@ for command in (
     resume,
     status,
     export,
+    finetune,
+    prune_finetune,
     evaluate,
     score,
     report,

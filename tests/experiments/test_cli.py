@@ -66,6 +66,8 @@ def test_models_json_is_one_object_with_the_papers_counts(capsys):
         "resume",
         "status",
         "export",
+        "finetune",
+        "prune-finetune",
         "evaluate",
         "score",
         "report",
