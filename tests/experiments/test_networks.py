@@ -94,7 +94,11 @@ def test_a_grey_network_sees_colour_images_in_grey_and_at_its_size(capsys, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("model", "width", "size", "prune"), [("resnet20", 0.3, 8, "convolutions"), ("mlp", 0.05, 28, "all")]
+    ("model", "width", "size", "prune"),
+    [
+        pytest.param("resnet20", 0.3, 8, "convolutions", marks=pytest.mark.slow),
+        ("mlp", 0.05, 28, "all"),
+    ],
 )
 def test_a_short_search_on_digits(capsys, tmp_path, model, width, size, prune):
     directory, run, pruned = tmp_path / "model", tmp_path / "run", tmp_path / "pruned"
