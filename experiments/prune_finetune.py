@@ -10,7 +10,7 @@ from experiments.datasets import ImageSet
 from experiments.environment import versions
 from experiments.measuring import DataOptions, measure
 from experiments.progress import Reporter
-from experiments.training_run import fit
+from experiments.training_run import data_note, fit
 from fitness.genome import Genome
 from fitness.importance import IMPORTANCES, Importance, Subject
 from fitness.removal import most_removable, remove_least
@@ -137,12 +137,9 @@ def run_cycle(
     subject = Subject(model, layout, images.images, images.labels, options.seed + cycle)
     mask = remove_least(importance(subject), layout, count)
     smaller = prune_model(model, layout.split(mask))
+    smaller.notes = {"data": data_note(model, images), "versions": versions()}
     before = accuracies(smaller, images, held_out)
     if options.training is None:
-        smaller.notes = {
-            "data": {"source": images.source, "split": images.split, "images": len(images)},
-            "versions": versions(),
-        }
         return smaller, describe(cycle, smaller, options.prune, before, before)
     settings = replace(options.training, seed=options.training.seed + cycle)
     rule: SensitivityRule | None = None if model.sensitivity is None else "karnin"

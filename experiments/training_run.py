@@ -8,7 +8,7 @@ from engine.errors import OptionError
 from experiments import datasets
 from experiments.datasets import ImageSet
 from experiments.environment import versions
-from experiments.measuring import DataOptions, check_fit, load_images, measure
+from experiments.measuring import DataOptions, load_images, measure
 from experiments.progress import Reporter, Silent
 from models import store
 from models.normalisation import Normalisation
@@ -23,19 +23,24 @@ from models.training_settings import TrainingSettings
 class NetworkOptions:
     """Which network: the ``--model``, ``--width-multiplier`` and ``--batch-norm`` options.
 
+    ``batch_norm`` None: as the network has it, or without where that is a choice.
+
     Raises:
         OptionError: an unknown network, or a multiplier that is not positive.
+        ArchitectureError: batch norm or none is asked of a network that leaves no choice.
     """
 
     model: str = "vgg16"
     width_multiplier: float = 1.0
-    batch_norm: bool = False
+    batch_norm: bool | None = None
 
     def __post_init__(self) -> None:
         if self.model not in NETWORKS:
             raise OptionError(f"--model must be one of {', '.join(NETWORKS)}, not {self.model!r}.")
         if not 0 < self.width_multiplier <= 16:
             raise OptionError(f"--width-multiplier must be above 0 and at most 16, not {self.width_multiplier}.")
+        # Only to be told early, before any data is read.
+        NETWORKS[self.model](batch_norm=self.batch_norm)
 
 
 def train_model(
@@ -50,6 +55,9 @@ def train_model(
 ) -> dict[str, Any]:
     """Train a network on the training split and write it to ``directory``.
 
+    A network that is made for grey images is trained on the luma of colour images; one that is made for a size
+    (see ``evoprune models``) on images resized to it, unless ``image_size`` is given.
+
     Returns:
         Accuracy on the test split where there is one, else on the training split (``split`` says which),
         with ``train_accuracy``, parameters and MACs.
@@ -61,6 +69,9 @@ def train_model(
     """
     directory = Path(directory)
     store.check_target(directory)
+    named = NETWORKS[network.model]
+    if image_size is None and not named.any_size:
+        image_size = named.input_shape[0]
     images = datasets.load(
         data.data,
         data.split,
@@ -69,20 +80,23 @@ def train_model(
         seed=data.seed,
         image_size=image_size,
     )
-    architecture = NETWORKS[network.model](
+    if named.grey:
+        images = images.in_grey()
+    architecture = named(
         width_multiplier=network.width_multiplier,
         batch_norm=network.batch_norm,
         classes=len(images.classes),
         input_shape=images.images.shape[1:],
     )
     model = Model(architecture.build(settings.seed), Normalisation.of_images(images.images), images.classes)
-    held_out = held_out_images(data, model, image_size)
+    model.notes = {"data": {} if image_size is None else {"image_size": image_size}}
+    held_out = held_out_images(data, model)
     result = fit(model, images, held_out, settings, sensitivity=sensitivity, reporter=reporter or Silent())
     store.save(directory, model)
     return result
 
 
-def held_out_images(data: DataOptions, model: Model, image_size: int | None = None) -> ImageSet | None:
+def held_out_images(data: DataOptions, model: Model) -> ImageSet | None:
     """All of the test split; None where there is none, or training itself uses it.
 
     To be read before the long work, so that trouble with it comes early.
@@ -90,18 +104,13 @@ def held_out_images(data: DataOptions, model: Model, image_size: int | None = No
     Args:
         data: what the model is trained on.
         model: that the images must fit.
-        image_size: to resize to; the model's own if not given.
 
     Raises:
         DataError: the split cannot be read, or does not fit the model.
     """
     if data.split == "test" or "test" not in datasets.available_splits(data.data, data_dir=data.data_dir):
         return None
-    if image_size is None:
-        return load_images(replace(data, split="test", images=None), model)
-    held_out = datasets.load(data.data, "test", data_dir=data.data_dir, image_size=image_size)
-    check_fit(held_out, model)
-    return held_out
+    return load_images(replace(data, split="test", images=None), model)
 
 
 def fit(
@@ -133,7 +142,7 @@ def fit(
     trained = measure(model, images)
     tested = trained if held_out is None else measure(model, held_out)
     model.notes = {
-        "data": {"source": images.source, "split": images.split, "images": len(images)},
+        "data": data_note(model, images),
         "training": asdict(settings),
         "accuracies": {
             result["split"]: {key: result[key] for key in ("accuracy", "correct", "total")}
@@ -142,3 +151,11 @@ def fit(
         "versions": versions(),
     }
     return {**tested, "train_accuracy": trained["accuracy"]}
+
+
+def data_note(model: Model, images: ImageSet) -> dict[str, Any]:
+    """What the notes of a network say that comes from ``model`` and these images."""
+    earlier = model.notes.get("data")
+    # The size that files of any size are resized to goes with the network.
+    size = {key: earlier[key] for key in ("image_size",) if isinstance(earlier, dict) and key in earlier}
+    return {"source": images.source, "split": images.split, "images": len(images), **size}

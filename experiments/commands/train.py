@@ -21,11 +21,17 @@ from experiments.training_options import sensitivity_option, training_options
 @click.command(epilog="Example: evoprune train small --model vgg16 --width-multiplier 0.25 --data cifar10")
 @click.argument("model_dir", type=MODEL_DIRECTORY)
 @config_option
-@click.option("--model", default="vgg16", show_default=True, help="Network; see 'evoprune models'.")
+@click.option("--model", default="vgg16", show_default=True, help="Network, one of 'evoprune models'.")
 @click.option("--width-multiplier", type=float, default=1.0, show_default=True, help="Scales every width.")
-@click.option("--batch-norm/--no-batch-norm", default=False, show_default=True, help="Batch norm or none.")
+@click.option(
+    "--batch-norm/--no-batch-norm", default=None, help="Batch norm or none, which VGGs leave open (none)."
+)
 @data_options("train")
-@click.option("--image-size", type=click.IntRange(min=1), help="Resize images to this height and width.")
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=1),
+    help="Resize images to this height and width; if not given, to what the network is made for.",
+)
 @training_options(epochs=12, learning_rate=0.05, warmup_epochs=1.0)
 @sensitivity_option
 @json_option

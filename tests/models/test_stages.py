@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from flax import nnx
 
 from models.registry import NETWORKS
 from models.stages import Axis
-from models.state import stage_arrays
 from models.vgg import VGGArchitecture
 from tests.models.residual import ResidualArchitecture
 
@@ -17,10 +17,11 @@ ARCHITECTURES = [
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda architecture: architecture.name)
 def test_specs_describe_every_array(architecture):
-    network = architecture.build()
+    network = architecture.blank()
     sizes = {group.name: group.size for group in network.filter_groups}
     for stage in network.stages:
-        arrays = stage_arrays(stage)
+        state = nnx.to_flat_state(nnx.state(stage, (nnx.Param, nnx.BatchStat)))
+        arrays = {".".join(map(str, path)): variable.get_value() for path, variable in state}
         specs = stage.specs()
         assert specs.keys() == arrays.keys()
         for path, spec in specs.items():
