@@ -1,7 +1,5 @@
 """BEST under a budget of masks: what the searches share that the genetic algorithm is compared with."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from engine.best import Best, best_of, better
@@ -18,7 +16,7 @@ class Incumbent:
 
     Attributes:
         best: the best feasible mask tried.
-        history: each BEST with the number of masks tried until then, itself included.
+        history: each BEST that there was, from the unpruned network on.
         spent: masks tried, the unpruned network included, as in the genetic algorithm; those whose evaluation
             was stopped early count in full, and so do those that are tried again.
 
@@ -27,22 +25,13 @@ class Incumbent:
         EvaluationError: the unpruned network fails, or gets no image right.
     """
 
-    def __init__(
-        self,
-        layout: Layout,
-        evaluator: Evaluator,
-        objective: Objective,
-        budget: int,
-        watch: Callable[["Incumbent"], None] = lambda incumbent: None,
-    ):
-        """``watch`` is told after each call of :meth:`improve`."""
+    def __init__(self, layout: Layout, evaluator: Evaluator, objective: Objective, budget: int):
         if budget < 1:
             raise OptionError(f"--budget must be 1 or more masks, not {budget}.")
         self.layout = layout
         self.budget = budget
         self._evaluator = evaluator
         self._objective = objective
-        self._watch = watch
         original = layout.full()[None]
         correct = checked_counts(evaluator, original)
         self.original_correct = checked_original(correct[0])
@@ -50,7 +39,7 @@ class Incumbent:
         self.original = best_of(individuals(original, correct, appraisal.score), appraisal, 0)
         self.best = self.original
         self.spent = 1
-        self.history = [(1, self.best)]
+        self.history = [self.best]
 
     @property
     def left(self) -> int:
@@ -71,8 +60,7 @@ class Incumbent:
         winner = better(rival, individuals(masks, correct, appraisal.score), appraisal)
         if _level(winner) > _level(self.best):
             self.best = winner
-            self.history.append((self.spent, winner))
-        self._watch(self)
+            self.history.append(winner)
         return winner
 
     def _target(self, rival: Best, masks: np.ndarray) -> Target | None:

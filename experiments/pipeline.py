@@ -2,6 +2,7 @@
 
 from engine.config import SearchSettings
 from engine.pool_options import PoolOptions
+from experiments.baselines import BaselineOptions, compare_baselines
 from experiments.exporting import export_run
 from experiments.importing import import_model
 from experiments.measuring import DataOptions, evaluate_model, score_masks
@@ -14,12 +15,14 @@ from models.training import TrainingSettings
 
 __all__ = [
     "Backend",
+    "BaselineOptions",
     "DataOptions",
     "NetworkOptions",
     "PoolOptions",
     "SearchOptions",
     "SearchSettings",
     "TrainingSettings",
+    "compare_baselines",
     "evaluate_model",
     "export_run",
     "import_model",

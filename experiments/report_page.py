@@ -99,7 +99,7 @@ def comparison_table(base: Measured, pruned: Measured, *, split: str) -> str:
             NOT_MEASURED if values[side] is None else format(values[side], form) for side in ("base", "pruned")
         ]
         rows.append((label, *shown, _drop_text(values)))
-    return _markdown_table(rows, align_right=True)
+    return markdown_table(rows, align_right=True)
 
 
 def report_page(
@@ -118,7 +118,7 @@ def report_page(
     parts = [f"# {_one_line(title)}", table.strip()]
     if details:
         rows = [("setting", "value"), *((str(key), str(value)) for key, value in details.items())]
-        parts += ["## Settings", _markdown_table(rows, align_right=False)]
+        parts += ["## Settings", markdown_table(rows, align_right=False)]
     if figures:
         parts.append("## Figures")
         for caption, name in figures.items():
@@ -146,7 +146,7 @@ def _drop_text(values: Mapping[str, Any]) -> str:
     return f"{round(values['drop_percent'], 2) + 0.0:.2f}% drop"
 
 
-def _markdown_table(rows: Sequence[Sequence[str]], *, align_right: bool) -> str:
+def markdown_table(rows: Sequence[Sequence[str]], *, align_right: bool) -> str:
     """Return a Markdown table, padded so that it can be read as plain text too; the first row heads it."""
     cells = [[_one_line(cell).replace("|", r"\|") for cell in row] for row in rows]
     # A rule needs three dashes, and a colon where the column is aligned to the right.

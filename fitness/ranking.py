@@ -9,6 +9,18 @@ SCOPES = ("global", "layer")
 """Compare filters with all others, or take equal shares of each layer."""
 
 
+def check_scope(scope: str, floor: float) -> None:
+    """Refuse what :func:`removal_order` cannot order by.
+
+    Raises:
+        OptionError: an unknown scope, or a floor outside 0 to 1.
+    """
+    if scope not in SCOPES:
+        raise OptionError(f"--scope must be one of {', '.join(SCOPES)}, not {scope!r}.")
+    if not 0 <= floor <= 1:
+        raise OptionError(f"--floor is the share of each layer that stays, from 0 to 1, not {floor}.")
+
+
 def removal_order(
     importance: np.ndarray, layout: Layout, *, scope: str = "global", floor: float = 0.0
 ) -> np.ndarray:
@@ -25,12 +37,9 @@ def removal_order(
         floor: share of each layer that stays, rounded up; its most important filters. One stays in any case.
 
     Raises:
-        OptionError: an unknown scope, or a floor outside 0 to 1.
+        OptionError: see :func:`check_scope`.
     """
-    if scope not in SCOPES:
-        raise OptionError(f"--scope must be one of {', '.join(SCOPES)}, not {scope!r}.")
-    if not 0 <= floor <= 1:
-        raise OptionError(f"--floor is the share of each layer that stays, from 0 to 1, not {floor}.")
+    check_scope(scope, floor)
     places = [np.argsort(np.argsort(part, kind="stable")) for part in layout.split(importance).values()]
     place = np.concatenate(places)
     size = np.repeat(layout.sizes, layout.sizes)
