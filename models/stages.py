@@ -9,7 +9,7 @@ removing it. Silencing where a carry is read, not where it is written, lets mask
 Shapes: ``b`` images, ``c`` channels.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -19,8 +19,14 @@ import jax.numpy as jnp
 DType = Any
 """``jnp.float32`` or ``jnp.bfloat16``."""
 
+Probe = Callable[[jax.Array], jax.Array]
+"""Is shown the channels ``[..., c]`` of a group whenever a stage reads them; answers what it reads instead."""
+
 Keeps = Mapping[str, Any]
-"""Group name -> ``bool[group size]``, True = keep. A group that is absent is kept whole."""
+"""Group name -> ``bool[group size]``, True = keep. A group that is absent is kept whole.
+
+``__call__`` of a stage or network, not ``evaluate``, also takes a :data:`Probe` in place of a slice.
+"""
 
 
 @dataclass(frozen=True)
@@ -132,9 +138,11 @@ def run_chain(
 
 
 def silence(carry: jax.Array, keeps: Keeps, group: str | None) -> jax.Array:
-    """Zero the removed channels of ``[..., c]``, which belong to ``group``.
+    """Zero the removed channels of ``[..., c]``, which belong to ``group``, or show them to its probe.
 
     A select, not a product: a removed filter that yields NaN must leave no trace, as if it were gone.
     """
     keep = None if group is None else keeps.get(group)
-    return carry if keep is None else jnp.where(keep, carry, jnp.zeros((), carry.dtype))
+    if keep is None:
+        return carry
+    return keep(carry) if callable(keep) else jnp.where(keep, carry, jnp.zeros((), carry.dtype))

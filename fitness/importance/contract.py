@@ -1,5 +1,6 @@
 """What an importance is: one number for each filter of a trained network, higher = keep."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,8 @@ class Subject:
         images: ``uint8[n, height, width, channels]``, of the training split.
         labels: ``int32[n]``.
         seed: of whatever is random.
+        sensitivity: Karnin's sensitivity of each weight, gathered while the network was trained; name of a
+            kernel (as in :func:`models.state.arrays_of`) -> ``float32`` of its shape. None: not gathered.
     """
 
     model: Model
@@ -26,6 +29,7 @@ class Subject:
     images: np.ndarray
     labels: np.ndarray
     seed: int = 0
+    sensitivity: Mapping[str, np.ndarray] | None = None
 
 
 class Importance(Protocol):
