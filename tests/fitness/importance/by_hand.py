@@ -21,7 +21,9 @@ def _vgg(network, arrays, carry, gates):
             name = f"conv{b}_{c}"
             carry = _convolved(carry, arrays, f"{name}.convolution")
             if network.architecture.batch_norm:
-                mean, var, scale, bias = (arrays[f"{name}.norm.{part}"] for part in ("mean", "var", "scale", "bias"))
+                mean, var, scale, bias = (
+                    arrays[f"{name}.norm.{part}"] for part in ("mean", "var", "scale", "bias")
+                )
                 carry = (carry - mean) / np.sqrt(var + 1e-5) * scale + bias
             carry = np.maximum(carry, 0)
             if c == len(block):
@@ -47,9 +49,7 @@ def _convolved(carry, arrays, name):
     height, width = carry.shape[1:3]
     padded = np.pad(carry, ((0, 0), (1, 1), (1, 1), (0, 0)))
     kernel = arrays[f"{name}.kernel"]
-    parts = [
-        padded[:, y : y + height, x : x + width] @ kernel[y, x] for y in range(3) for x in range(3)
-    ]
+    parts = [padded[:, y : y + height, x : x + width] @ kernel[y, x] for y in range(3) for x in range(3)]
     return sum(parts) + arrays[f"{name}.bias"]
 
 

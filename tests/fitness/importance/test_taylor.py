@@ -46,8 +46,14 @@ def test_a_small_filter_removed_by_a_mask_changes_the_loss_as_predicted(kind, gr
         for path, spec in stage.specs().items():
             for number, axis in enumerate(spec.axes[:-1]):
                 if isinstance(axis, Axis) and axis.group == group:
-                    arrays[f"{stage.name}.{path}"] = np.take(arrays[f"{stage.name}.{path}"], range(
-                        arrays[f"{stage.name}.{path}"].shape[number]), axis=number) * 0.01
+                    arrays[f"{stage.name}.{path}"] = (
+                        np.take(
+                            arrays[f"{stage.name}.{path}"],
+                            range(arrays[f"{stage.name}.{path}"].shape[number]),
+                            axis=number,
+                        )
+                        * 0.01
+                    )
     set_arrays(network, arrays)
     inputs = subject.model.normalisation(jnp.asarray(subject.images))
 
