@@ -11,9 +11,11 @@ from engine.errors import OptionError
 from engine.evaluation import checked_original
 from experiments.baseline_methods import METHODS, SEARCHES, USUAL, Trail, along, searched, single
 from experiments.baseline_page import baseline_table, write_baselines
-from experiments.importances import compute_importances, importance_images, named_methods
+from experiments.datasets import ImageSet
+from experiments.importances import SPLIT, compute_importances, importance_images, named_methods
 from experiments.measuring import DataOptions, load_images
 from experiments.progress import Reporter, Silent
+from experiments.search_run import report_precision
 from experiments.searched_model import SearchedBest, read_best
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, LocalEvaluator, on_gpu
 from fitness.genome import Genome
@@ -114,12 +116,17 @@ def compare_baselines(
     budget = options.budget or (None if best is None else best.evaluations)
     names = options.chosen(budget)
     images = load_images(options.data, model)
-    importances, left_out = _importances(names, model, genome, options, reporter)
+    ranked = tuple(name for name in names if name in IMPORTANCES)
+    seen = importance_images(options.data, options.importance_images, model) if ranked else None
+    importances, left_out = (
+        ({}, {}) if seen is None else _importances(ranked, model, genome, seen, options, reporter)
+    )
     batch = GPU_BATCH if on_gpu() else CPU_BATCH
     data = (model, genome.layout, images.images, images.labels, batch)
     trails: dict[str, Trail] = {}
     # Searches stop masks early, so the images that tell most come first.
     with LocalEvaluator(*data, precision=options.precision, order="hardest-first", pauses=True) as evaluator:
+        precision_difference = report_precision(evaluator, reporter)
         original = checked_original(evaluator.evaluate(genome.layout.full()[None])[0])
         for name in (name for name in names if name not in left_out):
             reporter.message(f"{name}: evaluating masks on {evaluator.total:,} images.")
@@ -135,6 +142,8 @@ def compare_baselines(
         "total": len(images),
         "original_correct": original,
         "threshold": options.threshold,
+        "importance_images": None if seen is None else len(seen),
+        "precision_difference": precision_difference,
         "methods": {name: trail.to_json() for name, trail in trails.items()},
         "run": None if best is None or champion is None else _run_json(best, champion),
         "left_out": left_out,
@@ -147,15 +156,17 @@ def compare_baselines(
 
 
 def _importances(
-    names: tuple[str, ...], model: Model, genome: Genome, options: BaselineOptions, reporter: Reporter
+    names: tuple[str, ...],
+    model: Model,
+    genome: Genome,
+    images: ImageSet,
+    options: BaselineOptions,
+    reporter: Reporter,
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Importances by method, and the reasons why usual ones could not be computed."""
     found: dict[str, np.ndarray] = {}
     left_out: dict[str, str] = {}
-    ranked = [name for name in names if name in IMPORTANCES]
-    images = importance_images(options.data, options.importance_images, model) if ranked else None
-    for name in ranked:
-        assert images is not None
+    for name in names:
         try:
             found |= compute_importances((name,), model, genome, images, options.data.seed, reporter)
         except ImportanceError as error:
@@ -179,11 +190,16 @@ def _run_json(best: SearchedBest, champion: Trail) -> dict[str, Any]:
 
 
 def _details(options: BaselineOptions, result: dict[str, Any]) -> dict[str, str]:
-    importance_images = options.importance_images or "1,000, or all there are,"
+    seen = result["importance_images"]
+    ranking = (
+        {}
+        if seen is None
+        else {"importances": f"on {seen:,} images of the {SPLIT} split; {options.scope}, floor {options.floor:g}"}
+    )
     return {
         "images": f"{result['total']:,} of the {result['split']} split",
         "threshold": f"{options.threshold:g}% accuracy drop",
-        "importances": f"on {importance_images} of the train split; {options.scope}, floor {options.floor:g}",
+        **ranking,
         "seed": f"{options.data.seed}",
         **{f"{name} is left out": reason for name, reason in result["left_out"].items()},
     }
