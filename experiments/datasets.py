@@ -16,7 +16,7 @@ from engine.errors import DataError
 from experiments import data_sources, parquet_sources
 from experiments.image_arrays import grey
 from experiments.parquet_sources import HUB
-from experiments.raw_split import Splits
+from experiments.raw_split import RawSplit, Splits
 
 NAMES: tuple[str, ...] = ("digits", *HUB)
 """The named data sets, for help texts."""
@@ -108,10 +108,7 @@ def load(
         raise DataError(f"--image-size is {image_size}; give a number of pixels of at least 1.")
     if seed < 0:
         raise DataError(f"--seed is {seed}; give a number of at least 0.")
-    kind, splits = _open(data, data_dir)
-    if split not in splits:
-        raise DataError(f"--split {split} is not in --data {data}; choose from: {', '.join(splits)}.")
-    part = splits[split]()
+    kind, part = _split(data, split, data_dir)
     found = len(part.labels)
     if not found:
         raise DataError(f"--split {split} of --data {data} holds no images; choose another split.")
@@ -128,6 +125,15 @@ def load(
     return ImageSet(part.read(chosen, size), part.labels[chosen], part.classes, data, split)
 
 
+def size(data: str, split: str, *, data_dir: str | Path | None = None) -> int:
+    """How many images a split has; decodes none.
+
+    Raises:
+        DataError: as :func:`load`.
+    """
+    return len(_split(data, split, data_dir)[1].labels)
+
+
 def available_splits(data: str, *, data_dir: str | Path | None = None) -> tuple[str, ...]:
     """Names of the splits of a data set, ``train`` and ``test`` first; reads no image and no network.
 
@@ -135,6 +141,14 @@ def available_splits(data: str, *, data_dir: str | Path | None = None) -> tuple[
         DataError: the data set is unknown or its files are missing or unreadable.
     """
     return tuple(_open(data, data_dir)[1])
+
+
+def _split(data: str, split: str, data_dir: str | Path | None) -> tuple[str, RawSplit]:
+    """The kind of source that ``data`` names, and one split of it, not decoded."""
+    kind, splits = _open(data, data_dir)
+    if split not in splits:
+        raise DataError(f"--split {split} is not in --data {data}; choose from: {', '.join(splits)}.")
+    return kind, splits[split]()
 
 
 def _open(data: str, data_dir: str | Path | None) -> tuple[str, Splits]:

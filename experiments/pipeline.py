@@ -2,6 +2,7 @@
 
 from engine.config import SearchSettings
 from engine.pool_options import PoolOptions
+from experiments.baselines import BaselineOptions, compare_baselines
 from experiments.exporting import export_run
 from experiments.fine_tuning import finetune_model
 from experiments.importing import import_model
@@ -17,6 +18,7 @@ from models.training_settings import TrainingSettings
 
 __all__ = [
     "Backend",
+    "BaselineOptions",
     "DataOptions",
     "NetworkOptions",
     "PoolOptions",
@@ -24,6 +26,7 @@ __all__ = [
     "SearchOptions",
     "SearchSettings",
     "TrainingSettings",
+    "compare_baselines",
     "evaluate_model",
     "export_run",
     "finetune_model",

@@ -22,7 +22,14 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     # The constrained layout makes room for all labels, those outside the axes included.
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
     figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
-    axes = figure.add_subplot(facecolor="white")
+    axes = figure.add_subplot()
+    style(axes)
+    return figure, axes
+
+
+def style(axes: Axes) -> None:
+    """Give axes the common style."""
+    axes.set_facecolor("white")
     axes.set_axisbelow(True)
     axes.grid(visible=True, color=GRID, linewidth=0.8)
     for side in ("top", "right"):
@@ -30,7 +37,6 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     for side in ("left", "bottom"):
         axes.spines[side].set_color(GREY)
     axes.tick_params(colors=GREY, labelcolor=INK, labelsize=SMALL)
-    return figure, axes
 
 
 def generation_axis(axes: Axes, generations: list[int]) -> None:

@@ -16,10 +16,13 @@ from experiments.progress import Reporter, Silent
 from experiments.report_page import Measured, comparison_data, comparison_table, report_page
 from experiments.search_options import SearchOptions
 from experiments.searched_model import load_searched_model
+from experiments.status import ancestry_text
+from fitness.seeding import LARGEST_REMOVAL
 from models.cost import network_cost
 
 FOLDER = "report"
 PAGE = f"{FOLDER}/report.md"
+ANCESTRY = "the filters that BEST removes come from"
 FIGURES = {
     "accuracy_drop": "Accuracy drop of BEST on the fitness images (the paper's Figure 4.1)",
     "parameter_drop": "Parameters dropped by BEST (Figure 4.2)",
@@ -108,6 +111,7 @@ def make_report(
 def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
     settings, best = options.settings, state.best.to_json()
     islands = {"islands": _islands(settings)} if settings.islands > 1 else {}
+    ancestry = {ANCESTRY: ancestry_text(best["ancestry"])} if "ancestry" in best else {}
     images = "all" if options.data.images is None else f"{options.data.images:,}"
     return {
         "generations": f"{state.generation}",
@@ -117,7 +121,8 @@ def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
         "accuracy drop of BEST on them": f"{best['accuracy_drop']:.2f}% (threshold {options.threshold:g}%)",
         "score of BEST": f"{best['score']:.4f}",
         **islands,
-        "initial population": f"{settings.population}, up to {100 * settings.initial_removal:g}% removed",
+        "initial population": _initial_population(options),
+        **ancestry,
         "parents": f"{settings.parents}, pairing {settings.pairing}",
         "mutation probability per bit": f"{settings.mutation:g}",
         "population cap": f"{settings.population_cap}",
@@ -125,6 +130,18 @@ def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
         "seed": f"{settings.seed}",
         "mask (SHA-256 of its bits)": best["sha256"],
     }
+
+
+def _initial_population(options: SearchOptions) -> str:
+    settings = options.settings
+    near = f"up to {100 * settings.initial_removal:g}% removed"
+    if not options.seeds:
+        return f"{settings.population}, {near}"
+    seeds = settings.population // 2
+    return (
+        f"{settings.population - seeds}, {near}, and {seeds} by {', '.join(options.seeds)}, globally and by "
+        f"layer, up to {100 * LARGEST_REMOVAL:g}% removed"
+    )
 
 
 def _islands(settings: SearchSettings) -> str:

@@ -15,6 +15,7 @@ from engine.state import SearchState
 from experiments.datasets import ImageSet
 from experiments.environment import hardware, versions
 from experiments.held_out import measure_held_out
+from experiments.importances import compute_importances
 from experiments.measuring import load_images
 from experiments.progress import Reporter, Silent
 from experiments.search_options import Backend, SearchOptions
@@ -22,6 +23,7 @@ from experiments.status import summary
 from fitness.evaluator import CPU_BATCH, LocalEvaluator, RayEvaluator, ShardedEvaluator
 from fitness.genome import Genome
 from fitness.objective import ParameterObjective
+from fitness.seeding import SeededFounders
 from models import store
 from models.store import Model
 
@@ -47,7 +49,7 @@ def start_search(
     backend, reporter = backend or Backend(), reporter or Silent()
     options = replace(options, model=str(Path(options.model).resolve()), data=options.data.resolved())
     options = options.on(backend)
-    with _prepared(options, backend, reporter) as (search, identity, model, evaluator):
+    with _prepared(options, backend, reporter, begins=True) as (search, identity, model, evaluator):
         description = _description(options, identity, search, backend, model)
         description["precision_difference"] = report_precision(evaluator, reporter)
         with run.locked():
@@ -107,7 +109,8 @@ def _resume(
                 f"--generations {generations} is the new total and the run has {reached} behind it; give more."
             )
         options = replace(options, generations=generations)
-    with _prepared(options, backend, reporter) as (search, identity, loaded, evaluator):
+    prepared = _prepared(options, backend, reporter, begins=checkpoint is None)
+    with prepared as (search, identity, loaded, evaluator):
         if identity != description.get("identity"):
             raise RunError(
                 f"the model or the data are not those that {run.location} began with; give them with --model and "
@@ -157,9 +160,12 @@ def _continue(
 
 @contextmanager
 def _prepared(
-    options: SearchOptions, backend: Backend, reporter: Reporter
+    options: SearchOptions, backend: Backend, reporter: Reporter, *, begins: bool
 ) -> Iterator[tuple[Search, str, Model, ShardedEvaluator]]:
-    """Model, data, evaluator and objective of a search; the evaluator's workers end with the block."""
+    """Model, data, evaluator and objective of a search; the evaluator's workers end with the block.
+
+    Only a search that ``begins``, at generation 0, needs founders, and the time that importances take.
+    """
     if backend.name == "ray":
         # This process evaluates little itself; by default JAX would take most of a GPU from the workers.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -179,10 +185,17 @@ def _prepared(
             "precision": options.precision,
             "model": model.digest(),
             "images": images.digest(),
+            # Searches that are not seeded keep the identity that they had before there was seeding.
+            **({"seed_with": options.seeds} if options.seeds else {}),
         }
     )
+    founders = None
+    if begins and options.seeds:
+        importances = compute_importances(options.seeds, model, genome, images, options.settings.seed, reporter)
+        founders = SeededFounders(importances, genome.layout, options.settings)
     with make_evaluator(model, genome, images, options, backend, reporter) as evaluator:
-        yield Search(options.settings, genome.layout, evaluator, objective), identity, model, evaluator
+        search = Search(options.settings, genome.layout, evaluator, objective, founders)
+        yield search, identity, model, evaluator
 
 
 def make_evaluator(

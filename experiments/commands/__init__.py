@@ -2,6 +2,7 @@
 
 import click
 
+from experiments.commands.baseline import baseline
 from experiments.commands.demo import demo
 from experiments.commands.evaluate import evaluate
 from experiments.commands.export import export
@@ -36,6 +37,7 @@ for command in (
     prune_finetune,
     evaluate,
     score,
+    baseline,
     report,
     reproduce,
     demo,

@@ -17,6 +17,7 @@ def accuracy_line(result: dict[str, Any]) -> str:
 def summary_lines(result: dict[str, Any]) -> list[str]:
     """Where a search stands, from what :func:`experiments.status.summary` returns."""
     from engine.pool_figures import PoolFigures
+    from experiments.status import ancestry_text
 
     state = "complete" if result["complete"] else "not complete"
     if result["best"] is None:
@@ -31,6 +32,8 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
         f"  parameter drop {best['parameter_drop']:6.2f}%, {best['parameters']:,} left",
         f"  MAC drop       {best['mac_drop']:6.2f}%, {best['macs']:,} left",
     ]
+    if "ancestry" in best:
+        lines.append(f"  removed filters come from {ancestry_text(best['ancestry'])}")
     if "islands" in result:
         # None where all of an island failed.
         scores = [island["highest_score"] for island in result["islands"]]

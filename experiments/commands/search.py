@@ -34,6 +34,12 @@ from experiments.commands.lines import summary_lines
     "--initial-removal", type=float, default=0.02, show_default=True, help="Most filters lost at the start."
 )
 @click.option(
+    "--seed-with",
+    metavar="METHODS",
+    help="Importances that half of the initial individuals come from, as taylor,magnitude; they are computed on "
+    "fitness images. Without it all are near the original, as in the paper.",
+)
+@click.option(
     "--islands", type=int, default=1, show_default=True, help="Populations of these sizes, evolving apart."
 )
 @click.option("--migrate-every", type=int, default=10, show_default=True, help="Generations between migrations.")

@@ -1,6 +1,5 @@
 """What an importance is: one number for each filter of a trained network, higher = keep."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,13 +14,12 @@ class Subject:
     """All that an importance may look at.
 
     Attributes:
-        model: the trained network and its normalisation; left as it is.
+        model: the trained network, its normalisation and the sensitivities gathered in its training, if they
+            were; left as it is.
         layout: the filters asked about, a part of the network's filter groups or all of them.
         images: ``uint8[n, height, width, channels]``, of the training split.
         labels: ``int32[n]``.
         seed: of whatever is random.
-        sensitivity: Karnin's sensitivity of each weight, gathered while the network was trained; name of a
-            kernel (as in :func:`models.state.arrays_of`) -> ``float32`` of its shape. None: not gathered.
     """
 
     model: Model
@@ -29,7 +27,6 @@ class Subject:
     images: np.ndarray
     labels: np.ndarray
     seed: int = 0
-    sensitivity: Mapping[str, np.ndarray] | None = None
 
 
 class Importance(Protocol):

@@ -23,7 +23,8 @@ def karnin(subject: Subject) -> np.ndarray:
     Raises:
         ImportanceError: sensitivity was not tracked in training, or is that of another network.
     """
-    if subject.sensitivity is None:
+    sensitivity = subject.model.sensitivity
+    if sensitivity is None:
         raise ImportanceError(
             "karnin needs the sensitivity that is gathered during training; train the model with "
             "'evoprune train --track-sensitivity' or leave karnin out."
@@ -33,7 +34,7 @@ def karnin(subject: Subject) -> np.ndarray:
     for name, size in zip(subject.layout.names, subject.layout.sizes, strict=True):
         total = np.zeros(size)
         for kernel in kernels(subject.model.network, name):
-            synapses = subject.sensitivity.get(kernel)
+            synapses = sensitivity.get(kernel)
             if synapses is None or synapses.shape != arrays[kernel].shape:
                 raise ImportanceError(
                     f"the sensitivity is not of this network: {kernel!r} is missing or has another shape; train "

@@ -59,7 +59,7 @@ def subject_of(kind, names=None, images=20):
         for name, array in arrays_of(model.network).items()
         if array.ndim > 1
     }
-    return Subject(model, layout, pixels(images), labels, sensitivity=sensitivity)
+    return Subject(replace(model, sensitivity=sensitivity), layout, pixels(images), labels)
 
 
 def change_arrays(subject, change):
