@@ -27,7 +27,7 @@ def import_model(
         accuracy, correct, total and split (all None unless ``data`` is given), parameters and macs.
 
     Raises:
-        StoreError: the file is no VGG in safetensors, or the directory is occupied.
+        StoreError: the file holds no VGG that can be read, or the directory is occupied.
     """
     store.check_target(Path(directory))
     names = tuple(classes.split(",")) if classes else None

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 from flax import nnx
 
+from models.backend import target
 from models.convolution import convolve, max_pool
 from models.lowering.choice import choose
 from models.lowering.contract import Lowering
@@ -97,4 +98,4 @@ class ConvolutionStage(nnx.Module):
         return in_steps(convolved, carry, lowering.images_per_step(carry.shape[3], bias.shape[0]))
 
     def _lowering(self, inputs: int, precision: DType) -> Lowering:
-        return choose(self.size, (KERNEL, KERNEL), inputs, jax.default_backend(), precision)
+        return choose(self.size, (KERNEL, KERNEL), inputs, target(), precision)

@@ -1,7 +1,7 @@
-"""VGG weights from a PyTorch ``state_dict`` in safetensors; PyTorch itself is not needed.
+"""A VGG from a PyTorch ``state_dict``: torchvision's layout and that of the common variants for CIFAR.
 
 PyTorch has OIHW kernels, (out, in) matrices and flattens channels first; here kernels are HWIO, matrices
-(in, out), and channels flatten last.
+(in, out), and channels flatten last. :mod:`models.export.torch` goes the other way.
 """
 
 import re
@@ -12,10 +12,14 @@ import numpy as np
 from models.errors import StoreError
 from models.normalisation import Normalisation
 from models.state import set_arrays
-from models.store import Model, read_weights
+from models.store import Model
+from models.torch_files import read_state_dict
 from models.vgg import VGGArchitecture
 
-_KEY = re.compile(r"(features|classifier)\.(\d+)\.(weight|bias|running_mean|running_var|num_batches_tracked)")
+_KEY = re.compile(r"(features|classifier)\.(\d+)\.(weight|bias|running_mean|running_var)")
+_SINGLE = re.compile(r"classifier\.(weight|bias)")
+POOLED_SIDE = 7
+"""torchvision's VGG averages whatever its features leave to 7x7 positions."""
 _NORM = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"}
 
 
@@ -27,16 +31,18 @@ def import_vgg(
     classes: tuple[str, ...] | None = None,
     input_size: int | None = None,
 ) -> Model:
-    """A model from ``features.N.*`` and ``classifier.N.*`` arrays.
+    """A model from ``features.N.*`` and ``classifier.N.*`` arrays, or a single ``classifier.*``.
 
     Widths, batch norm and classifier are read off the shapes, the pools off gaps in the numbering (a
     convolution takes two places with its ReLU, three with batch norm; one more is a pool; the last block
-    ends in one too). ``input_size`` is needed only where the classifier does not tell it.
+    ends in one too). A convolution without bias gets one of zeros. ``input_size`` is needed only where the
+    classifier does not tell it. torchvision's adaptive average pool to 7x7 changes nothing at 224x224; at
+    other sizes, being linear, it is folded into the first dense layer.
 
     Raises:
         StoreError: not such a file, or its arrays are not those of a VGG.
     """
-    layers = _layers(path, read_weights(path))
+    layers = _layers(path, read_state_dict(path))
     features, classifier = layers["features"], layers["classifier"]
     convolutions = [index for index, parts in features.items() if parts["weight"].ndim == 4]
     dense = list(classifier.items())
@@ -72,14 +78,15 @@ def import_vgg(
         (size, size, channels),
         batch_norm,
     )
-    if architecture.final_size != (side, side):
+    final = architecture.final_size[0]
+    if final != side != POOLED_SIDE:
         raise StoreError(
-            f"--input-size {size} leaves {architecture.final_size[0]}x{architecture.final_size[1]} positions "
+            f"--input-size {size} leaves {final}x{final} positions "
             f"before the classifier of {path}, which reads {side}x{side}."
         )
     network = architecture.blank()
     arrays = _feature_arrays(path, features, convolutions, blocks, batch_norm)
-    arrays.update(_dense_arrays(path, dense, side, last))
+    arrays.update(_dense_arrays(dense, side, final))
     try:
         set_arrays(network, arrays)
     except StoreError as error:
@@ -90,17 +97,16 @@ def import_vgg(
 def _layers(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, dict[int, dict[str, np.ndarray]]]:
     found: dict[str, dict[int, dict[str, np.ndarray]]] = {"features": {}, "classifier": {}}
     for key, array in arrays.items():
-        match = _KEY.fullmatch(key)
+        single = _SINGLE.fullmatch(key)
+        match = _KEY.fullmatch(f"classifier.0.{single[1]}" if single else key)
         if match is None:
             raise StoreError(
                 f"{path} is not a VGG state_dict: {key!r} is neither features.N.* nor classifier.N.*."
             )
-        if match[3] != "num_batches_tracked":
-            if not np.issubdtype(array.dtype, np.floating):
-                raise StoreError(f"{path}: {key!r} holds {array.dtype}, not floating-point numbers.")
-            if not np.isfinite(array).all():
-                raise StoreError(f"{path}: {key!r} holds NaN or infinity; export the weights anew.")
-            found[match[1]].setdefault(int(match[2]), {})[match[3]] = array.astype(np.float32)
+        found[match[1]].setdefault(int(match[2]), {})[match[3]] = array
+    for parts in found["features"].values():
+        if "weight" in parts and parts["weight"].ndim == 4:
+            parts.setdefault("bias", np.zeros(len(parts["weight"]), np.float32))
     for part, layers in found.items():
         for index, arrays_of_layer in layers.items():
             if not {"weight", "bias"} <= arrays_of_layer.keys():
@@ -149,15 +155,26 @@ def _feature_arrays(
     return arrays
 
 
-def _dense_arrays(
-    path: Path, dense: list[tuple[int, dict[str, np.ndarray]]], side: int, channels: int
-) -> dict[str, np.ndarray]:
+def _dense_arrays(dense: list[tuple[int, dict[str, np.ndarray]]], side: int, final: int) -> dict[str, np.ndarray]:
     arrays = {}
     for i, (_, parts) in enumerate(dense, 1):
         name = "logits" if i == len(dense) else f"fc{i}"
         matrix = parts["weight"]
         if i == 1:
-            matrix = matrix.reshape(-1, channels, side, side).transpose(0, 2, 3, 1).reshape(len(matrix), -1)
+            matrix = matrix.reshape(len(matrix), -1, side, side)
+            if final != side:
+                pool = _adaptive_average(final, side)
+                matrix = np.einsum("uckl,kh,lw->uchw", matrix, pool, pool, optimize=True)
+            matrix = matrix.transpose(0, 2, 3, 1).reshape(len(matrix), -1)
         arrays[f"{name}.dense.kernel"] = matrix.T
         arrays[f"{name}.dense.bias"] = parts["bias"]
     return arrays
+
+
+def _adaptive_average(inputs: int, outputs: int) -> np.ndarray:
+    """``float32[outputs, inputs]``: PyTorch's adaptive average pool along one axis, as a matrix."""
+    matrix = np.zeros((outputs, inputs), np.float32)
+    for row in range(outputs):
+        first, end = row * inputs // outputs, -(-(row + 1) * inputs // outputs)
+        matrix[row, first:end] = 1 / (end - first)
+    return matrix
