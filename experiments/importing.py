@@ -5,7 +5,7 @@ from typing import Any
 
 from experiments.environment import versions
 from experiments.measuring import DataOptions, load_images, measure
-from models import store
+from models import output_directory, store
 from models.cost import network_cost
 from models.normalisation import Normalisation
 from models.torch_import import import_vgg
@@ -29,7 +29,7 @@ def import_model(
     Raises:
         StoreError: the file holds no VGG that can be read, or the directory is occupied.
     """
-    store.check_target(Path(directory))
+    output_directory.check_target(Path(directory))
     names = tuple(classes.split(",")) if classes else None
     name = Path(file).stem
     model = import_vgg(Path(file), Normalisation(mean, std), name=name, classes=names, input_size=input_size)

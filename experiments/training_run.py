@@ -9,7 +9,7 @@ from experiments import datasets
 from experiments.environment import versions
 from experiments.measuring import DataOptions, check_fit, measure
 from experiments.progress import Reporter, Silent
-from models import store
+from models import output_directory, store
 from models.normalisation import Normalisation
 from models.registry import NETWORKS
 from models.store import Model
@@ -56,7 +56,7 @@ def train_model(
         ArchitectureError, TrainingError: see :mod:`models`.
     """
     directory = Path(directory)
-    store.check_target(directory)
+    output_directory.check_target(directory)
     images = datasets.load(
         data.data,
         data.split,

@@ -20,7 +20,8 @@ _KEY = re.compile(r"(features|classifier)\.(\d+)\.(weight|bias|running_mean|runn
 _SINGLE = re.compile(r"classifier\.(weight|bias)")
 POOLED_SIDE = 7
 """torchvision's VGG averages whatever its features leave to 7x7 positions."""
-_NORM = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"}
+NORM = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"}
+"""What PyTorch calls the arrays of a batch norm, and we."""
 
 
 def import_vgg(
@@ -151,7 +152,7 @@ def _feature_arrays(
         arrays[f"{name}.convolution.bias"] = features[index]["bias"]
         if batch_norm:
             for theirs, array in features[index + 1].items():
-                arrays[f"{name}.norm.{_NORM[theirs]}"] = array
+                arrays[f"{name}.norm.{NORM[theirs]}"] = array
     return arrays
 
 
