@@ -14,6 +14,7 @@ import numpy as np
 
 from engine.errors import DataError
 from experiments import data_sources, parquet_sources
+from experiments.image_arrays import grey
 from experiments.parquet_sources import HUB
 from experiments.raw_split import Splits
 
@@ -61,6 +62,10 @@ class ImageSet:
             total.update(f"{array.dtype.str}{array.shape}".encode())
             total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()
+
+    def in_grey(self) -> "ImageSet":
+        """The same images with one channel: colour as its luma, see :func:`experiments.image_arrays.grey`."""
+        return replace(self, images=grey(self.images)) if self.images.shape[3] == 3 else self
 
     def shuffled(self, seed: int) -> "ImageSet":
         """The same images in a random order that ``seed`` decides."""

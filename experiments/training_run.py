@@ -1,13 +1,13 @@
 """From a data set to a trained model directory: the ``train`` command."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engine.errors import OptionError
 from experiments import datasets
 from experiments.environment import versions
-from experiments.measuring import DataOptions, check_fit, measure
+from experiments.measuring import DataOptions, load_images, measure
 from experiments.progress import Reporter, Silent
 from models import output_directory, store
 from models.normalisation import Normalisation
@@ -20,19 +20,24 @@ from models.training import TrainingSettings, train
 class NetworkOptions:
     """Which network: the ``--model``, ``--width-multiplier`` and ``--batch-norm`` options.
 
+    ``batch_norm`` None: as the network has it, or without where that is a choice.
+
     Raises:
         OptionError: an unknown network, or a multiplier that is not positive.
+        ArchitectureError: batch norm or none is asked of a network that leaves no choice.
     """
 
     model: str = "vgg16"
     width_multiplier: float = 1.0
-    batch_norm: bool = False
+    batch_norm: bool | None = None
 
     def __post_init__(self) -> None:
         if self.model not in NETWORKS:
             raise OptionError(f"--model must be one of {', '.join(NETWORKS)}, not {self.model!r}.")
         if not 0 < self.width_multiplier <= 16:
             raise OptionError(f"--width-multiplier must be above 0 and at most 16, not {self.width_multiplier}.")
+        # Only to be told early, before any data is read.
+        NETWORKS[self.model](batch_norm=self.batch_norm)
 
 
 def train_model(
@@ -46,6 +51,9 @@ def train_model(
 ) -> dict[str, Any]:
     """Train a network on the training split and write it to ``directory``.
 
+    A network that is made for grey images is trained on the luma of colour images; one that is made for a size
+    (see ``evoprune models``) on images resized to it, unless ``image_size`` is given.
+
     Returns:
         Accuracy on the test split where there is one, else on the training split (``split`` says which),
         with ``train_accuracy``, parameters and MACs.
@@ -57,6 +65,9 @@ def train_model(
     """
     directory = Path(directory)
     output_directory.check_target(directory)
+    named = NETWORKS[network.model]
+    if image_size is None and not named.any_size:
+        image_size = named.input_shape[0]
     images = datasets.load(
         data.data,
         data.split,
@@ -65,31 +76,37 @@ def train_model(
         seed=data.seed,
         image_size=image_size,
     )
-    architecture = NETWORKS[network.model](
+    if named.grey:
+        images = images.in_grey()
+    architecture = named(
         width_multiplier=network.width_multiplier,
         batch_norm=network.batch_norm,
         classes=len(images.classes),
         input_shape=images.images.shape[1:],
     )
     model = Model(architecture.build(settings.seed), Normalisation.of_images(images.images), images.classes)
+    model.notes = {
+        "data": {
+            "source": data.data,
+            "split": data.split,
+            "images": len(images),
+            **({} if image_size is None else {"image_size": image_size}),
+        },
+        "training": asdict(settings),
+    }
     # The other split is read before the long work, so that trouble with it comes early.
     held_out = None
     if data.split != "test" and "test" in datasets.available_splits(data.data, data_dir=data.data_dir):
-        held_out = datasets.load(data.data, "test", data_dir=data.data_dir, image_size=image_size)
-        check_fit(held_out, model)
+        held_out = load_images(replace(data, split="test", images=None), model)
 
     report = (reporter or Silent()).training
     train(model.network, model.normalisation, images.images, images.labels, settings, report)
     trained = measure(model, images)
     tested = trained if held_out is None else measure(model, held_out)
-    model.notes = {
-        "data": {"source": data.data, "split": data.split, "images": len(images)},
-        "training": asdict(settings),
-        "accuracies": {
-            result["split"]: {key: result[key] for key in ("accuracy", "correct", "total")}
-            for result in (trained, tested)
-        },
-        "versions": versions(),
+    model.notes["accuracies"] = {
+        result["split"]: {key: result[key] for key in ("accuracy", "correct", "total")}
+        for result in (trained, tested)
     }
+    model.notes["versions"] = versions()
     store.save(directory, model)
     return {**tested, "train_accuracy": trained["accuracy"]}

@@ -11,7 +11,7 @@ Shapes: ``b`` images, ``c`` channels.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -92,11 +92,58 @@ class Stage(Protocol):
         ...
 
 
+class Architecture(Protocol):
+    """What fixes the shapes of a network. Implementations are frozen dataclasses, one for each family."""
+
+    family: ClassVar[str]
+    """What ``model.json`` calls the class."""
+
+    @property
+    def name(self) -> str:
+        """Of the network, for people."""
+        ...
+
+    @property
+    def classes(self) -> int:
+        """How many logits."""
+        ...
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the images."""
+        ...
+
+    def with_widths(self, widths: Mapping[str, int]) -> Self:
+        """The same network with other numbers of filters for the groups named."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object from which :meth:`from_json` builds an equal architecture; holds ``family``."""
+        ...
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """Inverse of :meth:`to_json`.
+
+        Raises:
+            ArchitectureError: a field is missing, of the wrong type or out of its range.
+        """
+        ...
+
+    def build(self, seed: int = 0) -> "Network":
+        """A freshly initialised network."""
+        ...
+
+    def blank(self) -> "Network":
+        """A network whose arrays are shapes only, to count or to fill; costs no time or memory."""
+        ...
+
+
 class Network(Protocol):
     """A chain of stages. Implementations are Flax NNX modules."""
 
     @property
-    def architecture(self) -> Any:
+    def architecture(self) -> Architecture:
         """What fixes the shapes; builds smaller networks of the same class."""
         ...
 

@@ -20,11 +20,17 @@ from experiments.commands.lines import accuracy_line
 @click.command(epilog="Example: evoprune train small --model vgg16 --width-multiplier 0.25 --data cifar10")
 @click.argument("model_dir", type=MODEL_DIRECTORY)
 @config_option
-@click.option("--model", default="vgg16", show_default=True, help="Network; see 'evoprune models'.")
+@click.option("--model", default="vgg16", show_default=True, help="Network, one of 'evoprune models'.")
 @click.option("--width-multiplier", type=float, default=1.0, show_default=True, help="Scales every width.")
-@click.option("--batch-norm/--no-batch-norm", default=False, show_default=True, help="Batch norm or none.")
+@click.option(
+    "--batch-norm/--no-batch-norm", default=None, help="Batch norm or none, which VGGs leave open (none)."
+)
 @data_options("train")
-@click.option("--image-size", type=click.IntRange(min=1), help="Resize images to this height and width.")
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=1),
+    help="Resize images to this height and width; if not given, to what the network is made for.",
+)
 @click.option("--epochs", type=int, default=12, show_default=True, help="Passes over the data.")
 @click.option("--batch-size", type=int, default=128, show_default=True, help="Images in a step.")
 @click.option("--optimizer", default="sgd", show_default=True, help="sgd (Nesterov momentum) or adamw.")
