@@ -8,7 +8,7 @@ from experiments.measuring import DataOptions, load_images, measure
 from models import output_directory, store
 from models.cost import network_cost
 from models.normalisation import Normalisation
-from models.torch_import import import_vgg
+from models.torch_import import import_network
 
 
 def import_model(
@@ -27,12 +27,12 @@ def import_model(
         accuracy, correct, total and split (all None unless ``data`` is given), parameters and macs.
 
     Raises:
-        StoreError: the file holds no VGG that can be read, or the directory is occupied.
+        StoreError: the file holds no network that can be read, or the directory is occupied.
     """
     output_directory.check_target(Path(directory))
     names = tuple(classes.split(",")) if classes else None
     name = Path(file).stem
-    model = import_vgg(Path(file), Normalisation(mean, std), name=name, classes=names, input_size=input_size)
+    model = import_network(Path(file), Normalisation(mean, std), name=name, classes=names, input_size=input_size)
     model.notes = {"imported_from": Path(file).name, "versions": versions()}
     parameters, macs = network_cost(model.network)
     result: dict[str, Any] = {

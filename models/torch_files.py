@@ -20,7 +20,8 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 """Under which training scripts keep the ``state_dict`` in a checkpoint."""
 PARALLEL = "module."
 """What ``torch.nn.DataParallel`` puts before every name."""
-_ZIP, _PICKLE = b"PK", b"\x80"
+_DAMAGED = "is damaged, or not what torch.save writes; save the state_dict anew."
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 
 
 def read_state_dict(path: Path) -> dict[str, np.ndarray]:
@@ -54,6 +55,8 @@ def _check_name(path: Path, pickled: bool) -> None:
         raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
     if pickled and start[8:9] == b"{":
         raise StoreError(f"{path} holds safetensors, not what torch.save writes; rename it to .safetensors.")
+    if pickled and not start.startswith((_ZIP, _PICKLE)):
+        raise StoreError(f"{path} {_DAMAGED}")
     if not pickled and start.startswith((_ZIP, _PICKLE)):
         raise StoreError(
             f"{path} is not a usable safetensors file: it is a pickle, as torch.save writes it; name it "
@@ -78,7 +81,7 @@ def _read_pickled(path: Path) -> dict[str, np.ndarray]:
             f"{path} holds more than weights (code or objects), none of which was run; save "
             "model.state_dict() alone."
             if refused
-            else f"{path} is damaged, or not what torch.save writes; save the state_dict anew."
+            else f"{path} {_DAMAGED}"
         ) from error
     for name in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):

@@ -37,9 +37,9 @@ from experiments.commands.lines import accuracy_line
 @click.option("--split", default="test", show_default=True, help="Split to evaluate on.")
 @json_option
 def import_torch(file: Path, model_dir: Path, as_json: bool, **options: Any) -> None:
-    """Import a PyTorch VGG state_dict (FILE, .safetensors or .pt) as MODEL_DIR.
+    """Import a PyTorch state_dict (FILE, .safetensors or .pt) of a VGG or a CIFAR ResNet as MODEL_DIR.
 
-    Read are torchvision's layout and that of the common variants for CIFAR, with and without batch norm. Code
+    Read are torchvision's layout and those of the common variants for CIFAR, with and without batch norm. Code
     in a .pt file is never run.
     """
     from experiments.importing import import_model

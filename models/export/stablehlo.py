@@ -19,6 +19,7 @@ from models.export.contract import Predict
 from models.store import Model
 
 FILE = "model.stablehlo"
+_SOURCE_LINES = "jax_traceback_in_locations_limit"
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
@@ -63,9 +64,9 @@ class StableHLO:
 @contextmanager
 def _without_source_lines() -> Iterator[None]:
     """JAX notes for each operation the source file and line that made it: the exporting machine's paths."""
-    before = jax.config.jax_traceback_in_locations_limit
-    jax.config.update("jax_traceback_in_locations_limit", 0)
+    before = getattr(jax.config, _SOURCE_LINES)
+    jax.config.update(_SOURCE_LINES, 0)
     try:
         yield
     finally:
-        jax.config.update("jax_traceback_in_locations_limit", before)
+        jax.config.update(_SOURCE_LINES, before)

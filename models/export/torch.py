@@ -1,4 +1,4 @@
-"""A PyTorch ``state_dict`` in safetensors: the inverse of :mod:`models.torch_import`, bit for bit.
+"""A PyTorch ``state_dict`` in safetensors: the inverse of :mod:`models.torch_vgg`, bit for bit.
 
 ``export.json`` lists the modules whose names the arrays have, so that PyTorch can build the network.
 """
@@ -18,7 +18,8 @@ from models.export.native import predictor
 from models.normalisation import Normalisation
 from models.state import arrays_of
 from models.store import Model
-from models.torch_import import NORM, import_vgg
+from models.torch_import import import_network
+from models.torch_vgg import NORM
 from models.vgg import VGGArchitecture
 
 FILE = "state_dict.safetensors"
@@ -40,7 +41,7 @@ class Torch:
 
     def files(self, model: Model) -> dict[str, bytes]:
         """See :class:`models.export.contract.Format`."""
-        modules = _modules(model.network.architecture)
+        modules = _modules(_vgg(model))
         described = description.describe(model, self.name, FILE, layout="NCHW", **{_MODULES: modules})
         return {FILE: save(state_dict(model)), description.DESCRIPTION: described}
 
@@ -53,7 +54,7 @@ class Torch:
         except ImportError:
             given = described["input"]
             normalisation = Normalisation(tuple(given["mean"]), tuple(given["std"]))
-            return predictor(import_vgg(directory / FILE, normalisation, input_size=given["shape"][2]))
+            return predictor(import_network(directory / FILE, normalisation, input_size=given["shape"][2]))
         network = torch.nn.Module()
         for part, layers in described[_MODULES].items():
             built = [getattr(torch.nn, kind)(*sizes) for kind, *sizes in layers]
@@ -76,7 +77,7 @@ def state_dict(model: Model) -> dict[str, np.ndarray]:
     Raises:
         ExportError: the network is no VGG.
     """
-    architecture = model.network.architecture
+    architecture = _vgg(model)
     ours = arrays_of(model.network)
     places = _places(architecture)
     arrays: dict[str, np.ndarray] = {}
@@ -98,12 +99,17 @@ def state_dict(model: Model) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
-def _modules(architecture: Any) -> dict[str, list[list[Any]]]:
-    """Class name and arguments of each PyTorch module, as in torchvision's VGG."""
+def _vgg(model: Model) -> VGGArchitecture:
+    architecture = model.network.architecture
     if not isinstance(architecture, VGGArchitecture):
         raise ExportError(
             f"--format torch knows the layout of a VGG, not of {architecture.name}; take --format onnx."
         )
+    return architecture
+
+
+def _modules(architecture: VGGArchitecture) -> dict[str, list[list[Any]]]:
+    """Class name and arguments of each PyTorch module, as in torchvision's VGG."""
     features: list[list[Any]] = []
     channels = architecture.input_shape[2]
     for block in architecture.blocks:
@@ -121,7 +127,7 @@ def _modules(architecture: Any) -> dict[str, list[list[Any]]]:
     return {"features": features, "classifier": classifier[:-2]}
 
 
-def _places(architecture: Any) -> dict[str, dict[str, int]]:
+def _places(architecture: VGGArchitecture) -> dict[str, dict[str, int]]:
     """Our stages' names and their places among PyTorch's modules."""
     modules = _modules(architecture)
     convolutions = [
