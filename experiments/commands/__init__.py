@@ -2,6 +2,7 @@
 
 import click
 
+from experiments.commands.bench import bench
 from experiments.commands.demo import demo
 from experiments.commands.evaluate import evaluate
 from experiments.commands.export import export
@@ -21,5 +22,18 @@ def evoprune() -> None:
     """Find the filters of a trained CNN that can be removed without retraining."""
 
 
-for command in (models, train, import_torch, search, resume, status, export, evaluate, score, report, demo):
+for command in (
+    models,
+    train,
+    import_torch,
+    search,
+    resume,
+    status,
+    export,
+    evaluate,
+    score,
+    bench,
+    report,
+    demo,
+):
     evoprune.add_command(command)
