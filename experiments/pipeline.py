@@ -8,6 +8,7 @@ from experiments.measuring import DataOptions, evaluate_model, score_masks
 from experiments.report import make_report
 from experiments.search_options import Backend, SearchOptions
 from experiments.search_run import resume_search, start_search
+from experiments.speed.comparison import compare_speed
 from experiments.status import read_status
 from experiments.training_run import NetworkOptions, train_model
 from models.training import TrainingSettings
@@ -20,6 +21,7 @@ __all__ = [
     "SearchOptions",
     "SearchSettings",
     "TrainingSettings",
+    "compare_speed",
     "evaluate_model",
     "export_run",
     "import_model",

@@ -30,7 +30,7 @@ class JaxRunner:
         from models import store
 
         self._network = store.load(place).network
-        self.shape = self._network.architecture.input_shape
+        self.shape: tuple[int, ...] = self._network.architecture.input_shape
         self._program: Any = None
         self._images: Any = None
 
@@ -57,7 +57,7 @@ class OnnxRunner:
 
         self._session = onnxruntime.InferenceSession(place, providers=onnxruntime.get_available_providers())
         [given] = self._session.get_inputs()
-        self.shape = tuple(given.shape[1:])
+        self.shape: tuple[int, ...] = tuple(given.shape[1:])
         self._inputs: dict[str, np.ndarray] = {given.name: np.zeros(0, np.float32)}
 
     def compile(self, images: np.ndarray) -> None:
