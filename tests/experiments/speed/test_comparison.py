@@ -23,6 +23,7 @@ def pruned_directory(tmp_path_factory, tiny_model):
     return path
 
 
+@pytest.mark.slow
 def test_the_figures_fit_each_other(capsys, monkeypatch, tiny_directory, pruned_directory):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")

@@ -15,6 +15,7 @@ from models.export.parity import compared, write_checked
 from models.export.registry import FORMATS, named
 from models.normalisation import Normalisation
 from models.pruning import prune
+from models.registry import NETWORKS
 from models.store import Model
 from models.vgg import VGGArchitecture
 from tests.models.test_pruning import randomised
@@ -81,6 +82,28 @@ def test_odd_sizes_and_no_hidden_layer(chosen, tmp_path, blocks, hidden, size):
     masked, smaller = masked_and_pruned(True, 1, blocks, hidden, size)
     parity, _ = write_checked(tmp_path / "out", smaller, chosen, random_images(5, size), masked)
     assert parity.images == 5
+
+
+@pytest.mark.parametrize("name", ["resnet20", "lenet5-sigmoid", "convnet", "mlp", "fashion_cnn"])
+def test_other_networks_in_onnx(tmp_path, name):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    network = NETWORKS[name](width_multiplier=0.1).build(0)
+    shape = network.architecture.input_shape
+    channels = shape[2]
+    keeps = {group.name: np.arange(group.size) < max(1, group.size // 2) for group in network.filter_groups}
+    normalisation = Normalisation((0.5,) * channels, (0.25,) * channels)
+    smaller = Model(prune(network, keeps), normalisation, tuple("abcdefghij"))
+    images = np.random.default_rng(0).integers(0, 256, (2, *shape), dtype=np.uint8)
+    masked = jax.jit(lambda images: network(normalisation(images), keeps))
+    parity, _ = write_checked(
+        tmp_path / "out", smaller, FORMATS["onnx"], images, lambda images: np.asarray(masked(images))
+    )
+    assert parity.differing == 0
+    if name != "resnet20":
+        return
+    with pytest.raises(ExportError, match="--format torch knows the layout of a VGG"):
+        FORMATS["torch"].files(smaller)
 
 
 def test_what_is_not_the_masked_network_is_not_written(chosen, tmp_path):
