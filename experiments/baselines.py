@@ -23,7 +23,7 @@ from fitness.importance import IMPORTANCES
 from fitness.importance.errors import ImportanceError
 from fitness.objective import ParameterObjective
 from fitness.ranking import check_scope, removal_order
-from models import store
+from models import output_directory, store
 from models.store import Model
 
 
@@ -108,7 +108,7 @@ def compare_baselines(
     """
     reporter = reporter or Silent()
     if out is not None:
-        store.check_target(out)
+        output_directory.check_target(out)
     model = store.load(directory)
     genome = Genome.of(model.network, options.prune)
     objective = ParameterObjective(genome, options.threshold)

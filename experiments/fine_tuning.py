@@ -6,7 +6,7 @@ from typing import Any
 from experiments.measuring import DataOptions, load_images, measure
 from experiments.progress import Reporter, Silent
 from experiments.training_run import fit, held_out_images
-from models import store
+from models import output_directory, store
 from models.sensitivity import SensitivityRule
 from models.training_settings import TrainingSettings
 
@@ -34,7 +34,7 @@ def finetune_model(
         TrainingError: the loss is no longer finite.
     """
     directory = Path(directory)
-    store.check_target(directory)
+    output_directory.check_target(directory)
     model = store.load(source)
     images = load_images(data, model)
     held_out = held_out_images(data, model)

@@ -12,6 +12,7 @@ from experiments.prune_finetune_run import prune_finetune
 from experiments.report import make_report
 from experiments.search_options import Backend, SearchOptions
 from experiments.search_run import resume_search, start_search
+from experiments.speed.comparison import compare_speed
 from experiments.status import read_status
 from experiments.training_run import NetworkOptions, train_model
 from models.training_settings import TrainingSettings
@@ -27,6 +28,7 @@ __all__ = [
     "SearchSettings",
     "TrainingSettings",
     "compare_baselines",
+    "compare_speed",
     "evaluate_model",
     "export_run",
     "finetune_model",

@@ -20,7 +20,7 @@ from experiments.prune_finetune import PruneFinetuneOptions, accuracies, describ
 from experiments.training_run import held_out_images
 from fitness.genome import Genome
 from fitness.importance import Importance
-from models import store
+from models import output_directory, store
 from models.cost import network_cost
 from models.store import Model
 
@@ -104,7 +104,7 @@ def prune_finetune(
 def _check_directory(directory: Path) -> None:
     if directory.is_dir() and ((directory / DESCRIPTION).exists() or set(os.listdir(directory)) == {LOCK}):
         return
-    store.check_target(directory)
+    output_directory.check_target(directory)
 
 
 def _begin_or_continue(run: LocalStore, options: PruneFinetuneOptions, digest: str) -> None:

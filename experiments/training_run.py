@@ -10,7 +10,7 @@ from experiments.datasets import ImageSet
 from experiments.environment import versions
 from experiments.measuring import DataOptions, load_images, measure
 from experiments.progress import Reporter, Silent
-from models import store
+from models import output_directory, store
 from models.normalisation import Normalisation
 from models.registry import NETWORKS
 from models.sensitivity import SensitivityRule
@@ -68,7 +68,7 @@ def train_model(
         ArchitectureError, TrainingError: see :mod:`models`.
     """
     directory = Path(directory)
-    store.check_target(directory)
+    output_directory.check_target(directory)
     named = NETWORKS[network.model]
     if image_size is None and not named.any_size:
         image_size = named.input_shape[0]

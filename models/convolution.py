@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jax import lax
 
+from models.backend import target
 from models.lowering.patches import convolve_patches
 from models.lowering.positions import convolve_positions
 
@@ -31,7 +32,7 @@ def convolve(
     Same result as :func:`jax.lax.conv_general_dilated` up to rounding. The patches and positions lowerings
     serve plain stride-1 'SAME' convolutions with odd kernels on CPU; everything else goes to XLA.
     """
-    lowering = choose_lowering(inputs.shape, kernel.shape, strides, padding, jax.default_backend())
+    lowering = choose_lowering(inputs.shape, kernel.shape, strides, padding, target())
     if lowering == "positions":
         return convolve_positions(inputs, kernel)
     if lowering == "patches":

@@ -22,3 +22,7 @@ class PruningError(NetworkError):
 
 class TrainingError(NetworkError):
     """Training cannot start, or has diverged."""
+
+
+class ExportError(NetworkError):
+    """A network cannot be written in a format, or is not the same when it is read back."""

@@ -7,6 +7,7 @@ import jax
 from flax import nnx
 
 from models.activations import ACTIVATIONS, ActivationName
+from models.backend import target
 from models.convolution import convolve
 from models.lowering.choice import choose
 from models.lowering.contract import Lowering
@@ -86,4 +87,4 @@ class NormedConvolution(nnx.Module):
 
     def lowering(self, inputs: int, precision: Any) -> Lowering:
         """The fastest for ``inputs`` channels."""
-        return choose(self.size, self.window, inputs, jax.default_backend(), precision)
+        return choose(self.size, self.window, inputs, target(), precision)

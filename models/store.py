@@ -7,9 +7,6 @@ Nothing in a model directory is ever executed or unpickled.
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as serialise_safetensors
 
+from models import output_directory
 from models.errors import NetworkError, StoreError
 from models.normalisation import Normalisation
 from models.registry import architecture_from_json
@@ -56,43 +54,19 @@ class Model:
         return digest.hexdigest()
 
 
-def check_target(directory: Path) -> None:
-    """Refuse a directory that a new model must not be written to.
-
-    Raises:
-        StoreError: it exists and is not an empty directory, or cannot be created.
-    """
-    try:
-        occupied = directory.exists() and (not directory.is_dir() or any(directory.iterdir()))
-        if occupied:
-            raise StoreError(
-                f"{directory} exists already and is left untouched; name a new directory or remove it first."
-            )
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        # Better to learn now than after hours of training that nothing can be written there.
-        with tempfile.TemporaryFile(dir=directory if directory.exists() else directory.parent):
-            pass
-    except OSError as error:
-        raise StoreError(f"cannot use {directory} as output directory: {error.strerror}.") from error
-
-
 def save(directory: Path, model: Model) -> None:
-    """Write a model directory; it appears complete or not at all.
+    """Write a model directory, as :func:`models.output_directory.write` does."""
+    output_directory.write(directory, files(model))
 
-    A directory that exists and is empty (it may be a mount point) is filled, ``model.json`` last: without
-    that file it is no model directory.
 
-    Raises:
-        StoreError: the directory is occupied.
-        OSError: the disk is full or not writable; nothing is left behind.
-    """
-    check_target(directory)
+def files(model: Model) -> dict[str, bytes]:
+    """The content of a model directory. ``model.json`` is last: without it a directory holds no model."""
     weights = serialise_safetensors(arrays_of(model.network))
-    files = {WEIGHTS: weights}
+    content = {WEIGHTS: weights}
     checksums = {"weights_sha256": hashlib.sha256(weights).hexdigest()}
     if model.sensitivity is not None:
-        files[SENSITIVITY] = serialise_safetensors(model.sensitivity)
-        checksums["sensitivity_sha256"] = hashlib.sha256(files[SENSITIVITY]).hexdigest()
+        content[SENSITIVITY] = serialise_safetensors(model.sensitivity)
+        checksums["sensitivity_sha256"] = hashlib.sha256(content[SENSITIVITY]).hexdigest()
     description = {
         "format": FORMAT,
         "architecture": model.network.architecture.to_json(),
@@ -101,32 +75,8 @@ def save(directory: Path, model: Model) -> None:
         **checksums,
         **model.notes,
     }
-    files[DESCRIPTION] = (json.dumps(description, indent=2) + "\n").encode()
-    if directory.exists():
-        try:
-            for name, content in files.items():
-                _write_synced(directory / name, content)
-        except BaseException:
-            for name in files:
-                (directory / name).unlink(missing_ok=True)
-            raise
-        return
-    temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    try:
-        for name, content in files.items():
-            _write_synced(temporary / name, content)
-        temporary.chmod(0o755)
-        os.replace(temporary, directory)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with open(path, "xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    content[DESCRIPTION] = (json.dumps(description, indent=2) + "\n").encode()
+    return content
 
 
 def load(directory: Path) -> Model:

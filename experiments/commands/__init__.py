@@ -3,6 +3,7 @@
 import click
 
 from experiments.commands.baseline import baseline
+from experiments.commands.bench import bench
 from experiments.commands.demo import demo
 from experiments.commands.evaluate import evaluate
 from experiments.commands.export import export
@@ -37,6 +38,7 @@ for command in (
     prune_finetune,
     evaluate,
     score,
+    bench,
     baseline,
     report,
     reproduce,

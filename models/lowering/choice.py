@@ -27,7 +27,7 @@ def choose(size: tuple[int, int], window: Window, inputs: int, backend: str, pre
         size: height and width of the feature map that comes in.
         window: kernel, stride and padding.
         inputs: channels that come in.
-        backend: ``jax.default_backend()``.
+        backend: :func:`models.backend.target`.
         precision: type of the weights and activations.
     """
     # The transforms cancel digits that bfloat16 does not have.

@@ -71,6 +71,7 @@ def test_models_json_is_one_object_with_the_papers_counts(capsys):
         "prune-finetune",
         "evaluate",
         "score",
+        "bench",
         "report",
         "baseline",
         "demo",
