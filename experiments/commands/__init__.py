@@ -12,6 +12,7 @@ from experiments.commands.resume import resume
 from experiments.commands.score import score
 from experiments.commands.search import search
 from experiments.commands.status import status
+from experiments.commands.tensorboard import tensorboard
 from experiments.commands.train import train
 
 
@@ -21,5 +22,7 @@ def evoprune() -> None:
     """Find the filters of a trained CNN that can be removed without retraining."""
 
 
-for command in (models, train, import_torch, search, resume, status, export, evaluate, score, report, demo):
+for command in (models, train, import_torch, search, resume, status, export, evaluate, score, report):
+    evoprune.add_command(command)
+for command in (tensorboard, demo):
     evoprune.add_command(command)
