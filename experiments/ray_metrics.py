@@ -4,6 +4,7 @@ https://docs.ray.io/en/latest/ray-observability/user-guides/add-app-metrics.html
 One that is a Ray client (``ray://``) is no part of the cluster, and what it sets is seen by nobody.
 """
 
+import math
 from time import perf_counter
 from typing import Any
 
@@ -85,6 +86,8 @@ class RayMetrics:
                 self._set(f"workers_{name}", description, value)
 
     def _set(self, name: str, description: str, value: float) -> None:
+        if not math.isfinite(value):
+            return
         if name not in self._gauges:
             from ray.util.metrics import Gauge
 

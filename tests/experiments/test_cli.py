@@ -69,6 +69,7 @@ def test_models_json_is_one_object_with_the_papers_counts(capsys):
         "evaluate",
         "score",
         "report",
+        "tensorboard",
         "demo",
     ],
 )
