@@ -17,7 +17,6 @@ def follow(
     directory: str | os.PathLike[str],
     seconds: float,
     warn: Callable[[str], None] = lambda text: None,
-    pause: Callable[[float], None] = sleep,
 ) -> Iterator[dict[str, Any]]:
     """Where a run stands, at once and then each time it has moved on, until it is complete.
 
@@ -25,7 +24,6 @@ def follow(
         directory: of the run, a path or a URL.
         seconds: from one look to the next.
         warn: told about damaged checkpoints.
-        pause: waits for so many seconds.
 
     Yields:
         What :func:`experiments.status.read_status` returns, and ``pace``: see :func:`pace`.
@@ -42,7 +40,7 @@ def follow(
         if found["complete"]:
             return
         before = found
-        pause(seconds)
+        sleep(seconds)
 
 
 def pace(directory: str | os.PathLike[str], status: dict[str, Any]) -> dict[str, float] | None:

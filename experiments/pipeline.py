@@ -2,6 +2,7 @@
 
 from engine.config import SearchSettings
 from engine.pool_options import PoolOptions
+from experiments.comparison import compare_runs
 from experiments.exporting import export_run
 from experiments.importing import import_model
 from experiments.measuring import DataOptions, evaluate_model, score_masks
@@ -9,6 +10,7 @@ from experiments.report import make_report
 from experiments.search_options import Backend, SearchOptions
 from experiments.search_run import resume_search, start_search
 from experiments.status import read_status
+from experiments.tensorboard_events import write_events
 from experiments.training_run import NetworkOptions, train_model
 from models.training import TrainingSettings
 
@@ -20,6 +22,7 @@ __all__ = [
     "SearchOptions",
     "SearchSettings",
     "TrainingSettings",
+    "compare_runs",
     "evaluate_model",
     "export_run",
     "import_model",
@@ -29,4 +32,5 @@ __all__ = [
     "score_masks",
     "start_search",
     "train_model",
+    "write_events",
 ]

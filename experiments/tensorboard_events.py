@@ -26,7 +26,6 @@ def write_events(
     log_directory: Path | None = None,
     *,
     watch: float | None = None,
-    pause: Callable[[float], None] = sleep,
 ) -> dict[str, Any]:
     """Write the event file of a run, in place of one that was written before.
 
@@ -34,7 +33,6 @@ def write_events(
         directory: of the run, a path or a URL.
         log_directory: local; ``tensorboard/`` of the run if None.
         watch: seconds from one look at the run to the next, until it is complete; None looks once.
-        pause: waits for so many seconds.
 
     Returns:
         log_directory, file, and generations and events written.
@@ -66,7 +64,7 @@ def write_events(
             writer.flush()
             if watch is None or complete:
                 break
-            pause(watch)
+            sleep(watch)
             # In this order: what stands in a complete run is all there is.
             complete = read_status(directory)["complete"]
             steps = list(_steps(run))

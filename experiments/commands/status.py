@@ -1,6 +1,7 @@
 """``evoprune status``: where a search stands, once or for as long as it goes on."""
 
 import json
+import shutil
 import sys
 from typing import Any
 
@@ -37,14 +38,14 @@ def status(run_dir: str, as_json: bool, watch: float | None) -> None:
 
 
 def _show(result: dict[str, Any], as_json: bool, shown: int) -> int:
-    """Print, over the ``shown`` lines that were printed before where a person looks on; lines printed."""
+    """Print, over the ``shown`` rows that were printed before where a person looks on; rows printed."""
     if as_json:
         click.echo(json.dumps(result, allow_nan=False))
         return 0
     lines = [*summary_lines(result), *pace_line(result)]
     if sys.stdout.isatty():
-        # Up to the first line of before, and clear from there to the end of the screen.
+        # Up to the first row of before, and clear from there to the end of the screen.
         click.echo("\x1b[F" * shown + "\x1b[J", nl=False)
     click.echo("\n".join(lines))
-    # A terminal that is narrower breaks lines; what was above then stays on the screen.
-    return len(lines)
+    columns = max(1, shutil.get_terminal_size().columns)
+    return sum(max(1, -(-len(line) // columns)) for line in lines)

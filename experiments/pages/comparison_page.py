@@ -12,7 +12,7 @@ _CAPTIONS = {
     "parameter_drop": "",
     "parameter_drop_over_budget": "The fair axis: an evaluation on more images is more work. "
     "Masks that were stopped early count in full.",
-    "trade_offs": "Lower right is better. Lines: what no mask of the run surpasses. "
+    "trade_offs": "Lower right is better. Large marks: BEST. Lines: what no mask of the run surpasses. "
     "Faint marks: every mask with a full count.",
 }
 

@@ -88,7 +88,7 @@ def trade_offs_figure(runs: Sequence[Scored], threshold: float) -> Figure:
             drawstyle="steps-pre",
             zorder=3,
         )
-        (best,) = axes.plot(*([value] for value in run.best), linestyle="none", label=f"BEST of {run.label}")
+        (best,) = axes.plot(*([value] for value in run.best), linestyle="none", label=run.label)
         best.set(
             marker=run.looks.marker, markersize=10, color=run.looks.colour, markeredgecolor="white", zorder=4
         )

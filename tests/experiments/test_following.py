@@ -41,7 +41,7 @@ def asked_for(run, generations):
     run.write_description(description)
 
 
-def test_a_run_at_a_url_is_followed_until_it_is_complete(options):
+def test_a_run_at_a_url_is_followed_until_it_is_complete(options, monkeypatch):
     url = "memory://followed/run"
     files = fsspec.filesystem("memory")
     try:
@@ -58,7 +58,8 @@ def test_a_run_at_a_url_is_followed_until_it_is_complete(options):
 
         before = [{name: files.cat_file(name) for name in files.find("/followed")}]
         seen = []
-        for status in follow(url, 7.0, pause=pause):
+        monkeypatch.setattr("experiments.following.sleep", pause)
+        for status in follow(url, 7.0):
             assert before == [{name: files.cat_file(name) for name in files.find("/followed")}]
             seen.append(status)
         assert [status["generation"] for status in seen] == [1, 3]
@@ -76,14 +77,13 @@ def test_watch_prints_over_what_it_printed(options, tmp_path, capsys, monkeypatc
     run = tmp_path / "run"
     start_search(run, options(1))
     asked_for(RunDirectory.open(run), 2)
-    monkeypatch.setattr(
-        "experiments.following.follow.__defaults__", (lambda text: None, lambda _: resume_search(run))
-    )
+    monkeypatch.setattr("experiments.following.sleep", lambda seconds: resume_search(run))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     assert cli.run(["status", str(run), "--watch", "0.5"]) == 0
     _, first, second = capsys.readouterr().out.split("\x1b[J")
     assert first.startswith("generation 1 of 2, not complete")
-    assert first.count("\n") == first.count("\x1b[F")
+    assert second.count("\x1b[F") == 0
+    assert first.count("\n") == first.count("\x1b[F") == 6
     assert "a generation, about" in first
     assert second.startswith("generation 2 of 2, complete")
     assert cli.run(["status", str(run), "--watch", "--json"]) == 0
@@ -112,7 +112,7 @@ def events(file):
     return found
 
 
-def test_events_hold_each_generation_once_however_the_run_was_interrupted(options, tmp_path):
+def test_events_hold_each_generation_once_however_the_run_was_interrupted(options, tmp_path, monkeypatch):
     pytest.importorskip("tensorboardX")
     run = tmp_path / "run"
     start_search(run, options(1))
@@ -126,7 +126,8 @@ def test_events_hold_each_generation_once_however_the_run_was_interrupted(option
         else:
             resume_search(run)
 
-    result = write_events(run, watch=1.0, pause=pause)
+    monkeypatch.setattr("experiments.tensorboard_events.sleep", pause)
+    result = write_events(run, watch=1.0)
     file = run / "tensorboard" / FILE
     assert result == {
         "log_directory": str(file.parent),
