@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.stages import Axis, Network
+from models.stages import Axis, Network, Stage
 
 
 class Cost(NamedTuple):
@@ -28,7 +28,28 @@ def masked_cost(network: Network, keeps: Mapping[str, np.ndarray], masks: int) -
         keeps: group name -> ``bool[n, group size]``; absent groups are kept whole.
         masks: ``n``.
     """
-    kept = {
+    kept = _kept(network, keeps, masks)
+    costs = [_stage_cost(stage, kept, masks) for stage in network.stages]
+    zeros = np.zeros(masks, np.int64)
+    return Cost(sum((cost.parameters for cost in costs), zeros), sum((cost.macs for cost in costs), zeros))
+
+
+def network_cost(network: Network) -> tuple[int, int]:
+    """Parameters and MACs of the network as it is."""
+    cost = masked_cost(network, {}, 1)
+    return int(cost.parameters[0]), int(cost.macs[0])
+
+
+def stage_costs(network: Network) -> list[tuple[int, int]]:
+    """Parameters and MACs of each stage of the network as it is."""
+    kept = _kept(network, {}, 1)
+    costs = [_stage_cost(stage, kept, 1) for stage in network.stages]
+    return [(int(cost.parameters[0]), int(cost.macs[0])) for cost in costs]
+
+
+def _kept(network: Network, keeps: Mapping[str, np.ndarray], masks: int) -> dict[str, np.ndarray]:
+    """Group name -> channels that each mask keeps, ``int64[n]``."""
+    return {
         group.name: (
             np.count_nonzero(keeps[group.name], axis=-1).astype(np.int64)
             if group.name in keeps
@@ -36,19 +57,15 @@ def masked_cost(network: Network, keeps: Mapping[str, np.ndarray], masks: int) -
         )
         for group in network.filter_groups
     }
+
+
+def _stage_cost(stage: Stage, kept: Mapping[str, np.ndarray], masks: int) -> Cost:
     parameters = np.zeros(masks, np.int64)
     macs = np.zeros(masks, np.int64)
-    for stage in network.stages:
-        for spec in stage.specs().values():
-            size = np.ones(masks, np.int64)
-            for axis in spec.axes:
-                size = size * (kept[axis.group] * axis.positions if isinstance(axis, Axis) else axis)
-            parameters += size * spec.trained
-            macs += size * spec.uses
+    for spec in stage.specs().values():
+        size = np.ones(masks, np.int64)
+        for axis in spec.axes:
+            size = size * (kept[axis.group] * axis.positions if isinstance(axis, Axis) else axis)
+        parameters += size * spec.trained
+        macs += size * spec.uses
     return Cost(parameters, macs)
-
-
-def network_cost(network: Network) -> tuple[int, int]:
-    """Parameters and MACs of the network as it is."""
-    cost = masked_cost(network, {}, 1)
-    return int(cost.parameters[0]), int(cost.macs[0])
