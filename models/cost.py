@@ -5,12 +5,13 @@ MACs are multiply-accumulates of convolutions and dense layers for one image, wi
 calls them FLOPS.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from models.stages import Axis, Network
+from models.axes import extent
+from models.stages import ArraySpec, FilterGroup, Network
 
 
 class Cost(NamedTuple):
@@ -28,23 +29,30 @@ def masked_cost(network: Network, keeps: Mapping[str, np.ndarray], masks: int) -
         keeps: group name -> ``bool[n, group size]``; absent groups are kept whole.
         masks: ``n``.
     """
+    specs = (spec for stage in network.stages for spec in stage.specs().values())
+    return cost_of_specs(specs, network.filter_groups, keeps, masks)
+
+
+def cost_of_specs(
+    specs: Iterable[ArraySpec], groups: Iterable[FilterGroup], keeps: Mapping[str, np.ndarray], masks: int
+) -> Cost:
+    """As :func:`masked_cost`, of the arrays that ``specs`` describe."""
     kept = {
         group.name: (
             np.count_nonzero(keeps[group.name], axis=-1).astype(np.int64)
             if group.name in keeps
             else np.full(masks, group.size, np.int64)
         )
-        for group in network.filter_groups
+        for group in groups
     }
     parameters = np.zeros(masks, np.int64)
     macs = np.zeros(masks, np.int64)
-    for stage in network.stages:
-        for spec in stage.specs().values():
-            size = np.ones(masks, np.int64)
-            for axis in spec.axes:
-                size = size * (kept[axis.group] * axis.positions if isinstance(axis, Axis) else axis)
-            parameters += size * spec.trained
-            macs += size * spec.uses
+    for spec in specs:
+        size = np.ones(masks, np.int64)
+        for axis in spec.axes:
+            size = size * extent(axis, kept)
+        parameters += size * spec.trained
+        macs += size * spec.uses
     return Cost(parameters, macs)
 
 

@@ -22,3 +22,7 @@ class PruningError(NetworkError):
 
 class TrainingError(NetworkError):
     """Training cannot start, or has diverged."""
+
+
+class DependencyError(NetworkError):
+    """A module whose program cannot be followed."""

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from models.axes import groups_of, rows
 from models.errors import PruningError
-from models.stages import Axis, Network
+from models.stages import ArraySpec, Network
 from models.state import set_arrays, stage_arrays
 
 
@@ -23,6 +24,25 @@ def prune(network: Network, keeps: Mapping[str, np.ndarray]) -> Network:
         PruningError: an unknown group, a slice of the wrong shape or type, or a layer left empty.
     """
     sizes = {group.name: group.size for group in network.filter_groups}
+    check_keeps(keeps, sizes)
+    channels = {name: np.flatnonzero(keep) for name, keep in keeps.items()}
+    arrays: dict[str, np.ndarray] = {}
+    for stage in network.stages:
+        whole = stage_arrays(stage)
+        for path, spec in stage.specs().items():
+            arrays[f"{stage.name}.{path}"] = cut(np.asarray(whole[path]), spec, sizes, channels)
+    widths = {name: int(keep.sum()) for name, keep in keeps.items()}
+    smaller = network.architecture.with_widths(widths).blank()
+    set_arrays(smaller, arrays)
+    return smaller
+
+
+def check_keeps(keeps: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> None:
+    """Refuse masks that do not fit groups of these sizes.
+
+    Raises:
+        PruningError: an unknown group, a slice of the wrong shape or type, or a layer left empty.
+    """
     for name, keep in keeps.items():
         if name not in sizes:
             raise PruningError(f"the network has no layer {name!r}; it has {', '.join(sizes)}.")
@@ -33,18 +53,12 @@ def prune(network: Network, keeps: Mapping[str, np.ndarray]) -> Network:
         if not keep.any():
             raise PruningError(f"the mask removes every filter of layer {name!r}; keep at least one.")
 
-    indices = {name: np.flatnonzero(keep) for name, keep in keeps.items()}
-    arrays: dict[str, np.ndarray] = {}
-    for stage in network.stages:
-        whole = stage_arrays(stage)
-        for path, spec in stage.specs().items():
-            kept = np.asarray(whole[path])
-            for number, axis in enumerate(spec.axes):
-                if isinstance(axis, Axis) and axis.group in indices:
-                    rows = np.arange(axis.positions)[:, None] * sizes[axis.group] + indices[axis.group]
-                    kept = np.take(kept, rows.ravel(), axis=number)
-            arrays[f"{stage.name}.{path}"] = kept
-    widths = {name: int(keep.sum()) for name, keep in keeps.items()}
-    smaller = network.architecture.with_widths(widths).blank()
-    set_arrays(smaller, arrays)
-    return smaller
+
+def cut(
+    array: np.ndarray, spec: ArraySpec, sizes: Mapping[str, int], channels: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """The part of an array that belongs to some channels of groups of these sizes; see :mod:`models.axes`."""
+    for number, axis in enumerate(spec.axes):
+        if any(group in channels for group in groups_of(axis)):
+            array = np.take(array, rows(axis, sizes, channels), axis=number)
+    return array
