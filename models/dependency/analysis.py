@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 
 from models.cost import Cost, cost_of_specs
-from models.dependency.groups import ChannelRead, grouped
+from models.dependency.groups import Grouped, grouped
 from models.dependency.masking import masked_program
 from models.dependency.trace import Trace, arrays_of_module, trace
 from models.dependency.unprunable import LeftWhole, left_whole
@@ -25,19 +25,25 @@ class Dependencies:
 
     Attributes:
         trace: the module's program.
-        filter_groups: all prunable channels, in order of the program, named after the layer that makes them.
-        layers: group -> the layers whose filters are tied in it.
+        found: filter groups, and where the program meets their channels.
         specs: what each axis of each parameter and batch statistic means, by path.
-        reads: number of an equation of the program -> where it sums over prunable channels.
         left_whole: layers that keep their filters, and why.
     """
 
     trace: Trace
-    filter_groups: tuple[FilterGroup, ...]
-    layers: Mapping[str, tuple[str, ...]]
+    found: Grouped
     specs: Mapping[str, ArraySpec]
-    reads: Mapping[int, tuple[ChannelRead, ...]]
     left_whole: tuple[LeftWhole, ...]
+
+    @property
+    def filter_groups(self) -> tuple[FilterGroup, ...]:
+        """All prunable channels, in order of the program, named after the layer that makes them."""
+        return self.found.groups
+
+    @property
+    def layers(self) -> Mapping[str, tuple[str, ...]]:
+        """Group -> the layers whose filters are tied in it."""
+        return self.found.layers
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -61,7 +67,7 @@ class Dependencies:
 
     @cached_property
     def _masked(self) -> Callable[[Sequence[Any], jax.Array, Keeps], jax.Array]:
-        return jax.jit(masked_program(self.trace.program, self.reads, self.sizes))
+        return jax.jit(masked_program(self.trace.program, self.found, self.sizes))
 
 
 def analyse(module: nnx.Module, input_shape: tuple[int, ...]) -> Dependencies:
@@ -77,6 +83,5 @@ def analyse(module: nnx.Module, input_shape: tuple[int, ...]) -> Dependencies:
     """
     traced = trace(module, input_shape)
     walked = walk(traced)
-    found = grouped(walked)
-    specs = weights(traced, walked, found)
-    return Dependencies(traced, found.groups, found.layers, specs, found.reads, left_whole(walked))
+    found = grouped(traced, walked)
+    return Dependencies(traced, found, weights(traced, walked, found), left_whole(walked))

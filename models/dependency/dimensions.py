@@ -8,8 +8,8 @@ import numpy as np
 from models.dependency.ties import WHOLE
 
 Labels = np.ndarray | None
-"""The label of each index of an axis, ``int64[extent]``. None: all indices are the same, so that the axis
-follows whatever it meets; so for an axis of extent 1, and for a number that was broadcast."""
+"""The label of each index of an axis, ``int64[extent]``; None for an axis of extent 1, which follows whatever
+it meets: the last filter of a layer is never removed."""
 
 Dimensions = tuple[Labels, ...]
 """One entry for each axis of a value."""

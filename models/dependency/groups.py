@@ -4,11 +4,16 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from jax.extend import core
 
 from models.dependency.axis_form import Channel, form
 from models.dependency.ties import WHOLE
+from models.dependency.trace import Trace
 from models.dependency.walk import Walked
 from models.stages import Axis, FilterGroup, Joined
+
+SHAPED = ("broadcast_in_dim", "reshape", "slice")
+"""Primitives with the shape of their result among their parameters."""
 
 ORDER = "the order of its channels"
 
@@ -29,12 +34,16 @@ class Grouped(NamedTuple):
         layers: group -> the layers that make its channels, in order of the program.
         arrays: path -> axes of each parameter and batch statistic.
         reads: number of an equation -> where it sums over channels.
+        shapes: number of an equation whose parameters hold the shape of its result -> axes of the result.
+        carried: groups with channels in a variable of the program.
     """
 
     groups: tuple[FilterGroup, ...]
     layers: dict[str, tuple[str, ...]]
     arrays: dict[str, tuple[Axis | Joined | int, ...]]
     reads: dict[int, tuple[ChannelRead, ...]]
+    shapes: dict[int, tuple[Axis | Joined | int, ...]]
+    carried: dict[core.Var, tuple[str, ...]]
 
 
 def layer_of(path: str) -> str:
@@ -42,21 +51,22 @@ def layer_of(path: str) -> str:
     return path.rpartition(".")[0] or path
 
 
-def grouped(walked: Walked) -> Grouped:
+def grouped(trace: Trace, walked: Walked) -> Grouped:
     """Classes of labels that a layer makes and nothing keeps are channels; those alike form a group.
 
     Channels are alike if the same axes of the same arrays hold them. Axes in which the channels of a group
     are not in order, or not all there, keep them, and grouping starts again.
     """
     while True:
-        found, disordered = _attempt(walked)
+        found, disordered = _attempt(trace, walked)
         if not disordered:
             return found
         for labels in disordered:
             walked.context.keep(labels, ORDER)
 
 
-def _attempt(walked: Walked) -> tuple[Grouped, list[np.ndarray]]:
+def _attempt(trace: Trace, walked: Walked) -> tuple[Grouped, list[np.ndarray]]:
+    free = walked.context.ties.free
     groups, layers, channels = _alike(walked)
     sizes = {group.name: group.size for group in groups}
     disordered = []
@@ -64,7 +74,7 @@ def _attempt(walked: Walked) -> tuple[Grouped, list[np.ndarray]]:
     def formed(labels: np.ndarray | None) -> Axis | Joined | int:
         if labels is None:
             return 1
-        axis = form(walked.context.ties.free(labels), channels, sizes)
+        axis = form(free(labels), channels, sizes)
         if axis is None:
             disordered.append(labels)
             return len(labels)
@@ -72,12 +82,22 @@ def _attempt(walked: Walked) -> tuple[Grouped, list[np.ndarray]]:
 
     arrays = {path: tuple(map(formed, dimensions)) for path, dimensions in walked.arrays.items()}
     reads = {}
-    for number, found in walked.context.reads.items():
-        axes = [(read, formed(read.labels)) for read in found]
+    for number, places in walked.context.reads.items():
+        axes = [(read, formed(read.labels)) for read in places]
         over = [ChannelRead(read.operand, read.axis, axis) for read, axis in axes if not isinstance(axis, int)]
         if over:
             reads[number] = tuple(over)
-    return Grouped(groups, layers, arrays, reads), disordered
+    shapes = {
+        number: tuple(map(formed, walked.carried[equation.outvars[0]]))
+        for number, equation in enumerate(trace.program.jaxpr.eqns)
+        if equation.primitive.name in SHAPED
+    }
+    carried = {}
+    for variable, dimensions in walked.carried.items():
+        labels = [np.unique(free(axis)) for axis in dimensions if axis is not None]
+        found = {channels[label].group for axis in labels for label in axis.tolist() if label in channels}
+        carried[variable] = tuple(group.name for group in groups if group.name in found)
+    return Grouped(groups, layers, arrays, reads, shapes, carried), disordered
 
 
 def _alike(

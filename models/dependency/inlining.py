@@ -1,6 +1,6 @@
 """Programs without calls: the bodies of functions that were traced on their own, in their callers' place."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -50,7 +50,7 @@ def run(jaxpr: core.Jaxpr, consts: Sequence[Any], inputs: Sequence[Any]) -> list
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def bind(equation: core.JaxprEqn, operands: Sequence[Any]) -> list[Any]:
-    """What one equation, which is no call, makes of its operands."""
-    results = equation.primitive.bind(*operands, **equation.params)
+def bind(equation: core.JaxprEqn, operands: Sequence[Any], changed: Mapping[str, Any] | None = None) -> list[Any]:
+    """What one equation, which is no call, makes of its operands, with some of its parameters changed."""
+    results = equation.primitive.bind(*operands, **{**equation.params, **(changed or {})})
     return list(results) if equation.primitive.multiple_results else [results]

@@ -43,8 +43,8 @@ def prune_module(module: nnx.Module, dependencies: Dependencies, keeps: Mapping[
         trace(smaller, shape)
     except DependencyError as error:
         raise PruningError(
-            f"{name} fixes sizes in its own code, which fails with fewer filters; take them from the shapes of its "
-            f"values instead ({error})"
+            f"{name} fixes sizes in its own code, which fails with fewer filters; take them from the shapes of "
+            f"its values instead ({error})"
         ) from error
     images = jnp.asarray(np.random.default_rng(0).standard_normal((4, *shape)), jnp.float32)
     masked = np.asarray(dependencies.masked(module, images, keeps))

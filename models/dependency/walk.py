@@ -17,10 +17,17 @@ OUTPUT = "output"
 
 
 class Walked(NamedTuple):
-    """What a walk found; ``arrays``: what the axes of each parameter and batch statistic carry."""
+    """What a walk found.
+
+    Attributes:
+        context: ties, reads and makers.
+        arrays: what the axes of each parameter and batch statistic carry, by path.
+        carried: what the axes of each variable of the program carry.
+    """
 
     context: Context
     arrays: Mapping[str, Dimensions]
+    carried: Mapping[core.Var, Dimensions]
 
 
 def walk(trace: Trace) -> Walked:
@@ -51,7 +58,7 @@ def walk(trace: Trace) -> Walked:
     for atom in jaxpr.outvars:
         if not isinstance(atom, core.Literal):
             context.keep_all(carried[atom], OUTPUT)
-    return Walked(context, arrays)
+    return Walked(context, arrays, carried)
 
 
 def _inherit(equation: core.JaxprEqn, context: Context) -> None:

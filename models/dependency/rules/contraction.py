@@ -47,12 +47,10 @@ def convolution(equation: core.JaxprEqn, operands: Sequence[Dimensions], context
 
 
 def _tie_groups(features: Labels, makes: Labels, groups: int, context: Context) -> None:
-    for labels in (features, makes):
-        if labels is None:
-            context.keep(features, "conv_general_dilated")
-            context.keep(makes, "conv_general_dilated")
-            return
-    assert features is not None and makes is not None
+    if features is None or makes is None:
+        context.keep(features, "conv_general_dilated")
+        context.keep(makes, "conv_general_dilated")
+        return
     reason = "conv_general_dilated in groups"
     first = features.reshape(groups, -1)[:, :1]
     for labels in (features, makes):

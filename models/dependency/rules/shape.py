@@ -16,10 +16,13 @@ def transpose(equation: core.JaxprEqn, operands: Sequence[Dimensions], context: 
 
 
 def broadcast(equation: core.JaxprEqn, operands: Sequence[Dimensions], context: Context) -> list[Dimensions]:
-    """New axes, and axes of extent 1 that are repeated, follow what they meet."""
-    carried: list[Labels] = [None] * len(equation.params["shape"])
+    """Axes that are new or repeated follow what they meet: their labels are tied to nothing yet."""
+    carried: list[Labels] = [
+        None if extent == 1 else context.ties.fresh(extent) for extent in equation.params["shape"]
+    ]
     for axis, place in enumerate(equation.params["broadcast_dimensions"]):
-        carried[place] = operands[0][axis]
+        if operands[0][axis] is not None:
+            carried[place] = operands[0][axis]
     return [tuple(carried)]
 
 
