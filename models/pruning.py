@@ -1,6 +1,7 @@
 """From a network and a mask to the physically smaller network of the same class."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -54,11 +55,9 @@ def check_keeps(keeps: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> No
             raise PruningError(f"the mask removes every filter of layer {name!r}; keep at least one.")
 
 
-def cut(
-    array: np.ndarray, spec: ArraySpec, sizes: Mapping[str, int], channels: Mapping[str, np.ndarray]
-) -> np.ndarray:
+def cut(array: Any, spec: ArraySpec, sizes: Mapping[str, int], channels: Mapping[str, np.ndarray]) -> Any:
     """The part of an array that belongs to some channels of groups of these sizes; see :mod:`models.axes`."""
     for number, axis in enumerate(spec.axes):
         if any(group in channels for group in groups_of(axis)):
-            array = np.take(array, rows(axis, sizes, channels), axis=number)
+            array = array.take(rows(axis, sizes, channels), axis=number)
     return array

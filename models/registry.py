@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from models.dependency.architecture import ModuleArchitecture
 from models.errors import ArchitectureError
 from models.vgg import VGGArchitecture, vgg
 
@@ -14,10 +15,12 @@ NETWORKS: Mapping[str, Callable[..., VGGArchitecture]] = {
 }
 """Name -> factory; keyword arguments width_multiplier, classes, input_shape, batch_norm."""
 
-FAMILIES = {architecture.family: architecture for architecture in (VGGArchitecture,)}
+FAMILIES: Mapping[str, Any] = {
+    architecture.family: architecture for architecture in (VGGArchitecture, ModuleArchitecture)
+}
 
 
-def architecture_from_json(entry: Any) -> VGGArchitecture:
+def architecture_from_json(entry: Any) -> Any:
     """The architecture that a ``model.json`` describes.
 
     Raises:

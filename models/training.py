@@ -121,9 +121,9 @@ def train(
     batch = min(settings.batch_size, len(images))
     steps = len(images) // batch
     optimizer = make_optimizer(settings, steps)
-    graph, *states = nnx.split(network, nnx.Param, nnx.BatchStat)
+    graph, *states, others = nnx.split(network, nnx.Param, nnx.BatchStat, ...)
     step = jax.jit(
-        partial(_step, graph, optimizer, normalisation, AUGMENTATIONS[settings.augmentation]),
+        partial(_step, graph, others, optimizer, normalisation, AUGMENTATIONS[settings.augmentation]),
         donate_argnums=(0, 1, 2),
     )
     # The arrays are donated to the step; the caller's network must not lose its own on the way.
@@ -162,6 +162,7 @@ def train(
 
 def _step(
     graph: Any,
+    others: Any,
     optimizer: optax.GradientTransformation,
     normalisation: Normalisation,
     augmentations: tuple[Callable[[jax.Array, jax.Array], jax.Array], ...],
@@ -180,7 +181,7 @@ def _step(
 
     def loss_of(parameters: Any) -> tuple[jax.Array, tuple[Any, jax.Array]]:
         # Batch norm writes to its variables, which therefore must be made inside this trace.
-        network = nnx.merge(graph, parameters, jax.tree.map(jnp.asarray, statistics))
+        network = nnx.merge(graph, parameters, jax.tree.map(jnp.asarray, statistics), others)
         logits = network(inputs, training=True, rngs=nnx.Rngs(dropout=keys[0]))
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
         correct = jnp.sum(jnp.argmax(logits, axis=-1) == labels)

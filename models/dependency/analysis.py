@@ -19,7 +19,7 @@ from models.dependency.weights import weights
 from models.stages import ArraySpec, FilterGroup, Keeps
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dependencies:
     """What can be removed from a module.
 

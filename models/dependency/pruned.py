@@ -69,7 +69,7 @@ def cut_module(module: nnx.Module, dependencies: Dependencies, channels: Mapping
                 widths = dependencies.sizes | {name: len(chosen) for name, chosen in channels.items()}
                 array = jax.ShapeDtypeStruct([extent(axis, widths) for axis in spec.axes], array.dtype)
             else:
-                array = jnp.asarray(cut(np.asarray(array), spec, dependencies.sizes, channels))
+                array = cut(jnp.asarray(array), spec, dependencies.sizes, channels)
         flat.append((path, variable.replace(array)))
     smaller = nnx.merge(graph, nnx.from_flat_state(flat))
     fit_attributes(smaller)

@@ -55,6 +55,10 @@ def walk(trace: Trace) -> Walked:
         results = rule_of(equation.primitive.name)(equation, operands, context)
         carried.update(zip(equation.outvars, results, strict=True))
         _inherit(equation, context)
+        if all(result in context.origins for result in equation.outvars):
+            # Weights are computed once for all masks.
+            for read in context.reads.pop(number, ()):
+                context.keep(read.labels, f"{equation.primitive.name} of weights")
     for atom in jaxpr.outvars:
         if not isinstance(atom, core.Literal):
             context.keep_all(carried[atom], OUTPUT)
