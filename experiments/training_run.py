@@ -6,10 +6,12 @@ from typing import Any
 
 from engine.errors import OptionError
 from experiments import datasets
+from experiments.datasets import ImageSet
 from experiments.environment import versions
 from experiments.measuring import DataOptions, check_fit, measure
 from experiments.progress import Reporter, Silent
 from models import store
+from models.dependency.architecture import ModuleArchitecture
 from models.normalisation import Normalisation
 from models.registry import NETWORKS
 from models.store import Model
@@ -18,7 +20,9 @@ from models.training import TrainingSettings, train
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """Which network: the ``--model``, ``--width-multiplier`` and ``--batch-norm`` options.
+    """Which network: the ``--model``, ``--width-multiplier``, ``--batch-norm`` and ``--model-class`` options.
+
+    ``model_class`` has been given to :func:`models.dependency.factories.load`, and takes the others' place.
 
     Raises:
         OptionError: an unknown network, or a multiplier that is not positive.
@@ -27,12 +31,23 @@ class NetworkOptions:
     model: str = "vgg16"
     width_multiplier: float = 1.0
     batch_norm: bool = False
+    model_class: str | None = None
 
     def __post_init__(self) -> None:
         if self.model not in NETWORKS:
             raise OptionError(f"--model must be one of {', '.join(NETWORKS)}, not {self.model!r}.")
         if not 0 < self.width_multiplier <= 16:
             raise OptionError(f"--width-multiplier must be above 0 and at most 16, not {self.width_multiplier}.")
+
+    def architecture(self, images: ImageSet) -> Any:
+        """The network's architecture for these images and their classes."""
+        height, width, channels = images.images.shape[1:]
+        shape, classes = (height, width, channels), len(images.classes)
+        if self.model_class is not None:
+            return ModuleArchitecture(self.model_class, shape, classes)
+        return NETWORKS[self.model](
+            width_multiplier=self.width_multiplier, batch_norm=self.batch_norm, classes=classes, input_shape=shape
+        )
 
 
 def train_model(
@@ -65,21 +80,18 @@ def train_model(
         seed=data.seed,
         image_size=image_size,
     )
-    architecture = NETWORKS[network.model](
-        width_multiplier=network.width_multiplier,
-        batch_norm=network.batch_norm,
-        classes=len(images.classes),
-        input_shape=images.images.shape[1:],
-    )
-    model = Model(architecture.build(settings.seed), Normalisation.of_images(images.images), images.classes)
+    built = network.architecture(images).build(settings.seed)
+    reporter = reporter or Silent()
+    for layer in getattr(built, "left_whole", ()):
+        reporter.message(str(layer))
+    model = Model(built, Normalisation.of_images(images.images), images.classes)
     # The other split is read before the long work, so that trouble with it comes early.
     held_out = None
     if data.split != "test" and "test" in datasets.available_splits(data.data, data_dir=data.data_dir):
         held_out = datasets.load(data.data, "test", data_dir=data.data_dir, image_size=image_size)
         check_fit(held_out, model)
 
-    report = (reporter or Silent()).training
-    train(model.network, model.normalisation, images.images, images.labels, settings, report)
+    train(model.network, model.normalisation, images.images, images.labels, settings, reporter.training)
     trained = measure(model, images)
     tested = trained if held_out is None else measure(model, held_out)
     model.notes = {

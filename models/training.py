@@ -121,7 +121,9 @@ def train(
     batch = min(settings.batch_size, len(images))
     steps = len(images) // batch
     optimizer = make_optimizer(settings, steps)
-    graph, *states, others = nnx.split(network, nnx.Param, nnx.BatchStat, ...)
+    # Others are the random states of a module of the user's own.
+    graph, *states = nnx.split(network, nnx.Param, nnx.BatchStat, ...)
+    others = states.pop()
     step = jax.jit(
         partial(_step, graph, others, optimizer, normalisation, AUGMENTATIONS[settings.augmentation]),
         donate_argnums=(0, 1, 2),
@@ -180,8 +182,8 @@ def _step(
         inputs = augment(augmentation_key, inputs)
 
     def loss_of(parameters: Any) -> tuple[jax.Array, tuple[Any, jax.Array]]:
-        # Batch norm writes to its variables, which therefore must be made inside this trace.
-        network = nnx.merge(graph, parameters, jax.tree.map(jnp.asarray, statistics), others)
+        # Batch norm and dropout write to their variables, which therefore must be made inside this trace.
+        network = nnx.merge(graph, parameters, *jax.tree.map(jnp.asarray, (statistics, others)))
         logits = network(inputs, training=True, rngs=nnx.Rngs(dropout=keys[0]))
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
         correct = jnp.sum(jnp.argmax(logits, axis=-1) == labels)

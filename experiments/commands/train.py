@@ -10,6 +10,7 @@ from experiments.cli_options import (
     config_option,
     data_options,
     json_option,
+    model_class_option,
     print_result,
     taken,
 )
@@ -21,6 +22,7 @@ from experiments.commands.lines import accuracy_line
 @click.argument("model_dir", type=MODEL_DIRECTORY)
 @config_option
 @click.option("--model", default="vgg16", show_default=True, help="Network; see 'evoprune models'.")
+@model_class_option(exposed=True)
 @click.option("--width-multiplier", type=float, default=1.0, show_default=True, help="Scales every width.")
 @click.option("--batch-norm/--no-batch-norm", default=False, show_default=True, help="Batch norm or none.")
 @data_options("train")
@@ -41,7 +43,7 @@ def train(model_dir: Path, as_json: bool, **options: Any) -> None:
     from experiments.training_run import NetworkOptions, train_model
     from models.training import TrainingSettings
 
-    network = NetworkOptions(**taken(options, "model", "width_multiplier", "batch_norm"))
+    network = NetworkOptions(**taken(options, "model", "width_multiplier", "batch_norm", "model_class"))
     data = DataOptions(seed=options["seed"], **taken(options, "data", "data_dir", "split", "images"))
     image_size = options.pop("image_size")
     with interruptible("nothing was written; start again when you like.") as terminal:

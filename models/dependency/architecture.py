@@ -11,7 +11,7 @@ from models.dependency.analysis import analyse
 from models.dependency.factories import factory
 from models.dependency.pruned import cut_module
 from models.dependency.traced_network import TracedNetwork
-from models.errors import ArchitectureError
+from models.errors import ArchitectureError, DependencyError
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,17 @@ class ModuleArchitecture:
             ArchitectureError: the factory returns no module, or fails; or no such widths.
             DependencyError: the module cannot be called with images.
         """
-        return self._network(self._module(seed))
+        network = self._network(self._module(seed))
+        fewer = {group.name: group.size - 1 for group in network.filter_groups}
+        try:
+            # Better to learn now than after a search that the module's code cannot run with fewer filters.
+            self.with_widths(fewer).blank()
+        except DependencyError as error:
+            raise DependencyError(
+                f"{self.name} fixes sizes in its own code, which fails with fewer filters; take them from the "
+                f"shapes of its values instead ({error})"
+            ) from error
+        return network
 
     def blank(self) -> TracedNetwork:
         """A network whose arrays are shapes only, to count or to fill."""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from models.errors import ArchitectureError
+from models.errors import ArchitectureError, FactoryError
 
 _FACTORIES: dict[str, Callable[..., Any]] = {}
 
@@ -45,10 +45,10 @@ def factory(name: str) -> Callable[..., Any]:
     """What :func:`load` imported.
 
     Raises:
-        ArchitectureError: it was not called for this name.
+        FactoryError: it was not called for this name.
     """
     if name not in _FACTORIES:
-        raise ArchitectureError(
+        raise FactoryError(
             f"the network is made by {name!r}, code of somebody's own; if you trust it, name it with "
             f"--model-class {name}."
         )

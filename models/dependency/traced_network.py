@@ -19,6 +19,7 @@ class TracedNetwork(nnx.Module):
         self.architecture = architecture
         self.module = module
         self.filter_groups = dependencies.filter_groups
+        self.left_whole = dependencies.left_whole
         held = {
             ".".join(map(str, path)): node
             for path, node in nnx.iter_graph(module)
@@ -49,4 +50,4 @@ class TracedNetwork(nnx.Module):
         if rngs is not None:
             key = rngs.dropout()
             nnx.reseed(self.module, policy="match_shape", default=key, dropout=key)
-        return self.module(inputs)  # type: ignore[operator]
+        return self.module(inputs)
