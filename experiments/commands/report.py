@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from experiments.cli_options import json_option, print_result
+from experiments.cli_options import json_option, model_class_option, print_result
 from experiments.commands.interruption import interruptible
 
 
@@ -12,6 +12,7 @@ from experiments.commands.interruption import interruptible
 @click.argument("run_dir")
 @click.option("--model", help="Where the run's model is now, if it moved.")
 @click.option("--data-dir", help="Where the run's data is now, if it moved.")
+@model_class_option()
 @json_option
 def report(run_dir: str, as_json: bool, **options: Any) -> None:
     """Write the paper's table and figures for RUN_DIR into RUN_DIR/report."""

@@ -15,7 +15,7 @@ from models.errors import ArchitectureError
 from models.normalisation import Normalisation
 from models.pruning import prune
 from models.registry import architecture_from_json
-from models.state import arrays_of, set_arrays
+from models.state import arrays_of, set_arrays, stage_arrays
 from models.training import TrainingSettings, train
 from tests.models.random_pruning import disturbed, random_keeps
 from tests.models.user_networks import catalogue
@@ -87,14 +87,31 @@ def test_counts_are_those_of_the_masked_network(name):
     images = rng.integers(0, 256, (12, *shape), dtype=np.uint8)
     normalisation = Normalisation((0.5,) * 3, (0.25,) * 3)
     masks = np.stack([np.concatenate(list(random_keeps(network.filter_groups, rng).values())) for _ in range(3)])
+    # Equal up to some layer, so that their first stages are shared.
+    masks[2] = np.where(np.arange(masks.shape[1]) < genome.layout.offsets[3], masks[0], masks[1])
     call = jax.jit(lambda n, x, keeps: n(x, keeps))
-    batches = Batches.of(images, np.zeros(12, np.int32), 12)
+    labels = rng.integers(0, 5, 12).astype(np.int32)
+    batches = Batches.of(images, labels, 12)
     for compaction in (WHOLE, Compaction(4, spacing=3)):
         counter = MaskedCounter(network, normalisation, genome.layout, compaction=compaction)
-        for mask in masks:
+        together = counter.count(counter.place(batches), masks)[0]
+        for mask, count in zip(masks, together, strict=True):
             logits = call(network, normalisation(jnp.asarray(images)), genome.layout.split(mask))
             predicted = counter.predict(counter.place(batches), mask)[:12]
-            assert np.mean(predicted == np.argmax(logits, axis=-1)) == 1
+            np.testing.assert_array_equal(predicted, np.argmax(logits, axis=-1))
+            assert count == np.count_nonzero(predicted == labels)
+
+
+def test_bfloat16_is_close():
+    network = built("PlainCNN")
+    images = jnp.asarray(np.random.default_rng(0).standard_normal((4, 16, 16, 3)), jnp.float32)
+    keeps = {"conv1": np.arange(8) != 3}
+    carry = images
+    for stage in network.stages:
+        carry = stage.evaluate(stage.prepare(stage_arrays(stage), jnp.bfloat16), carry, keeps)
+    exact = np.asarray(network(images, keeps))
+    np.testing.assert_allclose(carry, exact, atol=0.05 * np.abs(exact).max())
+    assert not np.array_equal(carry, exact)
 
 
 def test_training_changes_parameters_and_statistics():
