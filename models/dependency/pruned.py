@@ -10,12 +10,12 @@ import numpy as np
 from flax import nnx
 
 from models.axes import extent
+from models.cutting import check_keeps, cut
 from models.dependency.analysis import Dependencies
 from models.dependency.dimensions import shape_of
 from models.dependency.layers import fit_attributes
 from models.dependency.trace import trace
 from models.errors import DependencyError, PruningError
-from models.pruning import check_keeps, cut
 
 TOLERANCE = 1e-3
 """Largest difference of logits, relative to the largest; a wrong channel shows as one of order one."""
