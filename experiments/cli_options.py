@@ -152,6 +152,26 @@ def data_options(default_split: str) -> Callable[[Command], Command]:
     return decorate
 
 
+def load_model_class(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
+    """Import what ``--model-class`` names: only what the user names here is ever imported."""
+    if name is not None and not context.resilient_parsing:
+        from models.dependency import factories
+
+        factories.load(name)
+    return name
+
+
+def model_class_option(*, exposed: bool = False) -> Callable[[Command], Command]:
+    """``--model-class``; ``exposed`` to a command that makes a network, not to one that reads it."""
+    return click.option(
+        "--model-class",
+        metavar="MODULE:FACTORY",
+        callback=load_model_class,
+        expose_value=exposed,
+        help="Your own Flax NNX network, package.module:factory; its code is run (docs/own-networks.md).",
+    )
+
+
 def backend_options(command: Command) -> Command:
     """``--backend`` and what Ray workers run on."""
     options = [

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from experiments.cli_options import MODEL_DIRECTORY, json_option, print_result
+from experiments.cli_options import MODEL_DIRECTORY, json_option, model_class_option, print_result
 from experiments.commands.interruption import interruptible
 
 
@@ -13,6 +13,7 @@ from experiments.commands.interruption import interruptible
 @click.option("--out", type=MODEL_DIRECTORY, help="New directory for the comparison of several runs.")
 @click.option("--model", help="Where the run's model is now, if it moved.")
 @click.option("--data-dir", help="Where the run's data is now, if it moved.")
+@model_class_option()
 @json_option
 def report(
     run_dirs: tuple[str, ...], as_json: bool, out: Path | None, model: str | None, data_dir: str | None
