@@ -102,6 +102,10 @@ def _check_numbers(state: SearchState, name: str) -> None:
             raise TypeError(f"{field.name} is {value!r}")
     if not all(isinstance(value, int | float) for value in state.best.figures.values()):
         raise TypeError("a figure of BEST is no number")
+    if state.origins and list(state.best.ancestry or ()) != list(state.origins):
+        raise ValueError("the ancestry of BEST does not fit its origins")
+    if not all(type(count) is int for count in (state.best.ancestry or {}).values()):
+        raise TypeError("the ancestry of BEST is no count of filters")
     if name != _name(state.generation):
         raise ValueError(f"it holds generation {state.generation}")
 

@@ -1,4 +1,4 @@
-"""What the engine asks of the rest: an evaluator that counts and an objective that judges.
+"""What the engine asks of the rest: an evaluator that counts, an objective that judges, founders if one likes.
 
 Shapes: ``n`` masks, ``f`` filters. Masks are ``bool``, True = keep.
 """
@@ -74,4 +74,18 @@ class Objective(Protocol):
 
     def appraise(self, masks: np.ndarray, correct: np.ndarray, original_correct: int) -> Appraisal:
         """Judge ``bool[n, f]`` with counts ``int64[n]`` against the count of the unpruned network."""
+        ...
+
+
+class Founders(Protocol):
+    """Makes the initial populations of a search of which is to be known what its masks descend from."""
+
+    origins: tuple[str, ...]
+    """What a founder may come from, for people; at most 100."""
+
+    def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """The founders of one island: ``bool[n, f]``, no layer empty, and ``uint8[n]``, rows of ``origins``.
+
+        As many as the settings ask for (``population``).
+        """
         ...

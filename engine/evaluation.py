@@ -29,3 +29,21 @@ def checked_counts(evaluator: Evaluator, masks: np.ndarray, target: Target | Non
             f"{evaluator.total}, or be {FAILED} for a failed mask."
         )
     return counts.astype(np.int64)
+
+
+def checked_original(correct: int) -> int:
+    """The count of the unpruned network, if drops can be measured against it.
+
+    Raises:
+        EvaluationError: it failed, or gets no image right.
+    """
+    if correct == FAILED:
+        raise EvaluationError(
+            "the unpruned network answers NaN or infinity on the images; train or import it anew."
+        )
+    if correct == 0:
+        raise EvaluationError(
+            "the unpruned network gets none of the images right, so no drop can be measured; "
+            "check that --data, its normalisation and its classes are those of the model."
+        )
+    return int(correct)

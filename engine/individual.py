@@ -17,11 +17,15 @@ class ScoreFitness(base.Fitness):
 
 @dataclass(eq=False)
 class Individual:
-    """One member of the population. ``mask``: ``bool[n_filters]``, read-only."""
+    """One member of the population. ``mask``: ``bool[n_filters]``, read-only.
+
+    ``origins``: ``uint8[n_filters]``, where each bit comes from (:mod:`engine.ancestry`); None if not kept.
+    """
 
     mask: np.ndarray
     correct: int
     fitness: ScoreFitness = field(default_factory=ScoreFitness)
+    origins: np.ndarray | None = None
 
     @property
     def score(self) -> float:
@@ -29,10 +33,16 @@ class Individual:
         return float(self.fitness.values[0])
 
 
-def individuals(masks: np.ndarray, correct: np.ndarray, scores: np.ndarray) -> list[Individual]:
-    """One individual for each row of ``bool[n, f]``, with counts ``int64[n]`` and ``float64[n]``."""
+def individuals(
+    masks: np.ndarray, correct: np.ndarray, scores: np.ndarray, origins: np.ndarray | None = None
+) -> list[Individual]:
+    """One individual for each row of ``bool[n, f]``, with counts ``int64[n]`` and ``float64[n]``.
+
+    ``origins``: ``uint8[n, f]``, or None where they are not kept.
+    """
     masks.setflags(write=False)
+    each = [None] * len(masks) if origins is None else origins
     return [
-        Individual(mask, int(count), ScoreFitness((float(score),)))
-        for mask, count, score in zip(masks, correct, scores, strict=True)
+        Individual(mask, int(count), ScoreFitness((float(score),)), origin)
+        for mask, count, score, origin in zip(masks, correct, scores, each, strict=True)
     ]

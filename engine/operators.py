@@ -39,11 +39,11 @@ def single_point_crossover(rng: np.random.Generator, parents: np.ndarray, pairs:
 
     Args:
         rng: draws one cut for each pair, so that both sides get a bit at least.
-        parents: ``bool[k, f]``.
+        parents: ``bool[k, f]``, or any other type.
         pairs: ``int[p, 2]``, rows of ``parents``.
 
     Returns:
-        ``bool[4 * p, f]``: for each pair head A + tail B, head B + tail A, A, B.
+        ``[4 * p, f]`` of that type: for each pair head A + tail B, head B + tail A, A, B.
     """
     first, second = parents[pairs[:, 0]], parents[pairs[:, 1]]
     filters = parents.shape[1]

@@ -78,8 +78,12 @@ def _start(ray: Any, options: PoolOptions) -> None:
     try:
         with _without_clusters(ray):
             ray.init(address="local", num_cpus=cores, include_dashboard=False, **QUIET)
-    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
-        raise BackendError(f"cannot start a local Ray: {cause_of(error)}") from error
+    # Of some failures, such as a start that takes too long, Ray says no more than Exception.
+    except Exception as error:
+        raise BackendError(
+            f"cannot start a local Ray: {cause_of(error).rstrip('.')}; try again when this machine has less to "
+            "do, or use --backend local."
+        ) from error
     [node] = ray.nodes()
     if node["NodeManagerAddress"] != _LOOPBACK:
         raise BackendError(

@@ -7,15 +7,17 @@ import numpy as np
 from deap import base, tools
 
 from engine import islands, operators
+from engine.ancestry import MUTATION, Brood
 from engine.archive import Archive
+from engine.best import best_of, better
 from engine.config import SearchSettings
-from engine.contracts import FAILED, STOPPED, Appraisal, Evaluator, Objective
-from engine.errors import EvaluationError, OptionError
-from engine.evaluation import checked_counts
+from engine.contracts import STOPPED, Appraisal, Evaluator, Founders, Objective
+from engine.errors import OptionError
+from engine.evaluation import checked_counts, checked_original
 from engine.individual import Individual, individuals
 from engine.islands import Island
 from engine.layout import Layout
-from engine.state import Best, SearchState
+from engine.state import SearchState
 from engine.truncation import target_for
 
 
@@ -23,7 +25,8 @@ def make_toolbox(settings: SearchSettings, layout: Layout) -> base.Toolbox:
     """The operators of a search, each on whole generations; replace one by registering another.
 
     Each works on one island, except ``migrate``: from the populations of all to those who arrive on each. With
-    another ``survive`` no evaluation is stopped early.
+    another ``survive`` no evaluation is stopped early. ``mate`` moves columns from row to row, whatever they hold
+    (:mod:`engine.ancestry`).
     """
     toolbox = base.Toolbox()
     toolbox.register(
@@ -46,13 +49,21 @@ def make_toolbox(settings: SearchSettings, layout: Layout) -> base.Toolbox:
 class Search:
     """A search over masks: :meth:`start` gives generation 0, :meth:`step` each next one.
 
-    Holds no state of its own, so any state can be continued.
+    Holds no state of its own, so any state can be continued. ``founders`` make generation 0 in place of the
+    toolbox's ``initialise``; BEST then tells what it descends from. A state that is continued needs them no more.
 
     Raises:
         OptionError: a race with an objective that is not monotone.
     """
 
-    def __init__(self, settings: SearchSettings, layout: Layout, evaluator: Evaluator, objective: Objective):
+    def __init__(
+        self,
+        settings: SearchSettings,
+        layout: Layout,
+        evaluator: Evaluator,
+        objective: Objective,
+        founders: Founders | None = None,
+    ):
         if settings.race > 0 and not objective.monotone:
             raise OptionError(
                 f"--race {settings.race} needs a score that never falls as more images are right; raise "
@@ -62,6 +73,7 @@ class Search:
         self.layout = layout
         self.evaluator = evaluator
         self.objective = objective
+        self.founders = founders
         self.toolbox = make_toolbox(settings, layout)
 
     def start(self) -> SearchState:
@@ -73,47 +85,43 @@ class Search:
         rngs = islands.generators(self.settings.seed, self.settings.islands)
         archive = Archive(self.layout)
         original = self.layout.full()[None]
-        founders = [self.toolbox.initialise(rng) for rng in rngs]
-        correct = self._count(archive, np.concatenate([original, *founders]))
-        original_correct = int(correct[0])
-        if original_correct == FAILED:
-            raise EvaluationError(
-                "the unpruned network answers NaN or infinity on the images; train or import it anew."
-            )
-        if original_correct == 0:
-            raise EvaluationError(
-                "the unpruned network gets none of the images right, so no drop can be measured; "
-                "check that --data, its normalisation and its classes are those of the model."
-            )
+        broods = [self._founders(rng) for rng in rngs]
+        founders = Brood.together(broods)
+        correct = self._count(archive, np.concatenate([original, founders.masks]))
+        original_correct = checked_original(correct[0])
         appraisal = self.objective.appraise(original, correct[:1], original_correct)
-        best = _best_of(individuals(original, correct[:1], appraisal.score), appraisal, 0)
-        newcomers, appraisal = self._appraised(np.concatenate(founders), correct[1:], original_correct)
+        origins = () if self.founders is None else (*self.founders.origins, MUTATION)
+        unpruned = None if self.founders is None else np.zeros(original.shape, np.uint8)
+        best = best_of(individuals(original, correct[:1], appraisal.score, unpruned), appraisal, 0, origins)
+        newcomers, appraisal = self._appraised(founders, correct[1:], original_correct)
         return SearchState(
             generation=0,
-            islands=self._settled([Island([], rng) for rng in rngs], newcomers, _homes(founders)),
-            best=_better(best, newcomers, appraisal),
+            islands=self._settled([Island([], rng) for rng in rngs], newcomers, _homes(broods)),
+            best=better(best, newcomers, appraisal, origins),
             archive=archive,
             original_correct=original_correct,
             evaluations=len(archive),
             failures=archive.failures(),
             stopped=0,
+            origins=origins,
         )
 
     def step(self, state: SearchState) -> SearchState:
         """One generation: select, cross, mutate, evaluate, truncate, migrate. ``state``'s generators move on."""
-        broods = [self._offspring(island) for island in state.islands]
-        offspring = np.concatenate(broods)
-        correct = self._count(state.archive, offspring, state)
+        broods = [self._offspring(island, len(state.origins) - 1) for island in state.islands]
+        offspring = Brood.together(broods)
+        correct = self._count(state.archive, offspring.masks, state)
         # A stopped mask has no count to judge, and no full population has a place for it.
-        finished = correct != STOPPED
-        newcomers, appraisal = self._appraised(offspring[finished], correct[finished], state.original_correct)
+        finished = np.flatnonzero(correct != STOPPED)
+        brood = offspring.rows(finished)
+        newcomers, appraisal = self._appraised(brood, correct[finished], state.original_correct)
         settled = self._settled(state.islands, newcomers, _homes(broods)[finished])
         generation = state.generation + 1
         return replace(
             state,
             generation=generation,
             islands=self._migrated(settled) if generation % self.settings.migrate_every == 0 else settled,
-            best=_better(state.best, newcomers, appraisal),
+            best=better(state.best, newcomers, appraisal, state.origins),
             evaluations=len(state.archive),
             failures=state.archive.failures(),
             stopped=state.archive.stopped(),
@@ -128,12 +136,19 @@ class Search:
             on_generation(state)
         return state
 
-    def _offspring(self, island: Island) -> np.ndarray:
-        """``bool[n, f]``, the masks that an island wants evaluated."""
+    def _founders(self, rng: np.random.Generator) -> Brood:
+        """The initial masks of an island."""
+        if self.founders is None:
+            return Brood(self.toolbox.initialise(rng))
+        return Brood.founded(*self.founders(rng))
+
+    def _offspring(self, island: Island, mutation: int) -> Brood:
+        """The masks that an island wants evaluated; ``mutation`` numbers the origin of bits that changed."""
         toolbox, rng = self.toolbox, island.rng
-        parents = np.stack([parent.mask for parent in toolbox.select(island.population)])
-        offspring = toolbox.mate(rng, parents, toolbox.pair(len(parents)))
-        return toolbox.repair(rng, masks=toolbox.mutate(rng, offspring))
+        parents = Brood.of(toolbox.select(island.population))
+        pairs = toolbox.pair(len(parents.masks))
+        crossed = parents.crossed(lambda rows: toolbox.mate(rng, rows, pairs))
+        return crossed.changed(toolbox.repair(rng, masks=toolbox.mutate(rng, crossed.masks)), mutation)
 
     def _settled(self, known: list[Island], newcomers: list[Individual], homes: np.ndarray) -> list[Island]:
         """The islands after truncation; ``homes`` numbers the island of each newcomer."""
@@ -174,27 +189,12 @@ class Search:
         return bool(survive.keywords == {"k": self.settings.population_cap})
 
     def _appraised(
-        self, masks: np.ndarray, correct: np.ndarray, original_correct: int
+        self, brood: Brood, correct: np.ndarray, original_correct: int
     ) -> tuple[list[Individual], Appraisal]:
-        appraisal = self.objective.appraise(masks, correct, original_correct)
-        return individuals(masks, correct, appraisal.score), appraisal
+        appraisal = self.objective.appraise(brood.masks, correct, original_correct)
+        return individuals(brood.masks, correct, appraisal.score, brood.origins), appraisal
 
 
-def _homes(broods: list[np.ndarray]) -> np.ndarray:
-    """``int64[n]``: the number of the island that each row of ``np.concatenate(broods)`` is from."""
-    return np.repeat(np.arange(len(broods)), [len(brood) for brood in broods])
-
-
-def _best_of(candidates: list[Individual], appraisal: Appraisal, row: int) -> Best:
-    figures = {name: values[row].item() for name, values in appraisal.figures.items()}
-    return Best(candidates[row], figures)
-
-
-def _better(best: Best, newcomers: list[Individual], appraisal: Appraisal) -> Best:
-    """BEST after these newcomers: feasible, and higher in score or, at equal score, in accuracy."""
-    for row in np.flatnonzero(appraisal.feasible):
-        rival = newcomers[row]
-        champion = best.individual
-        if (rival.score, rival.correct) > (champion.score, champion.correct):
-            best = _best_of(newcomers, appraisal, int(row))
-    return best
+def _homes(broods: list[Brood]) -> np.ndarray:
+    """``int64[n]``: the number of the island that each row of the broods together is from."""
+    return np.repeat(np.arange(len(broods)), [len(brood.masks) for brood in broods])

@@ -13,26 +13,10 @@ from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as serialise_safetensors
 
 from engine.archive import Archive
+from engine.best import Best
 from engine.individual import Individual, individuals
 from engine.islands import Island
-from engine.layout import Layout, mask_sha256
-
-
-@dataclass
-class Best:
-    """The best feasible individual so far, with its figures for people."""
-
-    individual: Individual
-    figures: dict[str, float | int]
-
-    def to_json(self) -> dict[str, Any]:
-        """Score, figures, count and the name of the mask."""
-        return {
-            "score": self.individual.score,
-            **self.figures,
-            "correct": self.individual.correct,
-            "sha256": mask_sha256(self.individual.mask),
-        }
+from engine.layout import Layout
 
 
 @dataclass
@@ -41,7 +25,8 @@ class SearchState:
 
     Each island has a population and a random generator; archive, BEST and counters are of all together.
     ``evaluations`` counts distinct masks evaluated, ``failures`` those that answered NaN or infinity,
-    ``stopped`` those that were evaluated in part because they could not matter.
+    ``stopped`` those that were evaluated in part because they could not matter. ``origins`` are the names of what
+    individuals descend from (:mod:`engine.ancestry`); none where that is not kept.
     """
 
     generation: int
@@ -52,6 +37,7 @@ class SearchState:
     evaluations: int
     failures: int
     stopped: int
+    origins: tuple[str, ...] = ()
 
     @property
     def population(self) -> list[Individual]:
@@ -70,7 +56,7 @@ class SearchState:
             "archive_masks": archive_masks,
             "archive_correct": archive_correct,
         }
-        header = {
+        header: dict[str, Any] = {
             "identity": identity,
             "generation": self.generation,
             "original_correct": self.original_correct,
@@ -84,6 +70,10 @@ class SearchState:
                 for island in self.islands
             ],
         }
+        if self.origins:
+            arrays["population_origins"] = _packed_origins(population, layout, len(self.origins))
+            header["origins"] = self.origins
+            header["best"]["ancestry"] = self.best.ancestry
         # One metadata entry: safetensors does not promise an order for several.
         return serialise_safetensors(arrays, metadata={"state": json.dumps(header)})
 
@@ -99,10 +89,12 @@ class SearchState:
         header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["state"])
         arrays = parse_safetensors(content)
         layout = Layout(tuple(header["layout"]["names"]), tuple(header["layout"]["sizes"]))
+        origins = tuple(header.get("origins", ()))
         population = individuals(
             layout.unpack(arrays["population_masks"]),
             arrays["population_correct"],
             arrays["population_scores"],
+            _unpacked_origins(arrays["population_origins"], layout, len(origins)) if origins else None,
         )
         best_mask = layout.unpack(arrays["best_mask"])[None]
         best = header["best"]
@@ -110,13 +102,14 @@ class SearchState:
         state = cls(
             generation=header["generation"],
             islands=_islands(header, population),
-            best=Best(individual, best["figures"]),
+            best=Best(individual, best["figures"], best["ancestry"] if origins else None),
             archive=Archive.from_arrays(layout, arrays["archive_masks"], arrays["archive_correct"]),
             original_correct=header["original_correct"],
             evaluations=header["evaluations"],
             failures=header["failures"],
             # Checkpoints of 0.1.0 know no stopping.
             stopped=header.get("stopped", 0),
+            origins=origins,
         )
         return state, layout, header["identity"]
 
@@ -134,3 +127,21 @@ def _islands(header: dict[str, Any], population: list[Individual]) -> list[Islan
         islands.append(Island(population[first : first + entry["population"]], rng))
         first += entry["population"]
     return islands
+
+
+def _packed_origins(population: list[Individual], layout: Layout, count: int) -> np.ndarray:
+    """``uint8[planes, n, bytes]``: the binary digits of the origins, lowest first; ``count`` origins."""
+    origins = np.stack([individual.origins for individual in population if individual.origins is not None])
+    return layout.pack(np.stack([origins >> plane & 1 for plane in range(_planes(count))]))
+
+
+def _unpacked_origins(packed: np.ndarray, layout: Layout, count: int) -> np.ndarray:
+    """``uint8[n, f]``: inverse of :func:`_packed_origins`."""
+    origins = sum(layout.unpack(packed[plane]).astype(np.uint8) << plane for plane in range(_planes(count)))
+    if not isinstance(origins, np.ndarray) or origins.max() >= count:
+        raise ValueError("it has individuals of unknown origin")
+    return origins
+
+
+def _planes(count: int) -> int:
+    return max(1, (count - 1).bit_length())

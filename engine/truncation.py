@@ -10,6 +10,8 @@ bar it might stop sooner, but other islands would have to ask anew whether it ma
 again if it does. Migrants only ever raise a bar (:func:`engine.islands.ring`).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from engine.config import SearchSettings
@@ -40,7 +42,7 @@ def target_for(
 def least_counts(state: SearchState, masks: np.ndarray, objective: Objective, total: int) -> np.ndarray:
     """``int64[n]``: the fewest correct images with which each mask would enter any full population or be BEST.
 
-    ``total + 1`` where no count would do. By bisection, as the objective is monotone.
+    ``total + 1`` where no count would do. For a monotone objective.
     """
     lowest = min(individual.score for individual in state.population)
     best = state.best.individual
@@ -52,11 +54,20 @@ def least_counts(state: SearchState, masks: np.ndarray, objective: Objective, to
         becomes_best = appraisal.feasible & ((appraisal.score > best.score) | level)
         return (appraisal.score > lowest) | becomes_best
 
+    return fewest(matters, len(masks), total)
+
+
+def fewest(enough: Callable[[np.ndarray], np.ndarray], masks: int, total: int) -> np.ndarray:
+    """``int64[masks]``: the least count, 0 to ``total``, that is enough for each mask; else ``total + 1``.
+
+    By bisection: ``enough`` takes a count for each mask, ``int64[masks]``, and what one count meets, every higher
+    one does.
+    """
     # All counts below ``low`` are too few; ``high`` is enough, or one more than there are. Rows whose two have
     # met stay as they are while others go on.
-    low, high = np.zeros(len(masks), np.int64), np.full(len(masks), total + 1, np.int64)
+    low, high = np.zeros(masks, np.int64), np.full(masks, total + 1, np.int64)
     while (low < high).any():
         middle = np.minimum((low + high) // 2, total)
-        enough = matters(middle)
-        low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
+        met = enough(middle)
+        low, high = np.where(met, low, middle + 1), np.where(met, middle, high)
     return low

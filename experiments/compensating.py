@@ -1,5 +1,6 @@
 """Compensation of a run: gathered once from training images, kept in the run directory ever after."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,9 @@ from experiments import datasets
 from experiments.measuring import DataOptions, load_images
 from fitness.genome import Genome
 from models.compensation.compensation import Compensation, check_method
+from models.compensation.folding import compensated
 from models.compensation.moments import gather_moments
+from models.stages import Network
 from models.store import Model
 
 NONE = "none"
@@ -46,7 +49,8 @@ def gather(model: Model, genome: Genome, method: str, images: int, data: DataOpt
         data: where the split is; its own ``split`` and ``images`` do not matter.
 
     Raises:
-        CompensationError: an unknown method, or activations that are not finite.
+        CompensationError: an unknown method, a network in which nothing can be compensated, or activations that
+            are not finite.
         DataError: there is no training split, or it cannot be read.
     """
     if method == NONE:
@@ -57,10 +61,15 @@ def gather(model: Model, genome: Genome, method: str, images: int, data: DataOpt
             f"--compensate {method} needs training images and --data {data.data} has no {SPLIT} split; give data "
             f"with one, or --compensate {NONE}."
         )
-    count = min(images, datasets.count(data.data, SPLIT, data_dir=data.data_dir))
+    count = min(images, datasets.size(data.data, SPLIT, data_dir=data.data_dir))
     chosen = load_images(replace(data, split=SPLIT, images=count), model)
     products = gather_moments(model.network, model.normalisation, chosen.images, genome.layout.names)
     return Compensation(method, products)
+
+
+def network_of(network: Network, keeps: Mapping[str, np.ndarray], compensation: Compensation | None) -> Network:
+    """The network whose masked logits a search scored for ``keeps``: the original itself without compensation."""
+    return network if compensation is None else compensated(network, keeps, compensation)
 
 
 def write(run: RunDirectory, compensation: Compensation | None) -> None:

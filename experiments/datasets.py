@@ -14,8 +14,9 @@ import numpy as np
 
 from engine.errors import DataError
 from experiments import data_sources, parquet_sources
+from experiments.image_arrays import grey
 from experiments.parquet_sources import HUB
-from experiments.raw_split import Splits
+from experiments.raw_split import RawSplit, Splits
 
 NAMES: tuple[str, ...] = ("digits", *HUB)
 """The named data sets, for help texts."""
@@ -62,6 +63,10 @@ class ImageSet:
             total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()
 
+    def in_grey(self) -> "ImageSet":
+        """The same images with one channel: colour as its luma, see :func:`experiments.image_arrays.grey`."""
+        return replace(self, images=grey(self.images)) if self.images.shape[3] == 3 else self
+
     def shuffled(self, seed: int) -> "ImageSet":
         """The same images in a random order that ``seed`` decides."""
         order = np.random.default_rng([seed, _ORDER_STREAM]).permutation(len(self))
@@ -103,10 +108,7 @@ def load(
         raise DataError(f"--image-size is {image_size}; give a number of pixels of at least 1.")
     if seed < 0:
         raise DataError(f"--seed is {seed}; give a number of at least 0.")
-    kind, splits = _open(data, data_dir)
-    if split not in splits:
-        raise DataError(f"--split {split} is not in --data {data}; choose from: {', '.join(splits)}.")
-    part = splits[split]()
+    kind, part = _split(data, split, data_dir)
     found = len(part.labels)
     if not found:
         raise DataError(f"--split {split} of --data {data} holds no images; choose another split.")
@@ -123,6 +125,15 @@ def load(
     return ImageSet(part.read(chosen, size), part.labels[chosen], part.classes, data, split)
 
 
+def size(data: str, split: str, *, data_dir: str | Path | None = None) -> int:
+    """How many images a split has; decodes none.
+
+    Raises:
+        DataError: as :func:`load`.
+    """
+    return len(_split(data, split, data_dir)[1].labels)
+
+
 def available_splits(data: str, *, data_dir: str | Path | None = None) -> tuple[str, ...]:
     """Names of the splits of a data set, ``train`` and ``test`` first; reads no image and no network.
 
@@ -132,16 +143,12 @@ def available_splits(data: str, *, data_dir: str | Path | None = None) -> tuple[
     return tuple(_open(data, data_dir)[1])
 
 
-def count(data: str, split: str, *, data_dir: str | Path | None = None) -> int:
-    """How many images a split holds; decodes none.
-
-    Raises:
-        DataError: the data set or the split is unknown, or its files are missing or unreadable.
-    """
-    splits = _open(data, data_dir)[1]
+def _split(data: str, split: str, data_dir: str | Path | None) -> tuple[str, RawSplit]:
+    """The kind of source that ``data`` names, and one split of it, not decoded."""
+    kind, splits = _open(data, data_dir)
     if split not in splits:
         raise DataError(f"--split {split} is not in --data {data}; choose from: {', '.join(splits)}.")
-    return len(splits[split]().labels)
+    return kind, splits[split]()
 
 
 def _open(data: str, data_dir: str | Path | None) -> tuple[str, Splits]:

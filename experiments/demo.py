@@ -16,7 +16,7 @@ from experiments.report import make_report
 from experiments.search_options import SearchOptions
 from experiments.search_run import start_search
 from experiments.training_run import NetworkOptions, train_model
-from models.training import TrainingSettings
+from models.training_settings import TrainingSettings
 
 NETWORK = NetworkOptions("vgg16", width_multiplier=0.125)
 TRAINING = TrainingSettings(epochs=24, batch_size=64, augmentation="crop")

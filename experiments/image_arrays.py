@@ -103,6 +103,20 @@ def stack_array(images: np.ndarray, chosen: np.ndarray, size: int | None) -> np.
     return np.ascontiguousarray(np.moveaxis(resized.reshape(len(picked), -1, size, size), 1, -1))
 
 
+def grey(images: np.ndarray) -> np.ndarray:
+    """Red, green and blue to grey: ITU-R 601 luma, rounded as Pillow's mode "L" is.
+
+    ``uint8[n, height, width, 3]`` -> ``uint8[n, height, width, 1]``.
+    """
+    out = np.empty((*images.shape[:3], 1), np.uint8)
+    # Weights of 0.299, 0.587 and 0.114 in units of 2**-16; some thousand images at a time, for the memory.
+    weights = np.array([19595, 38470, 7471], np.uint32)
+    for start in range(0, len(images), 1024):
+        part = images[start : start + 1024]
+        out[start : start + 1024, ..., 0] = (part @ weights + np.uint32(1 << 15)) >> 16
+    return out
+
+
 def _resized(picture: PIL.Image.Image, size: int | None) -> PIL.Image.Image:
     """The picture at ``size`` by ``size`` pixels, or itself where it has that size."""
     if size is None or picture.size == (size, size):

@@ -5,10 +5,10 @@ from typing import Any
 
 from experiments.environment import versions
 from experiments.measuring import DataOptions, load_images, measure
-from models import store
+from models import output_directory, store
 from models.cost import network_cost
 from models.normalisation import Normalisation
-from models.torch_import import import_vgg
+from models.torch_import import import_network
 
 
 def import_model(
@@ -27,12 +27,12 @@ def import_model(
         accuracy, correct, total and split (all None unless ``data`` is given), parameters and macs.
 
     Raises:
-        StoreError: the file is no VGG in safetensors, or the directory is occupied.
+        StoreError: the file holds no network that can be read, or the directory is occupied.
     """
-    store.check_target(Path(directory))
+    output_directory.check_target(Path(directory))
     names = tuple(classes.split(",")) if classes else None
     name = Path(file).stem
-    model = import_vgg(Path(file), Normalisation(mean, std), name=name, classes=names, input_size=input_size)
+    model = import_network(Path(file), Normalisation(mean, std), name=name, classes=names, input_size=input_size)
     model.notes = {"imported_from": Path(file).name, "versions": versions()}
     parameters, macs = network_cost(model.network)
     result: dict[str, Any] = {

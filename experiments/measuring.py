@@ -39,14 +39,17 @@ class DataOptions:
 
 
 def load_images(options: DataOptions, model: Model) -> ImageSet:
-    """The images of a split, in the size the model takes.
+    """The images of a split, in the size that the model takes, and in grey if it takes grey.
 
     Raises:
         DataError: the data cannot be read, or does not fit the model.
     """
-    height, width, _ = model.network.architecture.input_shape
-    # A file of one's own holds what it holds; named sets and folders of pictures have a size to choose.
-    sizeless = options.data.startswith(("npz:", "parquet:"))
+    height, width, channels = model.network.architecture.input_shape
+    # A file of one's own holds what it holds, unless the model was trained on such images resized; named sets
+    # and folders of pictures have a size to choose.
+    data = model.notes.get("data")
+    resized = isinstance(data, dict) and data.get("image_size") == height
+    sizeless = options.data.startswith(("npz:", "parquet:")) and not resized
     chosen = datasets.load(
         options.data,
         options.split,
@@ -55,6 +58,8 @@ def load_images(options: DataOptions, model: Model) -> ImageSet:
         seed=options.seed,
         image_size=None if sizeless or height != width else height,
     )
+    if channels == 1:
+        chosen = chosen.in_grey()
     check_fit(chosen, model)
     return chosen
 
@@ -81,7 +86,8 @@ def check_fit(images: ImageSet, model: Model) -> None:
 
 def measure(model: Model, images: ImageSet, batch: int = CPU_BATCH) -> dict[str, Any]:
     """Accuracy (0 to 1) of a model, with its parameters and MACs."""
-    genome = Genome.of(model.network)
+    # Any filters will do, for all are kept; a network of dense layers has no others.
+    genome = Genome.of(model.network, "all")
     with LocalEvaluator(model, genome.layout, images.images, images.labels, batch) as evaluator:
         correct = int(evaluator.evaluate(genome.layout.full()[None])[0])
     if correct < 0:

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import quote
+
+from experiments.markdown import link, markdown_table, one_line
 
 NOT_MEASURED = "not measured"
 
@@ -99,7 +99,7 @@ def comparison_table(base: Measured, pruned: Measured, *, split: str) -> str:
             NOT_MEASURED if values[side] is None else format(values[side], form) for side in ("base", "pruned")
         ]
         rows.append((label, *shown, _drop_text(values)))
-    return _markdown_table(rows, align_right=True)
+    return markdown_table(rows, align_right=True)
 
 
 def report_page(
@@ -115,17 +115,17 @@ def report_page(
     each caption to a file name relative to the report's folder. Raises ValueError for a figure that is not a
     relative file name inside that folder.
     """
-    parts = [f"# {_one_line(title)}", table.strip()]
+    parts = [f"# {one_line(title)}", table.strip()]
     if details:
         rows = [("setting", "value"), *((str(key), str(value)) for key, value in details.items())]
-        parts += ["## Settings", _markdown_table(rows, align_right=False)]
+        parts += ["## Settings", markdown_table(rows, align_right=False)]
     if figures:
         parts.append("## Figures")
         for caption, name in figures.items():
-            text = _one_line(caption)
+            text = one_line(caption)
             # Brackets would end the alternative text early.
             alternative = re.sub(r"([\\\[\]])", r"\\\1", text)
-            parts += [f"![{alternative}]({_link(name)})", f"*{text.replace('*', chr(92) + '*')}*"]
+            parts += [f"![{alternative}]({link(name)})", f"*{text.replace('*', chr(92) + '*')}*"]
     return "\n\n".join(parts) + "\n"
 
 
@@ -144,40 +144,3 @@ def _drop_text(values: Mapping[str, Any]) -> str:
         return "undefined"
     # Adding zero turns a rounded -0.0 into 0.0, which would print as "-0.00".
     return f"{round(values['drop_percent'], 2) + 0.0:.2f}% drop"
-
-
-def _markdown_table(rows: Sequence[Sequence[str]], *, align_right: bool) -> str:
-    """Return a Markdown table, padded so that it can be read as plain text too; the first row heads it."""
-    cells = [[_one_line(cell).replace("|", r"\|") for cell in row] for row in rows]
-    # A rule needs three dashes, and a colon where the column is aligned to the right.
-    widths = [max(4, *(len(row[column]) for row in cells)) for column in range(len(rows[0]))]
-    right = [align_right and column > 0 for column in range(len(widths))]
-    lines = [
-        "| "
-        + " | ".join(
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(row, widths, right, strict=True)
-        )
-        + " |"
-        for row in cells
-    ]
-    rule = [
-        "-" * (width - 1) + ":" if to_right else "-" * width
-        for width, to_right in zip(widths, right, strict=True)
-    ]
-    lines.insert(1, "| " + " | ".join(rule) + " |")
-    return "\n".join(lines)
-
-
-def _one_line(text: str) -> str:
-    """Fold line breaks and runs of blanks, which would break a heading or a table row."""
-    return " ".join(text.split())
-
-
-def _link(name: str) -> str:
-    """Return ``name`` as the target of a Markdown link."""
-    path = PurePosixPath(name)
-    # A report is moved and shared with its folder: links may not reach outside it.
-    if not path.name or path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
-        raise ValueError(f"a figure must be a relative file name inside the report's folder, got {name!r}")
-    return quote(name)

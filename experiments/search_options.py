@@ -7,9 +7,12 @@ from engine.config import SearchSettings
 from engine.errors import OptionError, RunError
 from engine.pool_options import PoolOptions
 from experiments.compensating import check_compensation
+from experiments.importances import named_methods
 from experiments.measuring import DataOptions
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, on_gpu
+from fitness.importance import IMPORTANCES
 from fitness.precision import resolved
+from fitness.seeding import check_places
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,8 @@ class SearchOptions:
     """Options of ``evoprune search``; the defaults are the paper's (seed 003, Table 3.1).
 
     ``weight`` and ``offset`` are the paper's lambda and epsilon. ``batch_size`` None picks one for the
-    device when the run begins; it is then fixed, because it may decide the last bit of a logit.
+    device when the run begins; it is then fixed, because it may decide the last bit of a logit. ``seed_with``
+    names the importances, joined by commas, that half of the initial population is from (:mod:`fitness.seeding`).
     ``compensate`` is ``none`` or a key of :data:`models.compensation.coefficients.METHODS`, from at most
     ``compensation_images`` of the training split.
 
@@ -34,6 +38,7 @@ class SearchOptions:
     prune: str = "convolutions"
     batch_size: int | None = None
     precision: str = "auto"
+    seed_with: str | None = None
     compensate: str = "none"
     compensation_images: int = 1500
     settings: SearchSettings = field(default_factory=SearchSettings)
@@ -45,6 +50,17 @@ class SearchOptions:
             raise OptionError(f"--batch-size must be 1 or more, not {self.batch_size}.")
         resolved(self.precision, on_gpu=False)
         check_compensation(self.compensate, self.compensation_images)
+        if self.seed_with is not None:
+            check_places(self.settings.population, len(self.seeds))
+
+    @property
+    def seeds(self) -> tuple[str, ...]:
+        """The methods that ``seed_with`` names; none without it.
+
+        Raises:
+            OptionError: one is unknown or named twice.
+        """
+        return () if self.seed_with is None else named_methods(self.seed_with, "--seed-with", IMPORTANCES)
 
     def on(self, backend: "Backend") -> "SearchOptions":
         """The same with all that is left to the device settled, so that resuming elsewhere changes nothing."""

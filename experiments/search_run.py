@@ -16,13 +16,16 @@ from experiments import compensating
 from experiments.datasets import ImageSet
 from experiments.environment import hardware, versions
 from experiments.held_out import measure_held_out
+from experiments.importances import compute_importances
 from experiments.measuring import load_images
 from experiments.progress import Reporter, Silent
+from experiments.ray_metrics import with_metrics
 from experiments.search_options import Backend, SearchOptions
 from experiments.status import summary
 from fitness.evaluator import CPU_BATCH, LocalEvaluator, RayEvaluator, ShardedEvaluator
 from fitness.genome import Genome
 from fitness.objective import ParameterObjective
+from fitness.seeding import SeededFounders
 from models import store
 from models.compensation.compensation import Compensation
 from models.store import Model
@@ -46,10 +49,11 @@ def start_search(
     """
     run = RunDirectory(directory)
     run.check_free()
-    backend, reporter = backend or Backend(), reporter or Silent()
+    backend = backend or Backend()
+    reporter = with_metrics(reporter or Silent(), backend.name, run.location)
     options = replace(options, model=str(Path(options.model).resolve()), data=options.data.resolved())
     options = options.on(backend)
-    with _prepared(options, backend, reporter) as (search, identity, model, evaluator):
+    with _prepared(options, backend, reporter, begins=True) as (search, identity, model, evaluator):
         description = _description(options, identity, search, backend, model)
         description |= compensating.digest(evaluator.compensation)
         description["precision_difference"] = report_precision(evaluator, reporter)
@@ -57,6 +61,7 @@ def start_search(
             run.check_free()
             # Before the description, without which it is no run yet.
             compensating.write(run, evaluator.compensation)
+            description["images"] = evaluator.total
             run.begin(description)
             return _continue(run, search, identity, options, backend, reporter, model, evaluator, None)
 
@@ -101,6 +106,7 @@ def _resume(
     description = run.description()
     options = SearchOptions.from_json(description.get("configuration"))
     backend = backend or Backend.from_json(description.get("backend"))
+    reporter = with_metrics(reporter, backend.name, run.location)
     if model is not None:
         options = replace(options, model=str(Path(model).resolve()))
     if data_dir is not None:
@@ -113,7 +119,8 @@ def _resume(
                 f"--generations {generations} is the new total and the run has {reached} behind it; give more."
             )
         options = replace(options, generations=generations)
-    with _prepared(options, backend, reporter, run) as (search, identity, loaded, evaluator):
+    prepared = _prepared(options, backend, reporter, begins=checkpoint is None, begun=run)
+    with prepared as (search, identity, loaded, evaluator):
         if identity != description.get("identity"):
             raise RunError(
                 f"the model or the data are not those that {run.location} began with; give them with --model and "
@@ -164,10 +171,16 @@ def _continue(
 
 @contextmanager
 def _prepared(
-    options: SearchOptions, backend: Backend, reporter: Reporter, begun: RunDirectory | None = None
+    options: SearchOptions,
+    backend: Backend,
+    reporter: Reporter,
+    *,
+    begins: bool,
+    begun: RunDirectory | None = None,
 ) -> Iterator[tuple[Search, str, Model, ShardedEvaluator]]:
     """Model, data, evaluator and objective of a search; the evaluator's workers end with the block.
 
+    Only a search that ``begins``, at generation 0, needs founders, and the time that importances take.
     ``begun`` is a run to go on with, whose compensation is then taken.
     """
     if backend.name == "ray":
@@ -194,11 +207,18 @@ def _prepared(
             "precision": options.precision,
             "model": model.digest(),
             "images": images.digest(),
+            # Searches that are not seeded or compensated keep the identity that they had before there was either.
+            **({"seed_with": options.seeds} if options.seeds else {}),
             **compensating.digest(compensation),
         }
     )
+    founders = None
+    if begins and options.seeds:
+        importances = compute_importances(options.seeds, model, genome, images, options.settings.seed, reporter)
+        founders = SeededFounders(importances, genome.layout, options.settings)
     with make_evaluator(model, genome, images, options, backend, reporter, compensation) as evaluator:
-        yield Search(options.settings, genome.layout, evaluator, objective), identity, model, evaluator
+        search = Search(options.settings, genome.layout, evaluator, objective, founders)
+        yield search, identity, model, evaluator
 
 
 def make_evaluator(

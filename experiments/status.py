@@ -63,6 +63,15 @@ def read_status(
     return {**summary(checkpoint.state, generations), **_workers(run)}
 
 
+def ancestry_text(ancestry: dict[str, int]) -> str:
+    """Where the filters that BEST removes come from (:mod:`engine.ancestry`), most first."""
+    removed = sum(ancestry.values())
+    if removed == 0:
+        return "nowhere, as none is removed"
+    origins = sorted(filter(ancestry.__getitem__, ancestry), key=ancestry.__getitem__, reverse=True)
+    return ", ".join(f"{origin} {100 * ancestry[origin] / removed:.1f}%" for origin in origins)
+
+
 def _workers(run: RunDirectory) -> dict[str, Any]:
     timings = run.timings()
     workers = timings[-1].get("workers") if timings else None

@@ -31,7 +31,8 @@ class Genome:
             raise OptionError(f"--prune must be one of {', '.join(GENOMES)}, not {prune!r}.")
         groups = [group for group in network.filter_groups if group.kind in GENOMES[prune]]
         if not groups:
-            raise OptionError(f"--prune {prune}: the network has no such filters.")
+            has = "give --prune all" if network.filter_groups else "there is nothing to prune"
+            raise OptionError(f"--prune {prune}: {network.architecture.name} has no such filters; {has}.")
         return cls(network, Layout(tuple(group.name for group in groups), tuple(group.size for group in groups)))
 
     def __call__(self, masks: np.ndarray) -> Cost:

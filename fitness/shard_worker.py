@@ -11,6 +11,7 @@ from fitness.batches import Batches
 from fitness.counting import MaskedCounter, Placed
 from fitness.precision import DTYPES
 from models.compensation.compensation import Compensation
+from models.dependency import factories
 from models.normalisation import Normalisation
 from models.registry import architecture_from_json
 from models.stages import Network
@@ -92,12 +93,15 @@ def blueprint(
         "layout": (layout.names, layout.sizes),
         "precision": precision,
         "compensation": None if compensation is None else (compensation.method, dict(compensation.products)),
+        "factories": factories.loaded(),
     }
 
 
 def from_blueprint(entry: Mapping[str, Any]) -> ShardWorker:
     """A worker in another process."""
     compilation_cache.enable()
+    for name in entry["factories"]:
+        factories.load(name)
     network = architecture_from_json(entry["architecture"]).blank()
     set_arrays(network, entry["arrays"])
     normalisation = Normalisation.from_json(entry["normalisation"])

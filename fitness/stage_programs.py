@@ -16,10 +16,11 @@ from engine.layout import Layout
 from fitness.compaction import Compaction
 from fitness.folds import Fold, Folds
 from fitness.prefix_tree import branching
+from models.axes import groups_of, rows
 from models.compensation.compensation import Compensation
 from models.compensation.folding import fold
 from models.normalisation import Normalisation
-from models.stages import ArraySpec, Axis, DType, Keeps, Network, Stage
+from models.stages import ArraySpec, DType, Keeps, Network, Stage
 from models.state import stage_arrays
 
 
@@ -57,7 +58,8 @@ class StagePrograms:
         self._folds = Folds(compensation, compaction)
         self._arrays = [stage_arrays(stage) for stage in stages]
         self._whole: dict[int, Any] = {}
-        self._prepare = [jax.jit(partial(_prepare, stage, precision)) for stage in stages]
+        sizes = {group.name: group.size for group in network.filter_groups}
+        self._prepare = [jax.jit(partial(_prepare, stage, precision, sizes)) for stage in stages]
         first = [normalisation] + [None] * (changing - 1)
         self._run = [
             jax.jit(partial(_run, stage, before))
@@ -120,44 +122,39 @@ class StagePrograms:
 def _prepare(
     stage: Stage,
     precision: DType,
+    sizes: Mapping[str, int],
     arrays: Mapping[str, jax.Array],
     indices: Mapping[str, jax.Array],
     folds: Mapping[str, Fold],
 ) -> Any:
     """Cut the arrays of a stage to the channels in ``indices`` and bring them into their fastest form."""
     specs = stage.specs()
-    cut = {path: _cut(arrays[path], spec, indices) for path, spec in specs.items()}
+    cut = {path: _cut(arrays[path], spec, sizes, indices) for path, spec in specs.items()}
     for reader in stage.readers():
         if reader.kernel in folds:
             removed, matrix, constant = folds[reader.kernel]
-            lost = _cut(arrays[reader.kernel], specs[reader.kernel], indices, inputs=removed)
+            inputs = {reader.group: removed}
+            lost = _cut(arrays[reader.kernel], specs[reader.kernel], sizes, indices, inputs=inputs)
             kernel, bias = cut[reader.kernel], cut[reader.bias]
             cut[reader.kernel], cut[reader.bias] = fold(kernel, bias, lost, matrix, constant)
     return stage.prepare(cut, precision)
 
 
 def _cut(
-    array: jax.Array, spec: ArraySpec, indices: Mapping[str, jax.Array], inputs: jax.Array | None = None
+    array: jax.Array,
+    spec: ArraySpec,
+    sizes: Mapping[str, int],
+    indices: Mapping[str, jax.Array],
+    inputs: Mapping[str, jax.Array] | None = None,
 ) -> jax.Array:
-    """Channels of the groups in ``indices``; of the last axis but one, ``inputs`` if they are given."""
+    """Channels of the groups in ``indices``; on the last axis but one those in ``inputs``, if it is given."""
     for number, axis in enumerate(spec.axes):
-        if not isinstance(axis, Axis):
-            continue
-        channels = indices.get(axis.group)
-        if inputs is not None and number == len(spec.axes) - 2:
-            channels = inputs
-        if channels is not None:
-            array = _taken(array, channels, number, axis.positions)
+        chosen = indices if inputs is None or number != len(spec.axes) - 2 else inputs
+        if any(group in chosen for group in groups_of(axis)):
+            # Zeros where a channel lies beyond the last.
+            taken = rows(axis, sizes, chosen, jnp)
+            array = jnp.take(array, taken, axis=number, mode="fill", fill_value=0)
     return array
-
-
-def _taken(array: jax.Array, channels: jax.Array, axis: int, positions: int) -> jax.Array:
-    """Channels of an axis, at each position; zeros where a channel lies beyond the last."""
-    size = array.shape[axis] // positions
-    rows = jnp.arange(positions)[:, None] * size + channels
-    beyond = array.shape[axis]
-    rows = jnp.where(channels < size, rows, beyond).reshape(-1)
-    return jnp.take(array, rows, axis=axis, mode="fill", fill_value=0)
 
 
 def _run(

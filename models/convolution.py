@@ -7,13 +7,14 @@ many masks has faster ways still (:mod:`models.lowering`), which pay once the ke
 batches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
 import numpy as np
 from jax import lax
 
+from models.backend import target
 from models.lowering.patches import convolve_patches
 from models.lowering.positions import convolve_positions
 
@@ -31,7 +32,7 @@ def convolve(
     Same result as :func:`jax.lax.conv_general_dilated` up to rounding. The patches and positions lowerings
     serve plain stride-1 'SAME' convolutions with odd kernels on CPU; everything else goes to XLA.
     """
-    lowering = choose_lowering(inputs.shape, kernel.shape, strides, padding, jax.default_backend())
+    lowering = choose_lowering(inputs.shape, kernel.shape, strides, padding, target())
     if lowering == "positions":
         return convolve_positions(inputs, kernel)
     if lowering == "patches":
@@ -57,3 +58,13 @@ def max_pool(inputs: jax.Array) -> jax.Array:
     # A NumPy scalar, not an array of JAX's: only a known constant makes this a maximum that has a gradient.
     lowest = np.array(-np.inf, inputs.dtype)
     return lax.reduce_window(inputs, lowest, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+
+
+def average_pool(inputs: jax.Array) -> jax.Array:
+    """2x2 mean with stride 2 over NHWC; an odd last row or column is dropped, as in PyTorch."""
+    zero = np.array(0, inputs.dtype)
+    return lax.reduce_window(inputs, zero, lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "VALID") / 4
+
+
+PoolName = Literal["max", "average"]
+POOLS: dict[PoolName, Callable[[jax.Array], jax.Array]] = {"max": max_pool, "average": average_pool}

@@ -7,15 +7,16 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from models.activations import ACTIVATIONS, ActivationName
 from models.stages import ArraySpec, Axis, DType, Keeps, Reader, silence
 
 
 class DenseStage(nnx.Module):
-    """Keep -> [flatten] -> dense -> ReLU -> dropout; a head stops after the dense layer.
+    """Keep -> [flatten or average] -> dense -> activation -> dropout; a head stops after the dense layer.
 
     Carry: ``float32[b, ..., inputs]`` -> ``float32[b, units]``. ``positions`` is the number of places
     (height x width) that are flattened in front of the layer: its kernel has ``positions * inputs`` rows,
-    channels fastest.
+    channels fastest. With ``averaged`` the mean over all places is taken instead (global average pooling).
     """
 
     def __init__(
@@ -26,7 +27,9 @@ class DenseStage(nnx.Module):
         units: int,
         *,
         positions: int = 1,
+        averaged: bool = False,
         head: bool = False,
+        activation: ActivationName = "relu",
         dropout: float = 0.0,
         rngs: nnx.Rngs,
     ):
@@ -37,10 +40,14 @@ class DenseStage(nnx.Module):
         self.inputs = inputs
         self.units = units
         self.positions = positions
+        self.averaged = averaged
         self.head = head
+        self.activation = activation
         # A head drawn as wide as the hidden layers starts with a loss far above log(classes) and, without
         # batch norm, the first steps then throw the network to a constant answer.
-        scale = jax.nn.initializers.variance_scaling(0.1 if head else 2.0, "fan_in", "normal")
+        scale = jax.nn.initializers.variance_scaling(
+            0.1 if head else ACTIVATIONS[activation].gain, "fan_in", "normal"
+        )
         self.dense = nnx.Linear(positions * inputs, units, kernel_init=scale, rngs=rngs)
         self.dropout = nnx.Dropout(dropout)
 
@@ -56,14 +63,15 @@ class DenseStage(nnx.Module):
 
     def observe(self, carry: jax.Array) -> dict[str, jax.Array]:
         """See :class:`models.stages.Stage`."""
-        return {"dense.kernel": carry}
+        return {"dense.kernel": self._vectors(carry) if self.averaged else carry}
 
     def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:
         """See :class:`models.stages.Stage`."""
-        outputs = self.dense(_flat(silence(carry, keeps, self.reads)))
+        outputs = self.dense(self._vectors(silence(carry, keeps, self.reads)))
         if self.head:
             return outputs
-        return self.dropout(jax.nn.relu(outputs), deterministic=not training, rngs=rngs)
+        activated = ACTIVATIONS[self.activation].function(outputs)
+        return self.dropout(activated, deterministic=not training, rngs=rngs)
 
     def prepare(self, arrays: Mapping[str, jax.Array], precision: DType) -> dict[str, jax.Array]:
         """See :class:`models.stages.Stage`."""
@@ -72,13 +80,15 @@ class DenseStage(nnx.Module):
     def evaluate(self, prepared: Mapping[str, jax.Array], carry: jax.Array, keeps: Keeps) -> jax.Array:
         """See :class:`models.stages.Stage`. Logits are ``float32`` whatever the weights are."""
         kernel = prepared["kernel"]
-        inputs = _flat(silence(carry, keeps, self.reads)).astype(kernel.dtype)
+        inputs = self._vectors(silence(carry, keeps, self.reads)).astype(kernel.dtype)
         outputs = jnp.matmul(
             inputs, kernel, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32
         )
         outputs = outputs + prepared["bias"].astype(jnp.float32)
-        return outputs if self.head else jax.nn.relu(outputs).astype(kernel.dtype)
+        return outputs if self.head else ACTIVATIONS[self.activation].function(outputs).astype(kernel.dtype)
 
-
-def _flat(carry: jax.Array) -> jax.Array:
-    return carry.reshape(carry.shape[0], -1)
+    def _vectors(self, carry: jax.Array) -> jax.Array:
+        """``[b, ...]`` -> ``[b, rows of the kernel]``."""
+        if self.averaged:
+            return carry.astype(jnp.float32).mean((1, 2))
+        return carry.reshape(carry.shape[0], -1)

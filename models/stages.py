@@ -9,9 +9,9 @@ removing it. Silencing where a carry is read, not where it is written, lets mask
 Shapes: ``b`` images, ``c`` channels.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,14 @@ import jax.numpy as jnp
 DType = Any
 """``jnp.float32`` or ``jnp.bfloat16``."""
 
+Probe = Callable[[jax.Array], jax.Array]
+"""Is shown the channels ``[..., c]`` of a group whenever a stage reads them; answers what it reads instead."""
+
 Keeps = Mapping[str, Any]
-"""Group name -> ``bool[group size]``, True = keep. A group that is absent is kept whole."""
+"""Group name -> ``bool[group size]``, True = keep. A group that is absent is kept whole.
+
+``__call__`` of a stage or network, not ``evaluate``, also takes a :data:`Probe` in place of a slice.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,10 +41,22 @@ class FilterGroup:
 class Axis(NamedTuple):
     """An axis of an array that runs over the channels of a group, at each of ``positions`` places in turn.
 
-    Behind a flattened feature map, index ``position * group size + channel`` belongs to the channel.
+    Behind a flattened feature map, index ``position * group size + channel`` belongs to the channel. Each
+    channel has ``run`` neighbouring indices; more than one behind a convolution in groups.
     """
 
     group: str
+    positions: int = 1
+    run: int = 1
+
+
+class Joined(NamedTuple):
+    """An axis behind a concatenation: parts one after the other, all of them at each of ``positions`` places.
+
+    A part that is a number is the extent of indices that no mask touches.
+    """
+
+    parts: tuple[Axis | int, ...]
     positions: int = 1
 
 
@@ -47,12 +65,12 @@ class ArraySpec:
     """What an array of a stage means; all that cost, pruning and compaction need to know.
 
     Attributes:
-        axes: an :class:`Axis`, or the extent of an axis that no mask touches.
+        axes: an :class:`Axis` or :class:`Joined`, or the extent of an axis that no mask touches.
         uses: multiply-accumulates of each element for one image.
         trained: whether it counts as a parameter; batch statistics do not.
     """
 
-    axes: tuple[Axis | int, ...]
+    axes: tuple[Axis | Joined | int, ...]
     uses: int = 0
     trained: bool = True
 
@@ -114,11 +132,58 @@ class Stage(Protocol):
         ...
 
 
+class Architecture(Protocol):
+    """What fixes the shapes of a network. Implementations are frozen dataclasses, one for each family."""
+
+    family: ClassVar[str]
+    """What ``model.json`` calls the class."""
+
+    @property
+    def name(self) -> str:
+        """Of the network, for people."""
+        ...
+
+    @property
+    def classes(self) -> int:
+        """How many logits."""
+        ...
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the images."""
+        ...
+
+    def with_widths(self, widths: Mapping[str, int]) -> Self:
+        """The same network with other numbers of filters for the groups named."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object from which :meth:`from_json` builds an equal architecture; holds ``family``."""
+        ...
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """Inverse of :meth:`to_json`.
+
+        Raises:
+            ArchitectureError: a field is missing, of the wrong type or out of its range.
+        """
+        ...
+
+    def build(self, seed: int = 0) -> "Network":
+        """A freshly initialised network."""
+        ...
+
+    def blank(self) -> "Network":
+        """A network whose arrays are shapes only, to count or to fill; costs no time or memory."""
+        ...
+
+
 class Network(Protocol):
     """A chain of stages. Implementations are Flax NNX modules."""
 
     @property
-    def architecture(self) -> Any:
+    def architecture(self) -> Architecture:
         """What fixes the shapes; builds smaller networks of the same class."""
         ...
 
@@ -154,9 +219,11 @@ def run_chain(
 
 
 def silence(carry: jax.Array, keeps: Keeps, group: str | None) -> jax.Array:
-    """Zero the removed channels of ``[..., c]``, which belong to ``group``.
+    """Zero the removed channels of ``[..., c]``, which belong to ``group``, or show them to its probe.
 
     A select, not a product: a removed filter that yields NaN must leave no trace, as if it were gone.
     """
     keep = None if group is None else keeps.get(group)
-    return carry if keep is None else jnp.where(keep, carry, jnp.zeros((), carry.dtype))
+    if keep is None:
+        return carry
+    return keep(carry) if callable(keep) else jnp.where(keep, carry, jnp.zeros((), carry.dtype))

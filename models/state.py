@@ -33,6 +33,11 @@ def arrays_of(network: Network) -> dict[str, np.ndarray]:
     return {name: np.asarray(variable[...]) for name, variable in sorted(_variables(network).items())}
 
 
+def kernels_of(network: Network) -> dict[str, np.ndarray]:
+    """Copies of all kernels: the arrays of two or more dimensions, whose elements are Karnin's synapses."""
+    return {name: array for name, array in arrays_of(network).items() if array.ndim > 1}
+
+
 def set_arrays(network: Network, arrays: dict[str, np.ndarray]) -> None:
     """Put arrays into a network, in float32; every variable must be given, and nothing else.
 

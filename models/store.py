@@ -1,13 +1,12 @@
 """Model directories: ``model.json`` and ``weights.safetensors``, written all at once or not at all.
 
+``sensitivity.safetensors`` lies beside them where training gathered it.
+
 Nothing in a model directory is ever executed or unpickled.
 """
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as serialise_safetensors
 
-from models.errors import NetworkError, StoreError
+from models import output_directory
+from models.errors import FactoryError, NetworkError, StoreError
 from models.normalisation import Normalisation
 from models.registry import architecture_from_json
 from models.stages import Network
-from models.state import arrays_of, set_arrays
+from models.state import arrays_of, kernels_of, set_arrays
 
 FORMAT = 1
 DESCRIPTION = "model.json"
 WEIGHTS = "weights.safetensors"
+SENSITIVITY = "sensitivity.safetensors"
 
 
 @dataclass
@@ -33,12 +34,14 @@ class Model:
     """A network with what is needed to use it: normalisation and class names; and where it came from.
 
     ``notes`` is free JSON for ``model.json``: data, training settings, accuracies, versions, ancestry.
+    ``sensitivity`` is that of each kernel, by array name, if training gathered it (:mod:`models.sensitivity`).
     """
 
     network: Network
     normalisation: Normalisation
     classes: tuple[str, ...]
     notes: dict[str, Any] = field(default_factory=dict)
+    sensitivity: dict[str, np.ndarray] | None = None
 
     def digest(self) -> str:
         """SHA-256 of all that decides the logits: architecture, normalisation and arrays."""
@@ -51,72 +54,29 @@ class Model:
         return digest.hexdigest()
 
 
-def check_target(directory: Path) -> None:
-    """Refuse a directory that a new model must not be written to.
-
-    Raises:
-        StoreError: it exists and is not an empty directory, or cannot be created.
-    """
-    try:
-        occupied = directory.exists() and (not directory.is_dir() or any(directory.iterdir()))
-        if occupied:
-            raise StoreError(
-                f"{directory} exists already and is left untouched; name a new directory or remove it first."
-            )
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        # Better to learn now than after hours of training that nothing can be written there.
-        with tempfile.TemporaryFile(dir=directory if directory.exists() else directory.parent):
-            pass
-    except OSError as error:
-        raise StoreError(f"cannot use {directory} as output directory: {error.strerror}.") from error
-
-
 def save(directory: Path, model: Model) -> None:
-    """Write a model directory; it appears complete or not at all.
+    """Write a model directory, as :func:`models.output_directory.write` does."""
+    output_directory.write(directory, files(model))
 
-    A directory that exists and is empty (it may be a mount point) is filled, ``model.json`` last: without
-    that file it is no model directory.
 
-    Raises:
-        StoreError: the directory is occupied.
-        OSError: the disk is full or not writable; nothing is left behind.
-    """
-    check_target(directory)
+def files(model: Model) -> dict[str, bytes]:
+    """The content of a model directory. ``model.json`` is last: without it a directory holds no model."""
     weights = serialise_safetensors(arrays_of(model.network))
+    content = {WEIGHTS: weights}
+    checksums = {"weights_sha256": hashlib.sha256(weights).hexdigest()}
+    if model.sensitivity is not None:
+        content[SENSITIVITY] = serialise_safetensors(model.sensitivity)
+        checksums["sensitivity_sha256"] = hashlib.sha256(content[SENSITIVITY]).hexdigest()
     description = {
         "format": FORMAT,
         "architecture": model.network.architecture.to_json(),
         "normalisation": model.normalisation.to_json(),
         "classes": list(model.classes),
-        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        **checksums,
         **model.notes,
     }
-    files = {WEIGHTS: weights, DESCRIPTION: (json.dumps(description, indent=2) + "\n").encode()}
-    if directory.exists():
-        try:
-            for name, content in files.items():
-                _write_synced(directory / name, content)
-        except BaseException:
-            for name in files:
-                (directory / name).unlink(missing_ok=True)
-            raise
-        return
-    temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    try:
-        for name, content in files.items():
-            _write_synced(temporary / name, content)
-        temporary.chmod(0o755)
-        os.replace(temporary, directory)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with open(path, "xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    content[DESCRIPTION] = (json.dumps(description, indent=2) + "\n").encode()
+    return content
 
 
 def load(directory: Path) -> Model:
@@ -130,6 +90,8 @@ def load(directory: Path) -> Model:
     try:
         network = architecture_from_json(description.get("architecture")).blank()
         normalisation = Normalisation.from_json(description.get("normalisation"))
+    except FactoryError as error:
+        raise StoreError(f"{directory}: {error}") from error
     except (NetworkError, ValueError, TypeError, OverflowError) as error:
         raise StoreError(f"{directory / DESCRIPTION} is damaged: {error}") from error
     channels = network.architecture.input_shape[-1]
@@ -148,9 +110,29 @@ def load(directory: Path) -> Model:
         set_arrays(network, weights)
     except StoreError as error:
         raise StoreError(f"{directory / WEIGHTS}: {error}") from error
-    owned = {"format", "architecture", "normalisation", "classes", "weights_sha256"}
+    sensitivity = None
+    if "sensitivity_sha256" in description:
+        sensitivity = read_weights(directory / SENSITIVITY, str(description["sensitivity_sha256"]))
+        _check_sensitivity(directory / SENSITIVITY, sensitivity, network)
+    owned = {"format", "architecture", "normalisation", "classes", "weights_sha256", "sensitivity_sha256"}
     notes = {key: value for key, value in description.items() if key not in owned}
-    return Model(network, normalisation, tuple(map(str, classes)), notes)
+    return Model(network, normalisation, tuple(map(str, classes)), notes, sensitivity)
+
+
+def _check_sensitivity(path: Path, sensitivity: dict[str, np.ndarray], network: Network) -> None:
+    expected = {name: kernel.shape for name, kernel in kernels_of(network).items()}
+    found = {name: array.shape for name, array in sensitivity.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise StoreError(
+                f"{path} does not fit the weights: {name!r} has shape {found.get(name)}, not "
+                f"{expected.get(name)}; train the model anew with --track-sensitivity."
+            )
+        if sensitivity[name].dtype.kind != "f" or not np.isfinite(sensitivity[name]).all():
+            raise StoreError(
+                f"{path} is damaged: {name!r} holds numbers that are not finite; train the model anew with "
+                "--track-sensitivity."
+            )
 
 
 def _read_description(directory: Path) -> dict[str, Any]:

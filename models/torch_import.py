@@ -1,25 +1,18 @@
-"""VGG weights from a PyTorch ``state_dict`` in safetensors; PyTorch itself is not needed.
+"""A model from the weights of a network that PyTorch trained; its architecture is read off names and shapes."""
 
-PyTorch has OIHW kernels, (out, in) matrices and flattens channels first; here kernels are HWIO, matrices
-(in, out), and channels flatten last.
-"""
-
-import re
 from pathlib import Path
-
-import numpy as np
 
 from models.errors import StoreError
 from models.normalisation import Normalisation
+from models.stages import Architecture
 from models.state import set_arrays
-from models.store import Model, read_weights
-from models.vgg import VGGArchitecture
+from models.store import Model
+from models.torch_files import read_state_dict
+from models.torch_resnet import is_resnet, resnet_architecture, resnet_arrays
+from models.torch_vgg import vgg_of
 
-_KEY = re.compile(r"(features|classifier)\.(\d+)\.(weight|bias|running_mean|running_var|num_batches_tracked)")
-_NORM = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"}
 
-
-def import_vgg(
+def import_network(
     path: Path,
     normalisation: Normalisation,
     *,
@@ -27,137 +20,36 @@ def import_vgg(
     classes: tuple[str, ...] | None = None,
     input_size: int | None = None,
 ) -> Model:
-    """A model from ``features.N.*`` and ``classifier.N.*`` arrays.
+    """A VGG or a CIFAR ResNet from a file that :func:`models.torch_files.read_state_dict` can read.
 
-    Widths, batch norm and classifier are read off the shapes, the pools off gaps in the numbering (a
-    convolution takes two places with its ReLU, three with batch norm; one more is a pool; the last block
-    ends in one too). ``input_size`` is needed only where the classifier does not tell it.
+    Args:
+        path: of the file.
+        normalisation: of the images that it was trained on.
+        name: of the architecture.
+        classes: their names; 0, 1, 2, ... if not given.
+        input_size: height and width of the images, where the file does not tell.
 
     Raises:
-        StoreError: not such a file, or its arrays are not those of a VGG.
+        StoreError: no such file, or its arrays are not those of such a network.
     """
-    layers = _layers(path, read_weights(path))
-    features, classifier = layers["features"], layers["classifier"]
-    convolutions = [index for index, parts in features.items() if parts["weight"].ndim == 4]
-    dense = list(classifier.items())
-    if not convolutions or not dense:
-        raise StoreError(f"{path} is not a VGG: it needs 4-d features.N.weight and 2-d classifier.N.weight.")
-    batch_norm = len(convolutions) < len(features)
-    blocks = _blocks(path, convolutions, batch_norm, features)
-    shapes = [parts["weight"].shape for _, parts in dense]
-    if any(len(shape) != 2 for shape in shapes):
-        raise StoreError(f"{path} is not a VGG: every classifier.N.weight must be a matrix.")
-    last = blocks[-1][-1]
-    positions, rest = divmod(shapes[0][1], last)
-    side = round(positions**0.5)
-    if rest or side * side != positions or side == 0:
-        raise StoreError(
-            f"{path} is not a VGG on square images: its first dense layer reads {shapes[0][1]} values, which "
-            f"is not {last} channels times a square."
-        )
-    size = input_size or side * 2 ** len(blocks)
-    names = classes or tuple(map(str, range(shapes[-1][0])))
-    if len(names) != shapes[-1][0]:
-        raise StoreError(f"--classes names {len(names)} classes and {path} has {shapes[-1][0]}.")
-    channels = features[convolutions[0]]["weight"].shape[1]
+    state = read_state_dict(path)
+    architecture: Architecture
+    if is_resnet(list(state)):
+        arrays = resnet_arrays(path, state)
+        architecture = resnet_architecture(path, arrays, name, input_size)
+    else:
+        architecture, arrays = vgg_of(path, state, name, input_size)
+    names = classes or tuple(map(str, range(architecture.classes)))
+    if len(names) != architecture.classes:
+        raise StoreError(f"--classes names {len(names)} classes and {path} has {architecture.classes}.")
+    channels = architecture.input_shape[2]
     if len(normalisation.mean) != channels:
         raise StoreError(
             f"--mean and --std have {len(normalisation.mean)} numbers and {path} takes {channels} channels."
         )
-    architecture = VGGArchitecture(
-        name,
-        blocks,
-        tuple(shape[0] for shape in shapes[:-1]),
-        shapes[-1][0],
-        (size, size, channels),
-        batch_norm,
-    )
-    if architecture.final_size != (side, side):
-        raise StoreError(
-            f"--input-size {size} leaves {architecture.final_size[0]}x{architecture.final_size[1]} positions "
-            f"before the classifier of {path}, which reads {side}x{side}."
-        )
     network = architecture.blank()
-    arrays = _feature_arrays(path, features, convolutions, blocks, batch_norm)
-    arrays.update(_dense_arrays(path, dense, side, last))
     try:
         set_arrays(network, arrays)
     except StoreError as error:
         raise StoreError(f"{path}: {error}") from error
     return Model(network, normalisation, names)
-
-
-def _layers(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, dict[int, dict[str, np.ndarray]]]:
-    found: dict[str, dict[int, dict[str, np.ndarray]]] = {"features": {}, "classifier": {}}
-    for key, array in arrays.items():
-        match = _KEY.fullmatch(key)
-        if match is None:
-            raise StoreError(
-                f"{path} is not a VGG state_dict: {key!r} is neither features.N.* nor classifier.N.*."
-            )
-        if match[3] != "num_batches_tracked":
-            if not np.issubdtype(array.dtype, np.floating):
-                raise StoreError(f"{path}: {key!r} holds {array.dtype}, not floating-point numbers.")
-            if not np.isfinite(array).all():
-                raise StoreError(f"{path}: {key!r} holds NaN or infinity; export the weights anew.")
-            found[match[1]].setdefault(int(match[2]), {})[match[3]] = array.astype(np.float32)
-    for part, layers in found.items():
-        for index, arrays_of_layer in layers.items():
-            if not {"weight", "bias"} <= arrays_of_layer.keys():
-                raise StoreError(f"{path} is not a VGG of this kind: {part}.{index} needs weight and bias.")
-    return {part: dict(sorted(layers.items())) for part, layers in found.items()}
-
-
-def _blocks(
-    path: Path, convolutions: list[int], batch_norm: bool, features: dict[int, dict[str, np.ndarray]]
-) -> tuple[tuple[int, ...], ...]:
-    """Filters of each convolution, split where the numbering leaves room for a pool."""
-    step = 3 if batch_norm else 2
-    blocks: list[list[int]] = [[]]
-    for index, following in zip(convolutions, [*convolutions[1:], None], strict=True):
-        blocks[-1].append(features[index]["weight"].shape[0])
-        if batch_norm and "running_var" not in features.get(index + 1, {}):
-            raise StoreError(f"{path} is not a VGG: features.{index} has no batch norm and others have.")
-        if following is not None and following - index != step:
-            if following - index != step + 1:
-                raise StoreError(
-                    f"{path} is not a VGG: between features.{index} and features.{following} there is more "
-                    "than activation and pooling."
-                )
-            blocks.append([])
-    return tuple(map(tuple, blocks))
-
-
-def _feature_arrays(
-    path: Path,
-    features: dict[int, dict[str, np.ndarray]],
-    convolutions: list[int],
-    blocks: tuple[tuple[int, ...], ...],
-    batch_norm: bool,
-) -> dict[str, np.ndarray]:
-    names = [f"conv{b}_{c}" for b, block in enumerate(blocks, 1) for c in range(1, len(block) + 1)]
-    arrays = {}
-    for name, index in zip(names, convolutions, strict=True):
-        kernel = features[index]["weight"]
-        if kernel.shape[2:] != (3, 3):
-            raise StoreError(f"{path} is not a VGG: features.{index} has a kernel of {kernel.shape[2:]}.")
-        arrays[f"{name}.convolution.kernel"] = kernel.transpose(2, 3, 1, 0)
-        arrays[f"{name}.convolution.bias"] = features[index]["bias"]
-        if batch_norm:
-            for theirs, array in features[index + 1].items():
-                arrays[f"{name}.norm.{_NORM[theirs]}"] = array
-    return arrays
-
-
-def _dense_arrays(
-    path: Path, dense: list[tuple[int, dict[str, np.ndarray]]], side: int, channels: int
-) -> dict[str, np.ndarray]:
-    arrays = {}
-    for i, (_, parts) in enumerate(dense, 1):
-        name = "logits" if i == len(dense) else f"fc{i}"
-        matrix = parts["weight"]
-        if i == 1:
-            matrix = matrix.reshape(-1, channels, side, side).transpose(0, 2, 3, 1).reshape(len(matrix), -1)
-        arrays[f"{name}.dense.kernel"] = matrix.T
-        arrays[f"{name}.dense.bias"] = parts["bias"]
-    return arrays

@@ -3,17 +3,17 @@
 Widths are free for each layer, so that a pruned network is the same class with other numbers.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import jax
 from flax import nnx
 
-from models.architecture import checked_int, checked_ints
-from models.convolution_stage import ConvolutionStage
-from models.dense_stage import DenseStage
+from models.architecture import checked_int, checked_ints, checked_shape, scaled, scaled_dropout
+from models.chain import Chain, ChainBuilder
+from models.convolution import PoolName
 from models.errors import ArchitectureError
-from models.stages import FilterGroup, Keeps, run_chain
+from models.window import Window
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class VGGArchitecture:
         shrink = 2 ** len(self.blocks)
         return self.input_shape[0] // shrink, self.input_shape[1] // shrink
 
-    def with_widths(self, widths: dict[str, int]) -> "VGGArchitecture":
+    def with_widths(self, widths: Mapping[str, int]) -> "VGGArchitecture":
         """The same network with other numbers of filters for the groups named."""
         blocks = tuple(
             tuple(widths.get(f"conv{b}_{c}", width) for c, width in enumerate(block, 1))
@@ -83,33 +83,42 @@ class VGGArchitecture:
         }
 
     @classmethod
-    def from_json(cls, entry: dict[str, Any]) -> "VGGArchitecture":
+    def from_json(cls, entry: Mapping[str, Any]) -> "VGGArchitecture":
         """Inverse of :meth:`to_json`.
 
         Raises:
             ArchitectureError: a field is missing or of the wrong type.
         """
-        shape = checked_ints(entry, "input_shape")
         blocks = entry.get("blocks")
-        if len(shape) != 3 or not isinstance(blocks, list):
-            raise ArchitectureError("'input_shape' must hold three integers and 'blocks' lists of widths.")
+        if not isinstance(blocks, list):
+            raise ArchitectureError(f"'blocks' of an architecture must hold lists of widths, not {blocks!r}.")
         return cls(
             name=str(entry.get("name", "vgg")),
             blocks=tuple(checked_ints({"blocks": block}, "blocks") for block in blocks),
             hidden=checked_ints(entry, "hidden"),
             classes=checked_int(entry, "classes"),
-            input_shape=(shape[0], shape[1], shape[2]),
+            input_shape=checked_shape(entry),
             batch_norm=entry.get("batch_norm") is True,
             dropout=float(entry.get("dropout", 0.0)),
         )
 
-    def build(self, seed: int = 0) -> "VGG":
+    def build(self, seed: int = 0) -> Chain:
         """A freshly initialised network."""
-        return VGG(self, rngs=nnx.Rngs(seed))
+        chain = ChainBuilder(self.input_shape, nnx.Rngs(seed))
+        for b, block in enumerate(self.blocks, 1):
+            for c, filters in enumerate(block, 1):
+                pool: PoolName | None = "max" if c == len(block) else None
+                chain.convolution(
+                    f"conv{b}_{c}", filters, window=Window((3, 3)), batch_norm=self.batch_norm, pool=pool
+                )
+        for i, units in enumerate(self.hidden, 1):
+            chain.dense(f"fc{i}", units, dropout=self.dropout)
+        chain.logits(self.classes)
+        return Chain(self, chain.stages, chain.groups)
 
-    def blank(self) -> "VGG":
+    def blank(self) -> Chain:
         """A network whose arrays are shapes only, to count or to fill; costs no time or memory."""
-        return nnx.eval_shape(lambda: VGG(self, rngs=nnx.Rngs(0)))
+        return nnx.eval_shape(self.build)
 
 
 def vgg(
@@ -123,61 +132,8 @@ def vgg(
 ) -> VGGArchitecture:
     """A standard VGG with ``depths`` convolutions in its five blocks; widths are rounded, at least 1."""
 
-    def scaled(width: int) -> int:
-        return max(1, round(width * width_multiplier))
-
-    blocks = tuple(
-        (scaled(width),) * depth for width, depth in zip((64, 128, 256, 512, 512), depths, strict=True)
-    )
-    hidden = (scaled(512), scaled(512))
-    # A narrow classifier has little to spare: dropout shrinks with the width.
-    dropout = round(0.3 * min(1.0, width_multiplier), 4)
+    widths = scaled((64, 128, 256, 512, 512), width_multiplier)
+    blocks = tuple((width,) * depth for width, depth in zip(widths, depths, strict=True))
+    hidden = scaled((512, 512), width_multiplier)
+    dropout = scaled_dropout(0.3, width_multiplier)
     return VGGArchitecture(name, blocks, hidden, classes, input_shape, batch_norm, dropout)
-
-
-class VGG(nnx.Module):
-    """Chain of convolution stages and dense stages; see :class:`models.stages.Network`."""
-
-    def __init__(self, architecture: VGGArchitecture, *, rngs: nnx.Rngs):
-        self.architecture = architecture
-        height, width, channels = architecture.input_shape
-        reads: str | None = None
-        stages: list[Any] = []
-        groups: list[FilterGroup] = []
-        for b, block in enumerate(architecture.blocks, 1):
-            for c, filters in enumerate(block, 1):
-                stage = ConvolutionStage(
-                    f"conv{b}_{c}",
-                    reads,
-                    channels,
-                    filters,
-                    size=(height, width),
-                    batch_norm=architecture.batch_norm,
-                    pool=c == len(block),
-                    rngs=rngs,
-                )
-                stages.append(stage)
-                groups.append(FilterGroup(stage.name, filters, "convolution"))
-                channels, reads = filters, stage.name
-            height, width = height // 2, width // 2
-        positions = height * width
-        for i, units in enumerate(architecture.hidden, 1):
-            name = f"fc{i}"
-            stages.append(
-                DenseStage(
-                    name, reads, channels, units, positions=positions, dropout=architecture.dropout, rngs=rngs
-                )
-            )
-            groups.append(FilterGroup(name, units, "dense"))
-            channels, positions, reads = units, 1, name
-        head = DenseStage(
-            "logits", reads, channels, architecture.classes, positions=positions, head=True, rngs=rngs
-        )
-        self.stages = nnx.List([*stages, head])
-        self.filter_groups = tuple(groups)
-
-    def __call__(
-        self, inputs: jax.Array, keeps: Keeps | None = None, *, training: bool = False, rngs: Any = None
-    ) -> jax.Array:
-        """See :class:`models.stages.Network`."""
-        return run_chain(self.stages, inputs, keeps, training=training, rngs=rngs)

@@ -23,7 +23,8 @@ from models.lowering.contract import Lowering
 from models.lowering.direct import Direct
 from models.lowering.steps import in_steps
 from models.lowering.winograd import Winograd
-from models.registry import NETWORKS
+from models.vgg import vgg
+from models.window import Window
 
 BATCH = 64
 ROUNDS = 5
@@ -53,7 +54,7 @@ def gflops(lowering: Lowering, inputs: list[jax.Array], kernel: jax.Array) -> fl
 @click.option("--width-multiplier", default=1.0, show_default=True)
 def main(width_multiplier: float) -> None:
     """Print GFLOP/s for each shape, and which lowering is chosen."""
-    architecture = NETWORKS["vgg16"](width_multiplier=width_multiplier)
+    architecture = vgg("vgg16", (2, 2, 3, 3, 3), width_multiplier=width_multiplier)
     size, channels = 32, 3
     shapes = []
     for block in architecture.blocks:
@@ -69,7 +70,7 @@ def main(width_multiplier: float) -> None:
         kernel = jnp.asarray(rng.standard_normal((3, 3, channels, filters)), jnp.float32)
         lowerings: tuple[Lowering, ...] = (Direct(), Winograd(size, size))
         speeds = [gflops(lowering, inputs, kernel) for lowering in lowerings]
-        chosen = choose((size, size), (3, 3), channels, jax.default_backend(), jnp.float32)
+        chosen = choose((size, size), Window((3, 3)), channels, jax.default_backend(), jnp.float32)
         figures = " ".join(f"{speed:8.1f}" for speed in speeds)
         click.echo(f"{size:3}x{size:<3} {channels:5} {filters:5} {figures}   {type(chosen).__name__}")
 

@@ -11,6 +11,7 @@ from jax import lax
 from experiments.benchmarks.subject import Subject, default_batch, even_batches
 from models.normalisation import Normalisation
 from models.state import arrays_of
+from models.vgg import VGGArchitecture
 
 BATCH_NORM_EPSILON = 1e-5
 """Flax's default."""
@@ -32,7 +33,7 @@ class JaxVGG:
             (jnp.asarray(subject.images[part]), jnp.asarray(subject.labels[part]))
             for part in even_batches(self.total, default_batch())
         ]
-        architecture = subject.model.network.architecture
+        architecture = subject.vgg
         self._classes = jax.jit(partial(_classes, architecture, subject.model.normalisation))
         self._count = jax.jit(partial(_count, architecture, subject.model.normalisation))
 
@@ -49,7 +50,7 @@ class JaxVGG:
 
 
 def _count(
-    architecture: Any,
+    architecture: VGGArchitecture,
     normalisation: Normalisation,
     arrays: Arrays,
     images: jax.Array,
@@ -60,7 +61,7 @@ def _count(
 
 
 def _classes(
-    architecture: Any, normalisation: Normalisation, arrays: Arrays, images: jax.Array, keeps: Any
+    architecture: VGGArchitecture, normalisation: Normalisation, arrays: Arrays, images: jax.Array, keeps: Any
 ) -> jax.Array:
     """``uint8[b, height, width, channels]`` -> ``int32[b]``."""
     carry = normalisation(images)

@@ -19,6 +19,7 @@ from models.errors import NetworkError
 from models.normalisation import Normalisation
 from models.registry import NETWORKS
 from models.store import Model
+from models.vgg import VGGArchitecture
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -32,6 +33,18 @@ class Subject:
     images: np.ndarray
     labels: np.ndarray
     source: str
+
+    @property
+    def vgg(self) -> VGGArchitecture:
+        """The architecture, for the loops that are written for a VGG.
+
+        Raises:
+            click.ClickException: it is another network.
+        """
+        architecture = self.model.network.architecture
+        if not isinstance(architecture, VGGArchitecture):
+            raise click.ClickException(f"--model holds a {architecture.name}; this benchmark takes a VGG.")
+        return architecture
 
     @property
     def original_macs(self) -> int:

@@ -48,7 +48,7 @@ class TorchVGG:
         self.total = len(subject.images)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._half = variant.half
-        self._architecture = subject.model.network.architecture
+        self._architecture = subject.vgg
         self._layout = subject.genome.layout
         self._arrays = {name: self._placed(name, a) for name, a in arrays_of(subject.model.network).items()}
         normalisation = subject.model.normalisation

@@ -1,4 +1,4 @@
-"""``evoprune export``: BEST as a smaller model directory."""
+"""``evoprune export``: BEST as a smaller network, here or in the forms that other software runs."""
 
 from pathlib import Path
 from typing import Any
@@ -9,20 +9,32 @@ from experiments.cli_options import (
     MODEL_DIRECTORY,
     config_option,
     json_option,
+    model_class_option,
     print_result,
 )
 from experiments.commands.interruption import interruptible
 
 
-@click.command(epilog="Example: evoprune export run pruned")
+@click.command(epilog="Example: evoprune export run pruned --format onnx")
 @click.argument("run_dir")
 @click.argument("pruned_dir", type=MODEL_DIRECTORY)
 @config_option
+@click.option(
+    "--format",
+    type=click.Choice(["native", "stablehlo", "onnx", "torch"]),
+    default="native",
+    show_default=True,
+    help="A model directory, or what JAX, ONNX Runtime or PyTorch load without this software.",
+)
 @click.option("--model", help="Where the run's model is now, if it moved.")
 @click.option("--data-dir", help="Where the run's data is now, if it moved.")
+@model_class_option()
 @json_option
 def export(run_dir: str, pruned_dir: Path, as_json: bool, **options: Any) -> None:
-    """Write BEST of RUN_DIR as a physically smaller model directory PRUNED_DIR."""
+    """Write BEST of RUN_DIR as a physically smaller network into the directory PRUNED_DIR.
+
+    It is read back and compared with the masked network on images of the run first.
+    """
     from experiments.exporting import export_run
 
     with interruptible("nothing was written.") as terminal:
@@ -31,7 +43,10 @@ def export(run_dir: str, pruned_dir: Path, as_json: bool, **options: Any) -> Non
         f"{result['removed_filters']:,} filters removed",
         f"{result['parameters']:,} parameters ({result['parameter_drop']:.2f}% drop), "
         f"{result['macs']:,} MACs ({result['mac_drop']:.2f}% drop)",
-        f"largest difference of logits to the masked network {result['max_logit_difference']:.2g}",
-        f"written to {pruned_dir}",
+        f"as the masked network in {result['runtime']} on {result['parity_images']} images: "
+        f"{result['differing_predictions']} predictions differ, "
+        f"logits by {result['max_logit_difference']:.2g} at most",
+        f"written to {pruned_dir}: "
+        + ", ".join(f"{name} ({size:,} bytes)" for name, size in result["files"].items()),
     ]
     print_result(result, as_json, lines)

@@ -27,13 +27,21 @@ from experiments.commands.lines import accuracy_line
 @click.option("--mean", required=True, callback=numbers, help="Means of the channels, of pixels from 0 to 1.")
 @click.option("--std", required=True, callback=numbers, help="Standard deviations, likewise.")
 @click.option("--classes", help="Comma-separated names; 0,1,2,... if not given.")
-@click.option("--input-size", type=click.IntRange(min=1), help="Height and width, if not the smallest.")
+@click.option(
+    "--input-size",
+    type=click.IntRange(min=1),
+    help="Height and width, if not the smallest (for torchvision's VGG, if not 224).",
+)
 @click.option("--data", help="Also evaluate on this data set.")
 @click.option("--data-dir", envvar="EVOPRUNE_DATA_DIR", help="Folder with its parquet files.")
 @click.option("--split", default="test", show_default=True, help="Split to evaluate on.")
 @json_option
 def import_torch(file: Path, model_dir: Path, as_json: bool, **options: Any) -> None:
-    """Import a PyTorch VGG state_dict (FILE, safetensors) as MODEL_DIR."""
+    """Import a PyTorch state_dict (FILE, .safetensors or .pt) of a VGG or a CIFAR ResNet as MODEL_DIR.
+
+    Read are torchvision's layout and those of the common variants for CIFAR, with and without batch norm. Code
+    in a .pt file is never run.
+    """
     from experiments.importing import import_model
     from experiments.measuring import DataOptions
 

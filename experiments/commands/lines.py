@@ -17,6 +17,7 @@ def accuracy_line(result: dict[str, Any]) -> str:
 def summary_lines(result: dict[str, Any]) -> list[str]:
     """Where a search stands, from what :func:`experiments.status.summary` returns."""
     from engine.pool_figures import PoolFigures
+    from experiments.status import ancestry_text
 
     state = "complete" if result["complete"] else "not complete"
     if result["best"] is None:
@@ -31,6 +32,8 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
         f"  parameter drop {best['parameter_drop']:6.2f}%, {best['parameters']:,} left",
         f"  MAC drop       {best['mac_drop']:6.2f}%, {best['macs']:,} left",
     ]
+    if "ancestry" in best:
+        lines.append(f"  removed filters come from {ancestry_text(best['ancestry'])}")
     if "islands" in result:
         # None where all of an island failed.
         scores = [island["highest_score"] for island in result["islands"]]
@@ -46,3 +49,19 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
             f"{100 * held_out['accuracy']:.2f}%"
         )
     return lines
+
+
+def pace_line(result: dict[str, Any]) -> list[str]:
+    """How fast a search goes on, from what :func:`experiments.following.follow` gives; empty if unknown."""
+    if result["pace"] is None:
+        return []
+    each, left = result["pace"]["seconds_a_generation"], result["pace"]["seconds_left"]
+    rest = "" if result["complete"] else f", about {_duration(left)} left"
+    return [f"  {each:.1f} s a generation{rest}"]
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

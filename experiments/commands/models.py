@@ -8,14 +8,23 @@ from experiments.cli_options import json_option, print_result
 @click.command(epilog="Example: evoprune models --json")
 @json_option
 def models(as_json: bool) -> None:
-    """List the networks with their parameters, MACs (32x32x3) and prunable convolution filters."""
+    """List the networks with their parameters, MACs, prunable convolution filters and hidden neurons.
+
+    The figures are for 10 classes and images of the input given (height x width x channels). Networks of one
+    channel see colour images in grey. VGGs and ResNets are trained on images of any size, the others on images
+    resized to their input, unless 'evoprune train' is given another --image-size.
+    """
     from experiments.catalogue import catalogue
 
     result = catalogue()
     width = max(map(len, result))
-    lines = [f"{'network':{width}}  {'parameters':>12}  {'MACs':>13}  {'filters':>7}"]
+    columns = f"{'parameters':>12}  {'MACs':>13}  {'filters':>7}  {'neurons':>7}"
+    lines = [f"{'network':{width}}  {'input':>8}  {columns}"]
     for name, entry in result.items():
-        lines.append(
-            f"{name:{width}}  {entry['parameters']:12,}  {entry['macs']:13,}  {entry['prunable_filters']:7,}"
+        shape = "x".join(map(str, entry["input_shape"]))
+        figures = (
+            f"{entry['parameters']:12,}  {entry['macs']:13,}  {entry['prunable_filters']:7,}  "
+            f"{entry['prunable_neurons']:7,}"
         )
+        lines.append(f"{name:{width}}  {shape:>8}  {figures}")
     print_result(result, as_json, lines)

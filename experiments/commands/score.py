@@ -12,6 +12,7 @@ from experiments.cli_options import (
     config_option,
     data_options,
     json_option,
+    model_class_option,
     precision_option,
     print_result,
     taken,
@@ -22,6 +23,7 @@ from experiments.cli_options import (
 @click.argument("model_dir", type=MODEL_DIRECTORY)
 @click.argument("masks", type=FILE)
 @config_option
+@model_class_option()
 @data_options("train")
 @click.option("--prune", default="convolutions", show_default=True, help="Filters: convolutions or all.")
 @precision_option

@@ -12,6 +12,7 @@ from experiments.cli_options import (
     config_option,
     data_options,
     json_option,
+    model_class_option,
     precision_option,
     print_result,
     taken,
@@ -24,6 +25,7 @@ from experiments.commands.lines import summary_lines
 @click.argument("run_dir")
 @config_option
 @click.option("--model", required=True, help="Model directory to search.")
+@model_class_option()
 @data_options("train")
 @click.option("--generations", type=int, default=100, show_default=True, help="The paper's M.")
 @click.option("--population", type=int, default=50, show_default=True, help="Initial individuals (I).")
@@ -33,6 +35,12 @@ from experiments.commands.lines import summary_lines
 @click.option("--pairing", default="adjacent", show_default=True, help="adjacent (5 pairs of 10) or all (45).")
 @click.option(
     "--initial-removal", type=float, default=0.02, show_default=True, help="Most filters lost at the start."
+)
+@click.option(
+    "--seed-with",
+    metavar="METHODS",
+    help="Importances that half of the initial individuals come from, as taylor,magnitude; they are computed on "
+    "fitness images. Without it all are near the original, as in the paper.",
 )
 @click.option(
     "--islands", type=int, default=1, show_default=True, help="Populations of these sizes, evolving apart."

@@ -14,7 +14,8 @@ class Subject:
     """All that an importance may look at.
 
     Attributes:
-        model: the trained network and its normalisation; left as it is.
+        model: the trained network, its normalisation and the sensitivities gathered in its training, if they
+            were; left as it is.
         layout: the filters asked about, a part of the network's filter groups or all of them.
         images: ``uint8[n, height, width, channels]``, of the training split.
         labels: ``int32[n]``.

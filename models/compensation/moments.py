@@ -36,7 +36,8 @@ def gather_moments(
         two channels as the reader sees them (behind activation and pooling); a constant 1 comes last.
 
     Raises:
-        CompensationError: an activation is NaN or infinite.
+        CompensationError: nothing that could be compensated reads one of the groups, or an activation is NaN or
+            infinite.
     """
     wanted = {
         reader_name(stage, reader)
@@ -44,6 +45,11 @@ def gather_moments(
         for reader in stage.readers()
         if reader.group in groups
     }
+    if not wanted:
+        raise CompensationError(
+            f"--compensate can do nothing for {network.architecture.name}: its layers do not tell which weights "
+            "read the filters that may go, as layers of --model-class never do; leave out --compensate."
+        )
     inputs_of = jax.jit(lambda whole, batch: _inputs(whole, normalisation(batch), wanted))
     sums: dict[str, np.ndarray] = {}
     for start in range(0, len(images), BATCH):

@@ -12,6 +12,7 @@ from models.lowering.contract import Lowering
 from models.lowering.direct import Direct
 from models.lowering.winograd import Winograd
 from models.stages import DType
+from models.window import Window
 
 MANY_CHANNELS = 32
 """Inputs of at least this many channels are worth transforming."""
@@ -19,20 +20,18 @@ SMALL_MAP = 4
 """On feature maps of at most this many positions, any number of channels is."""
 
 
-def choose(
-    size: tuple[int, int], kernel: tuple[int, int], inputs: int, backend: str, precision: DType
-) -> Lowering:
-    """The lowering for a stride-1 'SAME' convolution.
+def choose(size: tuple[int, int], window: Window, inputs: int, backend: str, precision: DType) -> Lowering:
+    """The lowering for a convolution.
 
     Args:
-        size: height and width of the feature map.
-        kernel: its rows and columns.
+        size: height and width of the feature map that comes in.
+        window: kernel, stride and padding.
         inputs: channels that come in.
-        backend: ``jax.default_backend()``.
+        backend: :func:`models.backend.target`.
         precision: type of the weights and activations.
     """
     # The transforms cancel digits that bfloat16 does not have.
-    possible = backend == "cpu" and kernel == (3, 3) and precision == jnp.float32
+    possible = backend == "cpu" and window == Window((3, 3)) and precision == jnp.float32
     if possible and (inputs >= MANY_CHANNELS or size[0] * size[1] <= SMALL_MAP):
         return Winograd(*size)
-    return Direct()
+    return Direct(window.stride, window.padding)

@@ -6,7 +6,7 @@ import jax
 
 
 class Lowering(Protocol):
-    """A stride-1 'SAME' convolution of NHWC inputs with an HWIO kernel.
+    """A convolution of NHWC inputs with an HWIO kernel.
 
     Split in two, so that work on the kernel is done once for many batches.
     """
@@ -16,7 +16,7 @@ class Lowering(Protocol):
         ...
 
     def convolve(self, inputs: jax.Array, prepared: jax.Array) -> jax.Array:
-        """``[b, height, width, inputs]`` -> ``[b, height, width, filters]``."""
+        """``[b, height, width, inputs]`` -> ``[b, height', width', filters]``."""
         ...
 
     def images_per_step(self, inputs: int, filters: int) -> int | None:

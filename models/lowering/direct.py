@@ -1,6 +1,7 @@
 """Convolution as XLA lowers it (cuDNN on a GPU)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 from jax import lax
@@ -10,7 +11,10 @@ DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 @dataclass(frozen=True)
 class Direct:
-    """XLA's own; see :class:`models.lowering.contract.Lowering`."""
+    """XLA's own, with a stride and a padding as XLA takes it; see :class:`models.lowering.contract.Lowering`."""
+
+    stride: int = 1
+    padding: Any = "SAME"
 
     def prepare(self, kernel: jax.Array) -> jax.Array:
         """The kernel as it is."""
@@ -19,7 +23,12 @@ class Direct:
     def convolve(self, inputs: jax.Array, prepared: jax.Array) -> jax.Array:
         """One convolution; float32 is float32, not the TF32 that GPUs default to."""
         return lax.conv_general_dilated(
-            inputs, prepared, (1, 1), "SAME", dimension_numbers=DIMENSIONS, precision=lax.Precision.HIGHEST
+            inputs,
+            prepared,
+            (self.stride, self.stride),
+            self.padding,
+            dimension_numbers=DIMENSIONS,
+            precision=lax.Precision.HIGHEST,
         )
 
     def images_per_step(self, inputs: int, filters: int) -> int | None:

@@ -22,7 +22,7 @@ FEWEST_TILES = 64
 
 @dataclass(frozen=True)
 class Winograd:
-    """For a feature map of ``height`` x ``width``; see :class:`models.lowering.contract.Lowering`."""
+    """Stride 1 and 'SAME', on maps of ``height`` x ``width``; see :class:`models.lowering.contract.Lowering`."""
 
     height: int
     width: int

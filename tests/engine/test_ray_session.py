@@ -84,6 +84,20 @@ def test_a_private_ray_listens_on_loopback_alone(tmp_path):
     assert [entry for entry in found if entry[1] not in LOOPBACK] == []
 
 
+def test_a_ray_that_takes_too_long_to_start(monkeypatch):
+    """Ray raises no more than Exception for this."""
+    pytest.importorskip("ray")
+    ray = import_ray()
+
+    def fail(**_):
+        raise Exception("The current node timed out during startup. This could happen because of the raylet.")
+
+    monkeypatch.setattr(ray, "init", fail)
+    with pytest.raises(BackendError, match=r"cannot start a local Ray: The current node timed out .*raylet; try"):
+        connect(ray, PoolOptions(workers=2))
+    assert not ray.is_initialized()
+
+
 def refused(address, **options):
     ray = pytest.importorskip("ray")
     with pytest.raises(BackendError) as raised:

@@ -6,11 +6,11 @@ from deap import tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.best import best_of, better
 from engine.contracts import FAILED, STOPPED, Appraisal
 from engine.errors import EvaluationError, OptionError
 from engine.individual import individuals
 from engine.islands import Island
-from engine.search import _best_of, _better
 from engine.state import SearchState
 from engine.truncation import least_counts, target_for
 from tests.engine.synthetic import (
@@ -60,7 +60,7 @@ def situations(draw):
 def test_the_least_count_is_the_first_with_which_a_mask_survives_or_becomes_best(situation):
     population, best, objective = situation
     masks = np.eye(3, dtype=bool)
-    champion = _best_of(best, Appraisal(np.zeros(1), np.ones(1, bool), {}), 0)
+    champion = best_of(best, Appraisal(np.zeros(1), np.ones(1, bool), {}), 0)
     state = SearchState(1, [Island(population, None)], champion, None, TOTAL, 0, 0, 0)
 
     def matters(row, count):
@@ -68,7 +68,7 @@ def test_the_least_count_is_the_first_with_which_a_mask_survives_or_becomes_best
         appraisal = objective.appraise(mask, counts, TOTAL)
         newcomers = individuals(mask, counts, appraisal.score)
         survivors = tools.selBest(population + newcomers, len(population))
-        return newcomers[0] in survivors or _better(champion, newcomers, appraisal) is not champion
+        return newcomers[0] in survivors or better(champion, newcomers, appraisal) is not champion
 
     expected = [next((c for c in range(TOTAL + 1) if matters(row, c)), TOTAL + 1) for row in range(3)]
     assert least_counts(state, masks, objective, TOTAL).tolist() == expected

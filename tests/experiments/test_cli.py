@@ -53,7 +53,8 @@ def refused(capsys, arguments, *parts):
 def test_models_json_is_one_object_with_the_papers_counts(capsys):
     assert cli.run(["models", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert {name: result[name] for name in PAPER} == PAPER
+    for name, figures in PAPER.items():
+        assert figures.items() <= result[name].items()
 
 
 @pytest.mark.parametrize(
@@ -66,9 +67,14 @@ def test_models_json_is_one_object_with_the_papers_counts(capsys):
         "resume",
         "status",
         "export",
+        "finetune",
+        "prune-finetune",
         "evaluate",
         "score",
+        "bench",
         "report",
+        "baseline",
+        "tensorboard",
         "demo",
     ],
 )

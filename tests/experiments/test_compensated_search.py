@@ -11,9 +11,11 @@ from engine.errors import DataError, OptionError, RunError
 from engine.pool_options import PoolOptions
 from engine.run_directory import RunDirectory
 from experiments import compensating
+from experiments.baselines import BaselineOptions, compare_baselines
 from experiments.cli_options import compensation_options
 from experiments.exporting import export_run
 from experiments.measuring import DataOptions, evaluate_model
+from experiments.pages.speed import measure_speed
 from experiments.report import make_report
 from experiments.scoring import score_masks
 from experiments.search_options import Backend
@@ -22,6 +24,7 @@ from fitness.genome import Genome
 from models import store
 from models.compensation.coefficients import METHODS
 from models.errors import CompensationError
+from models.state import arrays_of
 from tests.experiments.test_search_run import GENERATIONS, options_for, traces
 
 LINEAR = {"compensate": "linear", "compensation_images": 30}
@@ -80,6 +83,18 @@ def test_a_resumed_search_leaves_the_same_traces(finished, tiny_directory, tiny_
     assert (run / "moments.safetensors").read_bytes() == (finished[0] / "moments.safetensors").read_bytes()
 
 
+def test_seeds_and_compensation_together_resume_too(tiny_directory, tiny_data, tmp_path):
+    """Begun again from nothing but its description: founders are ranked anew, the moments are those kept."""
+    both = {**LINEAR, "seed_with": "magnitude"}
+    whole, begun = tmp_path / "whole", tmp_path / "begun"
+    expected = start_search(whole, options_for(tiny_directory, tiny_data, generations=1, **both))
+    start_search(begun, options_for(tiny_directory, tiny_data, generations=0, **both))
+    for checkpoint in (begun / "checkpoints").iterdir():
+        checkpoint.unlink()
+    assert resume_search(begun, generations=1) == expected
+    assert traces(begun) == traces(whole)
+
+
 def test_ray_leaves_the_same_traces(finished, tiny_directory, tiny_data, tmp_path):
     pytest.importorskip("ray")
     options = options_for(tiny_directory, tiny_data, **LINEAR)
@@ -88,9 +103,32 @@ def test_ray_leaves_the_same_traces(finished, tiny_directory, tiny_data, tmp_pat
     assert traces(tmp_path / "ray") == traces(finished[0])
 
 
-def test_the_report_says_it(finished):
-    make_report(finished[0])
-    assert "| linear" in (finished[0] / "report" / "report.md").read_text()
+def test_the_report_is_of_the_compensated_network(finished, tmp_path, monkeypatch):
+    run, result = finished
+    timed = []
+
+    def measured(original, pruned, normalisation):
+        timed.append(arrays_of(pruned))
+        return measure_speed(original, pruned, normalisation)
+
+    monkeypatch.setattr("experiments.report.measure_speed", measured)
+    report = make_report(run)
+    assert "| linear" in (run / "report" / "report.md").read_text()
+    assert "--compensate linear" in report["command"]
+    assert np.trace(report["classes"]["confusion"]) == result["held_out"]["correct"]
+    export_run(run, tmp_path / "pruned")
+    for name, array in arrays_of(store.load(tmp_path / "pruned").network).items():
+        np.testing.assert_array_equal(timed[0][name], array)
+
+
+def test_a_comparison_scores_best_with_it_and_the_others_without(finished, tiny_directory, tiny_data, tmp_path):
+    run, result = finished
+    options = BaselineOptions(DataOptions(f"npz:{tiny_data}"), methods="random", threshold=20.0)
+    compared = compare_baselines(tiny_directory, options, run=run)
+    assert compared["run"]["correct"] == result["best"]["correct"]
+    assert "| BEST of the run, compensated by linear" in compared["table"]
+    alone = compare_baselines(tiny_directory, options)
+    assert compared["methods"] == alone["methods"]
 
 
 def test_compensation_belongs_to_the_run(finished, tiny_directory, tiny_data, tmp_path):

@@ -18,6 +18,8 @@ from engine.errors import OptionError, RunError
 from engine.locations import open_store
 from engine.pool_options import PoolOptions
 from engine.run_directory import RunDirectory
+from experiments import search_run
+from experiments.commands.lines import summary_lines
 from experiments.exporting import export_run
 from experiments.measuring import DataOptions, evaluate_model
 from experiments.progress import Silent
@@ -25,7 +27,8 @@ from experiments.report import make_report
 from experiments.scoring import score_masks
 from experiments.search_options import Backend, SearchOptions
 from experiments.search_run import resume_search, start_search
-from experiments.status import read_status
+from experiments.status import ancestry_text, read_status
+from fitness.importance.errors import ImportanceError
 from models import store
 
 SETTINGS = SearchSettings(population=8, parents=4, mutation=0.05, population_cap=12, initial_removal=0.1, seed=5)
@@ -81,7 +84,7 @@ def test_islands_are_searched_resumed_and_reported(tiny_directory, tiny_data, tm
     assert [island["size"] for island in result["islands"]] == [12, 12, 12]
     make_report(whole)
     page = (whole / "report" / "report.md").read_text()
-    assert page.count("![") == 5
+    assert page.count("![") == 6
     assert "3, sending the best mask to the next every 3 generations" in page
     assert (whole / "report" / "island_scores.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
@@ -312,7 +315,103 @@ def test_the_report_is_written(finished):
     run, result = finished
     report = make_report(run)
     assert f"{result['best']['parameters']:,}" in report["table"]
-    assert (run / "report" / "report.md").read_text().count("![") == 4
+    assert (run / "report" / "report.md").read_text().count("![") == 6
     for figure in report["figures"]:
         assert Path(figure).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert not [name for name in os.listdir(run / "report") if name.endswith(".tmp")]
+
+
+SEEDED = replace(SETTINGS, population=12)
+
+
+def seeded_for(directory, data, **changes):
+    return options_for(directory, data, **{"settings": SEEDED, "seed_with": "magnitude,taylor", **changes})
+
+
+@pytest.mark.parametrize("islands", [1, 2])
+def test_a_seeded_search_resumed_is_the_one_that_never_stopped(
+    tiny_directory, tiny_data, tmp_path, monkeypatch, islands
+):
+    settings = replace(SEEDED, islands=islands, migrate_every=3)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    result = start_search(whole, seeded_for(tiny_directory, tiny_data, settings=settings))
+    assert start_search(tmp_path / "again", seeded_for(tiny_directory, tiny_data, settings=settings)) == result
+    assert traces(tmp_path / "again") == traces(whole)
+    start_search(parts, seeded_for(tiny_directory, tiny_data, settings=settings, generations=0))
+
+    def again(*_):
+        pytest.fail("generation 0 is made; its importances are needed no more")
+
+    monkeypatch.setattr(search_run, "compute_importances", again)
+    resume_search(parts, generations=3)
+    assert resume_search(parts, generations=GENERATIONS) == result
+    assert traces(parts) == traces(whole)
+
+
+def test_a_seeded_search_that_died_before_generation_0_is_resumed(tiny_directory, tiny_data, tmp_path):
+    whole, died = tmp_path / "whole", tmp_path / "died"
+    result = start_search(whole, seeded_for(tiny_directory, tiny_data))
+    RunDirectory.create(died, RunDirectory.open(whole).description())
+    assert resume_search(died) == result
+    assert traces(died) == traces(whole)
+
+
+def test_the_report_and_the_status_say_what_best_descends_from(tiny_directory, tiny_data, tmp_path):
+    run = tmp_path / "run"
+    result = start_search(run, seeded_for(tiny_directory, tiny_data, seed_with="taylor"))
+    ancestry = result["best"]["ancestry"]
+    assert list(ancestry) == ["near-original", "taylor", "mutation"]
+    assert sum(ancestry.values()) == result["best"]["removed_filters"] > 0
+    assert read_status(run)["best"] == result["best"]
+    assert RunDirectory.open(run).journal()[-1]["best"]["ancestry"] == ancestry
+    make_report(run)
+    page = (run / "report" / "report.md").read_text()
+    said = ancestry_text(ancestry)
+    assert f"| the filters that BEST removes come from | {said}" in page
+    assert "6, up to 10% removed, and 6 by taylor, globally and by layer, up to 80% removed" in page
+    assert said in "\n".join(summary_lines(result))
+
+
+def test_ancestry_in_words():
+    assert ancestry_text({"near-original": 1, "taylor": 3, "mutation": 0}) == "taylor 75.0%, near-original 25.0%"
+    assert ancestry_text({"near-original": 0}) == "nowhere, as none is removed"
+
+
+def test_seeds_are_part_of_a_run(finished, tiny_directory, tiny_data, tmp_path):
+    run = tmp_path / "run"
+    start_search(run, seeded_for(tiny_directory, tiny_data, generations=1))
+    description = RunDirectory.open(run).description()
+    for other in ("taylor,magnitude", "magnitude", None):
+        changed = {**description, "configuration": {**description["configuration"], "seed_with": other}}
+        (run / "run.json").write_text(json.dumps(changed))
+        with pytest.raises(RunError, match="not those that"):
+            resume_search(run)
+    # A run from before there was seeding knows nothing of it.
+    old = tmp_path / "old"
+    start_search(old, options_for(tiny_directory, tiny_data, generations=4))
+    description = RunDirectory.open(old).description()
+    del description["configuration"]["seed_with"]
+    (old / "run.json").write_text(json.dumps(description))
+    assert resume_search(old, generations=GENERATIONS) == finished[1]
+    assert traces(old) == traces(finished[0])
+
+
+def test_what_cannot_be_seeded_with_leaves_no_run(tiny_directory, tiny_data, tmp_path):
+    run = tmp_path / "run"
+    for changes, error, sentence in (
+        ({"seed_with": "tailor"}, OptionError, "--seed-with 'tailor' is not known"),
+        ({"seed_with": "taylor,taylor"}, OptionError, "names taylor twice"),
+        ({"settings": SETTINGS, "seed_with": "taylor,magnitude,random"}, OptionError, "raise it to 12"),
+        ({"seed_with": "karnin"}, ImportanceError, "--track-sensitivity"),
+    ):
+        with pytest.raises(error, match=sentence):
+            start_search(run, seeded_for(tiny_directory, tiny_data, **changes))
+        assert not run.exists()
+
+
+def test_ray_leaves_the_same_traces_of_a_seeded_search(tiny_directory, tiny_data, tmp_path):
+    pytest.importorskip("ray")
+    options = seeded_for(tiny_directory, tiny_data, generations=3)
+    result = start_search(tmp_path / "local", options)
+    assert start_search(tmp_path / "ray", options, Backend("ray", PoolOptions(workers=2))) == result
+    assert traces(tmp_path / "ray") == traces(tmp_path / "local")

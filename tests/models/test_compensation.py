@@ -15,11 +15,15 @@ from models.compensation.coefficients import METHODS, RIDGE, Moments, coefficien
 from models.compensation.compensation import Compensation
 from models.compensation.folding import compensated
 from models.compensation.moments import BATCH, gather_moments
+from models.dependency import factories
+from models.dependency.architecture import ModuleArchitecture
 from models.errors import CompensationError
 from models.normalisation import Normalisation
 from models.pruning import prune
 from models.state import arrays_of, set_arrays
 from tests.models.compensation_cases import KINDS, built, folded_by_hand, rows_read_by_conv1_2
+from tests.models.small_networks import small
+from tests.models.user_networks.mlp import MLP
 
 NORMALISATION = Normalisation((0.4, 0.5), (0.3, 0.2))
 
@@ -210,6 +214,28 @@ def test_removed_channels_are_replaced_by_their_prediction(kind, images):
     np.testing.assert_allclose(changed.stages[-1](carry, {group: keep}), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_projection_of_every_second_place_keeps_its_mean(method):
+    """A 1x1 convolution has no border; the constant then keeps the mean over just the places that it reads."""
+    network = small("resnet20")
+    normalisation = Normalisation((0.5,) * 3, (0.25,) * 3)
+    rng = np.random.default_rng(4)
+    images = rng.integers(0, 256, (20, *network.architecture.input_shape), dtype=np.uint8)
+    stages = list(network.stages)
+    number = next(i for i, stage in enumerate(stages) if stage.name == "unit2_1")
+    carry = normalisation(jnp.asarray(images))
+    for stage in stages[:number]:
+        carry = stage(carry, {})
+    keep = np.arange(carry.shape[-1]) != 1
+    compensation = Compensation(method, gather_moments(network, normalisation, images, ["stage1"]))
+    changed = list(compensated(network, {"stage1": keep}, compensation).stages)[number]
+    expected = np.asarray(stages[number].shortcut.convolution(carry)).mean((0, 1, 2))
+    found = np.asarray(changed.shortcut.convolution(jnp.where(keep, carry, 0))).mean((0, 1, 2))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    plain = np.asarray(stages[number].shortcut.convolution(jnp.where(keep, carry, 0))).mean((0, 1, 2))
+    assert np.abs(plain - expected).max() > 1e-2
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_keeping_everything_changes_no_weight(kind, images):
     network = built(kind)
@@ -222,6 +248,19 @@ def test_keeping_everything_changes_no_weight(kind, images):
 def test_an_unknown_method_is_refused():
     with pytest.raises(CompensationError, match="none, mean, merge, linear, not 'magic'"):
         Compensation("magic", {})
+
+
+def user_network(rngs, *, input_shape, classes):
+    return MLP(rngs)
+
+
+def test_a_network_of_ones_own_cannot_be_compensated():
+    name = f"{__name__}:user_network"
+    factories.load(name)
+    network = ModuleArchitecture(name, (8, 8, 3), 5).blank()
+    groups = [group.name for group in network.filter_groups]
+    with pytest.raises(CompensationError, match=r"can do nothing for .*:user_network: .* leave out --compensate"):
+        gather_moments(network, Normalisation((0.5,), (0.5,)), np.zeros((1, 8, 8, 3), np.uint8), groups)
 
 
 def test_coefficients_do_not_depend_on_the_number_of_threads():

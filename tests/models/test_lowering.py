@@ -10,6 +10,7 @@ from models.lowering.choice import choose
 from models.lowering.direct import Direct
 from models.lowering.steps import in_steps
 from models.lowering.winograd import Winograd
+from models.window import Window
 
 
 def defined(inputs, kernel):
@@ -68,15 +69,18 @@ def test_small_axes_multiply_nothing_with_padding():
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (((32, 32), (3, 3), 3, "cpu", jnp.float32), Direct()),
-        (((2, 2), (3, 3), 5, "cpu", jnp.float32), Winograd(2, 2)),
-        (((32, 32), (3, 3), 31, "cpu", jnp.float32), Direct()),
-        (((32, 32), (3, 3), 32, "cpu", jnp.float32), Winograd(32, 32)),
-        (((8, 8), (3, 3), 256, "cpu", jnp.float32), Winograd(8, 8)),
-        (((8, 8), (3, 3), 256, "cpu", jnp.bfloat16), Direct()),
-        (((8, 8), (5, 5), 256, "cpu", jnp.float32), Direct()),
-        (((8, 8), (2, 2), 3, "cpu", jnp.float32), Direct()),
-        (((8, 8), (3, 3), 256, "gpu", jnp.float32), Direct()),
+        (((32, 32), Window((3, 3)), 3, "cpu", jnp.float32), Direct()),
+        (((2, 2), Window((3, 3)), 5, "cpu", jnp.float32), Winograd(2, 2)),
+        (((32, 32), Window((3, 3)), 31, "cpu", jnp.float32), Direct()),
+        (((32, 32), Window((3, 3)), 32, "cpu", jnp.float32), Winograd(32, 32)),
+        (((8, 8), Window((3, 3)), 256, "cpu", jnp.float32), Winograd(8, 8)),
+        (((8, 8), Window((3, 3)), 256, "cpu", jnp.bfloat16), Direct()),
+        (((8, 8), Window((5, 5)), 256, "cpu", jnp.float32), Direct()),
+        (((8, 8), Window((2, 2)), 3, "cpu", jnp.float32), Direct()),
+        (((8, 8), Window((3, 3), 2), 256, "cpu", jnp.float32), Direct(2, ((1, 1), (1, 1)))),
+        (((2, 2), Window((3, 3), padded=False), 256, "cpu", jnp.float32), Direct(1, "VALID")),
+        (((8, 8), Window((1, 1), 2), 256, "cpu", jnp.float32), Direct(2, ((0, 0), (0, 0)))),
+        (((8, 8), Window((3, 3)), 256, "gpu", jnp.float32), Direct()),
     ],
 )
 def test_the_choice(arguments, expected):

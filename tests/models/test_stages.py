@@ -1,13 +1,10 @@
-from functools import partial
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from models.registry import NETWORKS
 from models.stages import Axis
-from models.state import stage_arrays
 from models.vgg import VGGArchitecture
 from tests.models.residual import ResidualArchitecture
 
@@ -21,10 +18,11 @@ ARCHITECTURES = [
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda architecture: architecture.name)
 def test_specs_describe_every_array(architecture):
-    network = architecture.build()
+    network = architecture.blank()
     sizes = {group.name: group.size for group in network.filter_groups}
     for stage in network.stages:
-        arrays = stage_arrays(stage)
+        state = nnx.to_flat_state(nnx.state(stage, (nnx.Param, nnx.BatchStat)))
+        arrays = {".".join(map(str, path)): variable.get_value() for path, variable in state}
         specs = stage.specs()
         assert specs.keys() == arrays.keys()
         for path, spec in specs.items():
@@ -48,15 +46,22 @@ def test_a_stage_reads_what_the_one_before_wrote(architecture):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda architecture: architecture.name)
 def test_readers_name_kernels_over_channels_and_what_these_read(architecture):
-    network = architecture.build()
+    network = architecture.blank()
     sizes = {group.name: group.size for group in network.filter_groups}
-    carry = jax.ShapeDtypeStruct((2, *architecture.input_shape), jnp.float32)
+
+    def observed():
+        carry, found = jnp.zeros((2, *architecture.input_shape)), {}
+        for stage in architecture.build().stages:
+            found[stage.name] = stage.observe(carry)
+            carry = stage(carry, {})
+        return found
+
+    shapes = nnx.eval_shape(observed)
     for stage in network.stages:
-        specs, observed = stage.specs(), jax.eval_shape(stage.observe, carry)
+        specs = stage.specs()
         for group, kernel, bias in stage.readers():
             assert specs[kernel].axes[-2].group == group
             assert specs[bias].axes == specs[kernel].axes[-1:]
-            assert observed[kernel].shape[-1] == sizes[group]
-            assert observed[kernel].shape[0] == carry.shape[0]
-        carry = jax.eval_shape(partial(stage, keeps={}), carry)
+            assert shapes[stage.name][kernel].shape[-1] == sizes[group]
+            assert shapes[stage.name][kernel].shape[0] == 2
     assert {reader.group for stage in network.stages for reader in stage.readers()} == set(sizes)

@@ -1,13 +1,14 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from models import store
 from models.errors import StoreError
-from models.state import arrays_of
+from models.state import arrays_of, kernels_of
 
 
 @pytest.fixture
@@ -99,3 +100,54 @@ def test_a_full_disk_leaves_nothing_behind(tiny_model, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         store.save(tmp_path / "new", tiny_model)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def sensed(tiny_model, tmp_path):
+    """A model with sensitivities, and its directory."""
+    rng = np.random.default_rng(0)
+    values = {
+        name: rng.normal(size=k.shape).astype(np.float32) for name, k in kernels_of(tiny_model.network).items()
+    }
+    model = replace(tiny_model, sensitivity=values)
+    store.save(tmp_path / "sensed", model)
+    return model, tmp_path / "sensed"
+
+
+def test_sensitivities_come_back_and_are_no_part_of_the_identity(tiny_model, directory, sensed):
+    model, path = sensed
+    loaded = store.load(path)
+    assert loaded.sensitivity.keys() == model.sensitivity.keys()
+    for name, array in model.sensitivity.items():
+        np.testing.assert_array_equal(loaded.sensitivity[name], array)
+    assert loaded.digest() == tiny_model.digest()
+    assert "sensitivity_sha256" not in loaded.notes
+    assert store.load(directory).sensitivity is None
+
+
+def test_damaged_sensitivities_are_refused(sensed):
+    path = sensed[1] / store.SENSITIVITY
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(StoreError, match="is damaged"):
+        store.load(sensed[1])
+    path.unlink()
+    with pytest.raises(StoreError, match="is missing"):
+        store.load(sensed[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda values: values.pop("logits.dense.kernel"), "'logits.dense.kernel' has shape None"),
+        (lambda values: values.update(odd=np.zeros((2, 2), np.float32)), "'odd'"),
+        (lambda values: values.update({"logits.dense.kernel": np.zeros((3, 9), np.float32)}), r"\(3, 9\)"),
+        (lambda values: values["logits.dense.kernel"].__setitem__((0, 0), np.nan), "not finite"),
+    ],
+)
+def test_sensitivities_that_do_not_fit_are_refused(sensed, tmp_path, change, sentence):
+    values = {name: array.copy() for name, array in sensed[0].sensitivity.items()}
+    change(values)
+    store.save(tmp_path / "odd", replace(sensed[0], sensitivity=values))
+    with pytest.raises(StoreError, match=sentence):
+        store.load(tmp_path / "odd")

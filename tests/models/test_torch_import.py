@@ -5,7 +5,7 @@ from safetensors.numpy import save_file
 
 from models.errors import StoreError
 from models.normalisation import Normalisation
-from models.torch_import import import_vgg
+from models.torch_import import import_network
 
 NORMALISATION = Normalisation((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
 
@@ -60,7 +60,7 @@ def torch_logits(arrays, images, batch_norm):
 def test_logits_equal_pytorchs_arithmetic(tmp_path, batch_norm):
     arrays = state_dict(batch_norm)
     save_file(arrays, tmp_path / "vgg.safetensors")
-    model = import_vgg(tmp_path / "vgg.safetensors", NORMALISATION)
+    model = import_network(tmp_path / "vgg.safetensors", NORMALISATION)
     assert model.network.architecture.blocks == ((5, 6), (7,))
     assert model.network.architecture.input_shape == (16, 16, 3)
     images = np.random.default_rng(1).standard_normal((3, 16, 16, 3)).astype(np.float32)
@@ -70,7 +70,7 @@ def test_logits_equal_pytorchs_arithmetic(tmp_path, batch_norm):
 
 def test_half_precision_is_read_as_float32(tmp_path):
     save_file(state_dict(dtype=np.float16), tmp_path / "vgg.safetensors")
-    model = import_vgg(tmp_path / "vgg.safetensors", NORMALISATION, classes=("a", "b", "c", "d"))
+    model = import_network(tmp_path / "vgg.safetensors", NORMALISATION, classes=("a", "b", "c", "d"))
     assert model.classes == ("a", "b", "c", "d")
     assert model.network.stages[0].convolution.kernel[...].dtype == np.float32
 
@@ -101,20 +101,20 @@ def changed(**changes):
 def test_files_that_are_no_vgg_are_refused(tmp_path, arrays, sentence):
     save_file(arrays, tmp_path / "vgg.safetensors")
     with pytest.raises(StoreError, match=sentence):
-        import_vgg(tmp_path / "vgg.safetensors", NORMALISATION)
+        import_network(tmp_path / "vgg.safetensors", NORMALISATION)
 
 
 def test_options_that_do_not_fit_are_refused(tmp_path):
     path = tmp_path / "vgg.safetensors"
     save_file(state_dict(), path)
     with pytest.raises(StoreError, match="--mean and --std"):
-        import_vgg(path, Normalisation((0.5,), (0.5,)))
+        import_network(path, Normalisation((0.5,), (0.5,)))
     with pytest.raises(StoreError, match="--classes"):
-        import_vgg(path, NORMALISATION, classes=("a",))
+        import_network(path, NORMALISATION, classes=("a",))
     with pytest.raises(StoreError, match="--input-size"):
-        import_vgg(path, NORMALISATION, input_size=64)
+        import_network(path, NORMALISATION, input_size=64)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(StoreError, match="safetensors"):
-        import_vgg(path, NORMALISATION)
+        import_network(path, NORMALISATION)
     with pytest.raises(StoreError, match="missing"):
-        import_vgg(tmp_path / "nothing", NORMALISATION)
+        import_network(tmp_path / "nothing", NORMALISATION)

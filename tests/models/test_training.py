@@ -4,7 +4,8 @@ import pytest
 from models.errors import TrainingError
 from models.normalisation import Normalisation
 from models.state import arrays_of
-from models.training import TrainingSettings, train
+from models.training import train
+from models.training_settings import TrainingSettings
 from models.vgg import VGGArchitecture
 
 RNG = np.random.default_rng(0)
@@ -58,14 +59,20 @@ def test_a_loss_that_is_not_finite_is_named():
         {"batch_size": 0},
         {"learning_rate": 0.0},
         {"learning_rate": float("nan")},
-        {"clip_norm": 0.0},
+        {"learning_rate": float("inf")},
+        {"clip_norm": -1.0},
+        {"clip_norm": float("inf")},
+        {"weight_decay": float("nan")},
+        {"schedule": "linear"},
         {"optimizer": "adam"},
         {"augmentation": "rotate"},
         {"momentum": 1.0},
+        {"momentum": -0.1},
     ],
 )
-def test_impossible_settings_are_refused(values):
-    with pytest.raises(TrainingError):
+def test_impossible_settings_are_refused_by_name(values):
+    [option] = values
+    with pytest.raises(TrainingError, match="--" + option.replace("_", "-")):
         TrainingSettings(**values)
 
 

@@ -1,0 +1,36 @@
+"""The experiments of the five seed documents, one module each: ``evoprune reproduce NAME OUT_DIR``.
+
+A module states in its header the command, its time on 2 cores and the result to expect, and has
+``run(out, quick, data_dir, reporter)``, which fills ``out`` and returns its results as JSON. ``quick`` runs the
+same code on scikit-learn's digits in a minute or so; its figures mean nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from engine.errors import OptionError
+from experiments.progress import Reporter
+
+MODULES: Mapping[str, str] = {}
+"""Name on the command line -> module of this package."""
+
+
+def run_reproduction(
+    name: str, out: Path, *, quick: bool = False, data_dir: str | None = None, reporter: Reporter
+) -> dict[str, Any]:
+    """Run one experiment, or go on with it where ``out`` holds a part of it.
+
+    Returns:
+        what the experiment measured, and ``page``, the path of what it wrote.
+
+    Raises:
+        OptionError: no such experiment.
+        RunError: ``out`` holds something else.
+        DataError: the data cannot be read.
+    """
+    if name not in MODULES:
+        raise OptionError(f"there is no experiment {name!r}; name one of {', '.join(MODULES)}.")
+    run: Callable[..., dict[str, Any]] = import_module(f"{__name__}.{MODULES[name]}").run
+    return run(Path(out), quick=quick, data_dir=data_dir, reporter=reporter)

@@ -1,0 +1,1 @@
+"""How fast a network and its pruned form are on this device: the ``bench`` command."""

@@ -1,0 +1,52 @@
+"""Importance by the sensitivity of the training error to each weight, gathered while training.
+
+Karnin 1990, "A simple procedure for pruning back-propagation trained neural networks", IEEE Transactions on
+Neural Networks 1(2), 239-242; seed 004. A weight whose denominator is zero (it ended where it began) has
+sensitivity 0, as in the seed.
+"""
+
+import numpy as np
+
+from fitness.importance.contract import Subject
+from fitness.importance.errors import ImportanceError
+from fitness.importance.layers import joined, kernels
+from models.state import arrays_of
+
+
+def karnin(subject: Subject) -> np.ndarray:
+    """Sensitivities summed over the synapses that make a filter, brought to [0, 1] in each layer.
+
+    Single sensitivities and sums may be negative. As in the seed, the layer's lowest number becomes 0 and its
+    highest 1, so that the order stays; a layer of equal numbers gets 1/2. Channels tied by a shortcut sum the
+    synapses of all kernels that make them.
+
+    Raises:
+        ImportanceError: sensitivity was not tracked in training, or is that of another network.
+    """
+    sensitivity = subject.model.sensitivity
+    if sensitivity is None:
+        raise ImportanceError(
+            "karnin needs the sensitivity that is gathered during training; train the model with "
+            "'evoprune train --track-sensitivity' or leave karnin out."
+        )
+    arrays = arrays_of(subject.model.network)
+    sums = {}
+    for name, size in zip(subject.layout.names, subject.layout.sizes, strict=True):
+        total = np.zeros(size)
+        for kernel in kernels(subject.model.network, name):
+            synapses = sensitivity.get(kernel)
+            if synapses is None or synapses.shape != arrays[kernel].shape:
+                raise ImportanceError(
+                    f"the sensitivity is not of this network: {kernel!r} is missing or has another shape; train "
+                    "the model anew with 'evoprune train --track-sensitivity' or leave karnin out."
+                )
+            total += synapses.reshape(-1, size).sum(axis=0, dtype=np.float64)
+        sums[name] = total
+    return joined(subject, {name: _from_0_to_1(total) for name, total in sums.items()})
+
+
+def _from_0_to_1(numbers: np.ndarray) -> np.ndarray:
+    lowest, highest = numbers.min(), numbers.max()
+    if lowest == highest:
+        return np.full(len(numbers), 0.5)
+    return (numbers - lowest) / (highest - lowest)

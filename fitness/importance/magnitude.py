@@ -1,0 +1,30 @@
+"""Importance by the size of the weights.
+
+Li et al. 2017, "Pruning Filters for Efficient ConvNets", arXiv:1608.08710: the L1 norm of a filter's kernel.
+Seed 001 ranks neurons by the L2 norm of their column of the weight matrix, which is the same of a dense layer.
+"""
+
+import numpy as np
+
+from fitness.importance.contract import Subject
+from fitness.importance.layers import joined, kernels, normalised
+from models.state import arrays_of
+
+
+def magnitude(subject: Subject, *, order: int = 1, by_layer: bool = True) -> np.ndarray:
+    """L1 or L2 norm (``order``) of the weights that make a filter, without bias and batch norm.
+
+    Both papers rank within a layer. With ``by_layer`` a layer's norms are divided by their own L2 norm
+    (:func:`fitness.importance.layers.normalised`), so that one ranking of all layers makes sense; the order
+    within a layer stays. Channels tied by a shortcut count the weights of all kernels that make them. Images
+    are not looked at.
+    """
+    arrays = arrays_of(subject.model.network)
+    norms = {}
+    for name, size in zip(subject.layout.names, subject.layout.sizes, strict=True):
+        powers = np.zeros(size)
+        for kernel in kernels(subject.model.network, name):
+            rows = arrays[kernel].reshape(-1, size).astype(np.float64)
+            powers += np.sum(np.abs(rows) ** order, axis=0)
+        norms[name] = powers ** (1 / order)
+    return joined(subject, normalised(norms) if by_layer else norms)

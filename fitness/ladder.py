@@ -1,0 +1,62 @@
+"""The largest removal along an order of filters that stays feasible, and the curve on the way.
+
+Counts are not monotone along an order: a mask that removes more may get more images right. So no bisection finds
+the largest feasible removal for certain, and trying all is too much. What is searched: first a ladder of
+:data:`RUNGS` steps over the whole order, denser at its beginning; then, between the highest feasible rung and the
+one above it, finer ladders, until the two differ by one filter. The answer is feasible, removing the next filter
+of the order is not (unless none is left), and neither is any rung above. Each ladder is evaluated in one call, so
+that its masks share what they can.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.contracts import Appraisal, Evaluator, Objective
+from engine.evaluation import checked_counts, checked_original
+from engine.layout import Layout
+from fitness.ranking import masks_along
+
+RUNGS = 24
+FINER_RUNGS = 8
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Masks along an order, by filters removed.
+
+    ``removed``: ``int64[n]``, ascending from 0; ``masks``: ``bool[n, f]``; ``correct``: ``int64[n]``, or FAILED;
+    ``best``: the row of the largest feasible removal that was found.
+    """
+
+    removed: np.ndarray
+    masks: np.ndarray
+    correct: np.ndarray
+    appraisal: Appraisal
+    best: int
+
+
+def climb(order: np.ndarray, layout: Layout, evaluator: Evaluator, objective: Objective) -> Ladder:
+    """Find the largest feasible removal along ``order`` (:func:`fitness.ranking.removal_order`).
+
+    Raises:
+        EvaluationError: the unpruned network fails, or gets no image right.
+    """
+    counts: dict[int, int] = {}
+    rungs = np.unique(np.rint(len(order) * np.linspace(0, 1, RUNGS + 1) ** 2).astype(np.int64))
+    while len(rungs):
+        found = checked_counts(evaluator, masks_along(order, rungs, layout))
+        counts.update(zip(rungs.tolist(), found.tolist(), strict=True))
+        ladder = _ladder(counts, order, layout, objective)
+        low, high = ladder.removed[[ladder.best, min(ladder.best + 1, len(counts) - 1)]]
+        between = np.rint(np.linspace(low, high, FINER_RUNGS + 2)).astype(np.int64)
+        rungs = np.setdiff1d(between, ladder.removed)
+    return ladder
+
+
+def _ladder(counts: dict[int, int], order: np.ndarray, layout: Layout, objective: Objective) -> Ladder:
+    removed = np.array(sorted(counts), np.int64)
+    correct = np.array([counts[rung] for rung in removed.tolist()], np.int64)
+    masks = masks_along(order, removed, layout)
+    appraisal = objective.appraise(masks, correct, checked_original(correct[0]))
+    return Ladder(removed, masks, correct, appraisal, int(np.flatnonzero(appraisal.feasible)[-1]))

@@ -1,0 +1,75 @@
+"""Output directories, written all at once or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from models.errors import StoreError
+
+
+def check_target(directory: Path) -> None:
+    """Refuse a directory that a new model must not be written to.
+
+    Raises:
+        StoreError: it exists and is not an empty directory, or cannot be created.
+    """
+    try:
+        occupied = directory.exists() and (not directory.is_dir() or any(directory.iterdir()))
+        if occupied:
+            raise StoreError(
+                f"{directory} exists already and is left untouched; name a new directory or remove it first."
+            )
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        # Better to learn now than after hours of training that nothing can be written there.
+        with tempfile.TemporaryFile(dir=directory if directory.exists() else directory.parent):
+            pass
+    except OSError as error:
+        raise StoreError(f"cannot use {directory} as output directory: {error.strerror}.") from error
+
+
+def write(directory: Path, files: Mapping[str, bytes], check: Callable[[Path], None] | None = None) -> None:
+    """Write a directory; it appears complete or not at all.
+
+    A directory that exists and is empty (it may be a mount point) is filled, in the order of ``files``.
+
+    Args:
+        directory: its parents are created.
+        files: content by file name.
+        check: called with the place of the written files before they are there to stay; raises if they must not.
+
+    Raises:
+        StoreError: the directory is occupied.
+        OSError: the disk is full or not writable; nothing is left behind.
+    """
+    check_target(directory)
+    if directory.exists():
+        try:
+            for name, content in files.items():
+                _write_synced(directory / name, content)
+            if check is not None:
+                check(directory)
+        except BaseException:
+            for name in files:
+                (directory / name).unlink(missing_ok=True)
+            raise
+        return
+    temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        for name, content in files.items():
+            _write_synced(temporary / name, content)
+        if check is not None:
+            check(temporary)
+        temporary.chmod(0o755)
+        os.replace(temporary, directory)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with open(path, "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

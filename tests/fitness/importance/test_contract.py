@@ -1,0 +1,77 @@
+"""What every importance promises."""
+
+import inspect
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.errors import DataError
+from fitness.importance import IMPORTANCES
+from fitness.importance.batchwise import batchwise
+from models.state import arrays_of
+from tests.fitness.importance.subjects import KINDS, subject_of
+
+SUBSETS = {"plain": ["conv1_2", "conv2_1"], "batch-norm": ["conv2_1", "fc1"], "residual": ["inner1"]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", IMPORTANCES)
+def test_importances_keep_the_contract(name, kind):
+    method = IMPORTANCES[name]
+    subject = subject_of(kind)
+    arrays, images, labels = arrays_of(subject.model.network), subject.images.copy(), subject.labels.copy()
+    subject.images.setflags(write=False)
+    subject.labels.setflags(write=False)
+
+    found = method(subject)
+
+    assert found.dtype == np.float64
+    assert found.shape == (subject.layout.n_filters,)
+    assert np.isfinite(found).all()
+    assert len(np.unique(found)) > 1
+    np.testing.assert_array_equal(method(subject), found)
+    # Other batches, of which the last is padded, and only some of the filters.
+    smaller = {"batch": 7} if "batch" in inspect.signature(method).parameters else {}
+    part = method(subject_of(kind, SUBSETS[kind]), **smaller)
+    expected = np.concatenate([subject.layout.split(found)[group] for group in SUBSETS[kind]])
+    np.testing.assert_allclose(part, expected, rtol=1e-4, atol=1e-6)
+    for array, before in arrays_of(subject.model.network).items():
+        np.testing.assert_array_equal(before, arrays[array])
+    np.testing.assert_array_equal(subject.images, images)
+    np.testing.assert_array_equal(subject.labels, labels)
+
+
+def test_what_depends_on_images_takes_a_batch_size():
+    takers = {name for name, method in IMPORTANCES.items() if "batch" in inspect.signature(method).parameters}
+    assert takers == {"cosine", "oracle", "taylor", "taylor-squared"}
+
+
+@pytest.mark.parametrize("name", ["cosine", "oracle", "taylor", "taylor-squared"])
+def test_no_images_are_an_error(name):
+    subject = subject_of("plain")
+    with pytest.raises(DataError, match="--images"):
+        IMPORTANCES[name](replace(subject, images=subject.images[:0], labels=subject.labels[:0]))
+
+
+def test_random_depends_on_the_seed():
+    subject = subject_of("plain")
+    assert (IMPORTANCES["random"](subject) != IMPORTANCES["random"](replace(subject, seed=1))).all()
+
+
+def test_a_program_is_traced_once_for_all_batches():
+    subject = subject_of("plain")
+    traced = []
+
+    def program(layout, network, inputs, labels):
+        traced.append(inputs.shape)
+        return network(inputs).sum(axis=-1)
+
+    list(batchwise(subject, program, 8))
+    answers = list(batchwise(subject, program, 8))
+    assert traced == [(7, 8, 8, 2)]
+    assert [labels.tolist() for _, labels in answers] == [
+        subject.labels[:7].tolist(),
+        subject.labels[7:14].tolist(),
+        [*subject.labels[14:].tolist(), -1],
+    ]
