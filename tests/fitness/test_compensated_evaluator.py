@@ -64,7 +64,7 @@ def test_predictions_equal_those_of_each_compensated_network(
         set_arrays(changed, folded_by_hand(network, keeps, compensation))
         return masked(changed, keeps, inputs)
 
-    check(counter, NORMALISATION, tiny_images, crossed_masks(genome.layout, 4, 0), logits)
+    check(counter, NORMALISATION, tiny_images, crossed_masks(genome.layout, 3, 0), logits)
 
 
 def test_predictions_equal_those_of_resnet20_pruned_and_folded(quick_compilation):
