@@ -87,7 +87,7 @@ def blueprint(model: "Model", layout: Layout, precision: str) -> dict[str, Any]:
         "normalisation": model.normalisation.to_json(),
         "layout": (layout.names, layout.sizes),
         "precision": precision,
-        "factories": factories.loaded(),
+        "factories": factories.needed_for(model.network.architecture.name),
     }
 
 
