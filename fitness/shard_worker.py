@@ -93,7 +93,7 @@ def blueprint(
         "layout": (layout.names, layout.sizes),
         "precision": precision,
         "compensation": None if compensation is None else (compensation.method, dict(compensation.products)),
-        "factories": factories.loaded(),
+        "factories": factories.needed_for(model.network.architecture.name),
     }
 
 

@@ -36,9 +36,9 @@ def load(name: str) -> None:
     _FACTORIES[name] = factory
 
 
-def loaded() -> tuple[str, ...]:
-    """All names given to :func:`load`."""
-    return tuple(_FACTORIES)
+def needed_for(name: str) -> tuple[str, ...]:
+    """What another process has to :func:`load` before it can build the architecture of this name."""
+    return (name,) if name in _FACTORIES else ()
 
 
 def factory(name: str) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from fitness.batches import Batches
 from fitness.compaction import WHOLE, Compaction
 from fitness.counting import MaskedCounter
 from fitness.genome import Genome
+from fitness.shard_worker import blueprint
 from models.cost import masked_cost, network_cost
 from models.dependency import factories
 from models.dependency.architecture import ModuleArchitecture
@@ -150,3 +151,10 @@ def test_only_the_user_makes_code_run(monkeypatch):
 def test_names_that_cannot_be_loaded(name, sentence):
     with pytest.raises(ArchitectureError, match=sentence):
         factories.load(name)
+
+
+def test_other_processes_load_the_code_of_their_network_alone(tiny_model, tiny_genome):
+    mine = next(iter(NAMES.values()))
+    factories.load(mine)
+    assert factories.needed_for(mine) == (mine,)
+    assert blueprint(tiny_model, tiny_genome.layout, "float32")["factories"] == ()
