@@ -81,6 +81,7 @@ def train(
         permutation = order.permutation(len(images))
         losses: list[jax.Array] = []
         hits: list[jax.Array] = []
+        total_loss, total_hits = 0.0, 0
         started = perf_counter()
         for index in range(steps):
             rows = permutation[index * batch : (index + 1) * batch]
@@ -95,8 +96,12 @@ def train(
             hits.append(correct)
             # Reading a loss waits for the device, so it is done only now and then.
             if (index + 1) % 20 == 0 or index + 1 == steps:
-                mean_loss = float(jnp.mean(jnp.stack(losses)))
-                accuracy = float(jnp.sum(jnp.stack(hits))) / ((index + 1) * batch)
+                # Added up here: on the device, each new number of losses would be a program to compile.
+                total_loss += sum(map(float, losses))
+                total_hits += sum(map(int, hits))
+                losses, hits = [], []
+                mean_loss = total_loss / (index + 1)
+                accuracy = total_hits / ((index + 1) * batch)
                 if not np.isfinite(mean_loss):
                     raise TrainingError(
                         f"the loss is {mean_loss} in epoch {epoch}; lower --learning-rate (now "

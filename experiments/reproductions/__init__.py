@@ -13,7 +13,10 @@ from typing import Any
 from engine.errors import OptionError
 from experiments.progress import Reporter
 
-MODULES: Mapping[str, str] = {}
+MODULES: Mapping[str, str] = {
+    "weight-and-neuron-pruning": "weight_and_neuron_pruning",
+    "karnin-convnet": "karnin_convnet",
+}
 """Name on the command line -> module of this package."""
 
 

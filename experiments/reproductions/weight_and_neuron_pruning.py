@@ -1,0 +1,184 @@
+"""Seed 001: a dense network on Fashion-MNIST without its smallest weights, or without its smallest neurons.
+
+Muppalla and Kumar, "Optimized Neural Network for Image Classification Using Pruning Techniques".
+
+    evoprune reproduce weight-and-neuron-pruning OUT_DIR --data-dir FOLDER
+
+FOLDER has Fashion-MNIST. MINUTES
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import numpy as np
+
+from experiments import datasets
+from experiments.datasets import ImageSet
+from experiments.progress import Reporter
+from experiments.reproductions import neuron_pruning
+from experiments.reproductions.answers import Answers
+from experiments.reproductions.bases import Base, train_once
+from experiments.reproductions.steps import Steps
+from experiments.reproductions.weight_and_neuron_pruning_page import write_page
+from models.cost import network_cost
+from models.normalisation import Normalisation
+from models.pruning import prune
+from models.registry import NETWORKS
+from models.stages import Network
+from models.state import arrays_of
+from models.store import Model
+from models.training_settings import TrainingSettings
+from models.weight_pruning import magnitudes, prune_weights, remove_lowest
+
+NAME = "weight-and-neuron-pruning"
+PIXELS = Normalisation((0.0,), (1.0,))
+"""From 0 to 1, as in the document."""
+PERCENTS = (0, 25, 50, 60, 70, 80, 90, 95, 97, 99)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What differs between a full and a quick run.
+
+    Attributes:
+        data: named data set.
+        validation: training images that the CNN is validated on, the first ones.
+        width: of the networks, 1 for the document's.
+    """
+
+    data: str
+    validation: int
+    width: float = 1.0
+
+
+FULL = Plan("fashion_mnist", validation=5000)
+QUICK = Plan("digits", validation=100, width=0.25)
+# Adam as Keras has it by default, but for its epsilon (1e-7 there, 1e-8 here).
+DENSE = TrainingSettings(
+    epochs=5,
+    batch_size=32,
+    optimizer="adamw",
+    learning_rate=0.001,
+    schedule="constant",
+    warmup_epochs=0.0,
+    weight_decay=0.0,
+    clip_norm=0.0,
+    augmentation="none",
+)
+CNN = replace(DENSE, epochs=2)
+
+
+def run(out: Path, *, quick: bool, data_dir: str | None, reporter: Reporter) -> dict[str, Any]:
+    """See :mod:`experiments.reproductions`."""
+    plan = QUICK if quick else FULL
+    steps = Steps(out, {"experiment": NAME, "plan": asdict(plan), "dense": asdict(DENSE), "cnn": asdict(CNN)})
+    train, test = (
+        datasets.load(plan.data, split, data_dir=data_dir, image_size=28) for split in ("train", "test")
+    )
+    validation, fitted = (
+        replace(train, images=train.images[part], labels=train.labels[part])
+        for part in (slice(plan.validation), slice(plan.validation, None))
+    )
+
+    def base(name: str, network: str, images: ImageSet, settings: TrainingSettings) -> Base:
+        def start() -> Model:
+            architecture = NETWORKS[network](
+                width_multiplier=plan.width, classes=len(train.classes), input_shape=train.images.shape[1:]
+            )
+            return Model(architecture.build(settings.seed), PIXELS, train.classes)
+
+        return train_once(steps, name, start, images, settings, reporter)
+
+    judge = Judge(test)
+    dense = base("dense", "mlp", train, DENSE)
+    measured: dict[str, Any] = {
+        "dense": steps.once("dense", partial(judge.base, dense)),
+        "curves": {
+            name: steps.once(f"curve-{name}", partial(judge.curve, dense.model.network, rule))
+            for name, rule in PRUNINGS.items()
+        },
+    }
+    cnn = base("cnn", "fashion_cnn", fitted, CNN)
+    measured["cnn"] = steps.once("cnn", partial(judge.base, cnn))
+    measured["cnn_validation"] = steps.once("cnn-validation", lambda: Judge(validation).base(cnn)["accuracy"])
+    again = base("dense-again", "mlp", train, replace(DENSE, seed=1))
+    measured["again"] = steps.once("dense-again", partial(judge.base, again))
+    measured["again_pruned"] = steps.once(
+        "dense-again-pruned", partial(judge.pruned, again.model.network, PRUNINGS["neurons"], 50)
+    )
+    measured["correlations"] = {
+        name: float(np.corrcoef(PERCENTS, [row["accuracy"] for row in measured["curves"][name]])[0, 1])
+        for name in ("weights", "neurons")
+    }
+    page = write_page(out, measured, quick)
+    return {"page": str(page), **measured}
+
+
+Rule = Callable[[Network, float], Network]
+"""Network and percent -> the pruned network."""
+
+
+def without_weights(network: Network, percent: float) -> Network:
+    """Without the smallest ``percent`` of all weights of the hidden layers; biases and the last layer stay."""
+    arrays = arrays_of(network)
+    names = [neuron_pruning.kernel_name(group.name) for group in network.filter_groups]
+    scores = magnitudes({name: arrays[name] for name in names})
+    return prune_weights(network, remove_lowest(scores, percent)).network
+
+
+PRUNINGS: Mapping[str, Rule] = {
+    "weights": without_weights,
+    "neurons": lambda network, percent: prune(network, neuron_pruning.keep_largest(network, percent)),
+    "bias_kept": lambda network, percent: neuron_pruning.zero_columns(
+        network, neuron_pruning.keep_largest(network, percent)
+    ),
+    "as_printed": lambda network, percent: neuron_pruning.zero_columns(
+        network, neuron_pruning.keep_as_printed(network, percent)
+    ),
+}
+"""The document's two, and the second as its listing does it: see :mod:`.neuron_pruning`."""
+
+
+class Judge:
+    """How networks do on some images, and how long they take.
+
+    Times are processor seconds, which do not count what else the machine does, without compilation.
+    """
+
+    def __init__(self, images: ImageSet):
+        self._labels = images.labels
+        self._answers = Answers(PIXELS, images.images)
+
+    def base(self, base: Base) -> dict[str, Any]:
+        """A trained network."""
+        return {
+            **self._row(base.model.network),
+            "seconds": base.seconds,
+            "processor_seconds": base.processor_seconds,
+        }
+
+    def curve(self, network: Network, rule: Rule) -> list[dict[str, Any]]:
+        """A row for each of :data:`PERCENTS`."""
+        return [self.pruned(network, rule, percent) for percent in PERCENTS]
+
+    def pruned(self, network: Network, rule: Rule, percent: float) -> dict[str, Any]:
+        """``seconds``: of pruning and of all answers, as the document times both together."""
+        started = process_time()
+        pruned = rule(network, percent)
+        seconds = process_time() - started
+        row = self._row(pruned)
+        return {"percent": percent, **row, "seconds": seconds + row["test_seconds"]}
+
+    def _row(self, network: Network) -> dict[str, Any]:
+        self._answers.compile(network)
+        started = process_time()
+        classes = self._answers(network)
+        return {
+            "accuracy": float(np.mean(classes == self._labels)),
+            "test_seconds": process_time() - started,
+            "parameters": network_cost(network)[0],
+        }

@@ -1,0 +1,23 @@
+"""Answers of whole networks against the evaluator's."""
+
+import numpy as np
+
+from experiments.reproductions.answers import Answers
+from fitness.evaluator import LocalEvaluator
+from models.state import kernels_of
+from models.weight_pruning import magnitudes, prune_weights, remove_lowest
+
+
+def test_answers_are_the_evaluator_s(tiny_model, tiny_images, tiny_genome):
+    images, labels = tiny_images
+    answers = Answers(tiny_model.normalisation, images, batch=20)
+    with LocalEvaluator(tiny_model, tiny_genome.layout, images, labels) as evaluator:
+        np.testing.assert_array_equal(answers(tiny_model.network), evaluator.predict(tiny_genome.layout.full()))
+
+
+def test_networks_of_one_architecture_share_a_program(tiny_model, tiny_images):
+    answers = Answers(tiny_model.normalisation, tiny_images[0], batch=25)
+    answers(tiny_model.network)
+    pruned = prune_weights(tiny_model.network, remove_lowest(magnitudes(kernels_of(tiny_model.network)), 60))
+    answers(pruned.network)
+    assert answers._ask._cache_size() == 1
