@@ -13,7 +13,10 @@ from typing import Any
 from engine.errors import OptionError
 from experiments.progress import Reporter
 
-MODULES: Mapping[str, str] = {}
+MODULES: Mapping[str, str] = {
+    "merged-neurons": "merged_neurons",
+    "taylor-resnet20": "taylor_resnet20",
+}
 """Name on the command line -> module of this package."""
 
 

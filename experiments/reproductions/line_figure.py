@@ -1,0 +1,43 @@
+"""Curves of accuracy in the common style."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from experiments.plot_style import BLUE, GREY, INK, VERMILION, headline, legend, new_figure
+
+_STYLES = (
+    {"color": BLUE, "linewidth": 2.0},
+    {"color": VERMILION, "linewidth": 1.8, "linestyle": (0, (5, 2))},
+    {"color": INK, "linewidth": 1.4, "linestyle": (0, (1, 1.5))},
+    {"color": GREY, "linewidth": 1.4, "linestyle": (0, (6, 2, 1, 2))},
+    {"color": GREY, "linewidth": 1.0},
+)
+"""Told apart by dashes too, not by colour alone."""
+
+Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+"""Label -> places and values; at most as many as there are styles."""
+
+
+def line_figure(
+    series: Series, *, title: str, subtitle: str, places: str, values: str, marked: bool = False
+) -> Figure:
+    """Draw curves over common axes.
+
+    Args:
+        series: see :data:`Series`.
+        title, subtitle: above the figure.
+        places: what the horizontal axis is.
+        values: what the vertical one is, with its unit.
+        marked: whether each point has a mark, as few points should.
+    """
+    figure, axes = new_figure(7.2, 4.6)
+    for (label, (xs, ys)), style in zip(series.items(), _STYLES, strict=False):
+        axes.plot(xs, ys, label=label, marker="o" if marked else None, markersize=5, **style)
+    axes.set_xlabel(places, fontsize=10, color=INK)
+    axes.set_ylabel(values, fontsize=10, color=INK)
+    several = len(series) > 1
+    if several:
+        legend(axes)
+    headline(axes, title, subtitle, above_legend=several)
+    return figure
