@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from experiments.plot_style import BLUE, GREY, INK, VERMILION, headline, legend, new_figure
+from experiments.plot_style import BLUE, GREY, INK, SMALL, VERMILION, headline, legend, new_figure
 
 _STYLES = (
     {"color": BLUE, "linewidth": 2.0},
@@ -14,6 +14,9 @@ _STYLES = (
     {"color": GREY, "linewidth": 1.0},
 )
 """Told apart by dashes too, not by colour alone."""
+
+_IN_A_ROW = 3
+"""More labels than these have no room in a row above the axes, and go where the curves leave room."""
 
 Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 """Label -> places and values; at most as many as there are styles."""
@@ -36,8 +39,10 @@ def line_figure(
         axes.plot(xs, ys, label=label, marker="o" if marked else None, markersize=5, **style)
     axes.set_xlabel(places, fontsize=10, color=INK)
     axes.set_ylabel(values, fontsize=10, color=INK)
-    several = len(series) > 1
-    if several:
+    above = 1 < len(series) <= _IN_A_ROW
+    if above:
         legend(axes)
-    headline(axes, title, subtitle, above_legend=several)
+    elif len(series) > 1:
+        axes.legend(frameon=False, fontsize=SMALL, labelcolor=INK, handlelength=2.8)
+    headline(axes, title, subtitle, above_legend=above)
     return figure
