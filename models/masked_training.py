@@ -56,9 +56,7 @@ class MaskedTrainer:
         self._images, self._labels = jnp.asarray(images), jnp.asarray(labels)
         self._optimizer = make_optimizer(settings, learning_rates(settings, self._steps))
         graph, *_ = nnx.split(network, nnx.Param, nnx.BatchStat)
-        step = partial(
-            training_step, graph, self._optimizer, normalisation, AUGMENTATIONS[settings.augmentation]
-        )
+        step = partial(training_step, graph, self._optimizer, normalisation, AUGMENTATIONS[settings.augmentation])
         self._epoch = jax.jit(partial(_epoch, step))
         self._count = jax.jit(partial(_count, graph, normalisation))
 

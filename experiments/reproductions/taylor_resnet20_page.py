@@ -23,7 +23,7 @@ def write_page(out: Path, measured: Mapping[str, Any], plan: Mapping[str, Any], 
     """
     cycles = measured["cycles"]
     return Page(
-        title="ResNet-20 on CIFAR-10, pruned by Taylor scores and fine-tuned",
+        title="ResNet-20, pruned by Taylor scores and fine-tuned in turn",
         document="Almarashi 2024: Pruning Image Classification CNN Network Using Taylor Scores for High-Speed "
         "Inference (seed 000).",
         command=f"evoprune reproduce taylor-resnet20 OUT_DIR {'--quick' if quick else '--data-dir FOLDER'}",
@@ -219,11 +219,14 @@ def _settings(plan: Mapping[str, Any], cycles: Rows) -> dict[str, tuple[str, str
             f"Taylor by layer's L2 norm, {plan['cycle_images']:,} training images",
         ),
         "prunable filters": ("not given; 25% go", f"{first['filters']}, tied channels counted once; 25% go"),
-        "removed in an iteration": ("not given", f"{100 * plan['step']:g}% of the filters"),
+        "removed in an iteration": ("not given", f"{plan['step']} filters"),
         "iterations": ("not given", f"{len(cycles) - 1}"),
         "fine-tuning": (
             "not given",
             f"an epoch on the {plan['cycle_images']:,} images, rate 0.01 by cosine",
         ),
-        "device of the speed": ("Jetson Nano, MATLAB GPU Coder", "CPU of the experiment, JAX and ONNX Runtime"),
+        "device of the speed": (
+            "Jetson Nano, MATLAB GPU Coder",
+            "machine of the experiment, JAX and ONNX Runtime",
+        ),
     }
