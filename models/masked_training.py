@@ -75,7 +75,8 @@ class MaskedTrainer:
         Raises:
             TrainingError: the loss is no longer finite.
         """
-        _, parameters, statistics = nnx.split(network, nnx.Param, nnx.BatchStat)
+        _, *states = nnx.split(network, nnx.Param, nnx.BatchStat)
+        parameters, statistics = states
         state = (parameters, statistics, self._optimizer.init(parameters))
         order, key = np.random.default_rng(seed), jax.random.key(seed)
         for number in range(1, self._settings.epochs + 1):
@@ -88,7 +89,8 @@ class MaskedTrainer:
                     f"the loss is {loss} in epoch {number}; lower --learning-rate (now "
                     f"{self._settings.learning_rate})."
                 )
-            nnx.update(network, *state[:2])
+            parameters, statistics, _ = state
+            nnx.update(network, parameters, statistics)
             yield Epoch(number, loss, int(np.asarray(hits).sum()) / len(rows))
 
     def accuracy(self, network: Network, keeps: Keeps, images: np.ndarray, labels: np.ndarray) -> float:

@@ -14,6 +14,7 @@ rule does. The accuracy itself is another one, for these are other images.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -146,7 +147,7 @@ def _baseline(
 
     curve: list[dict[str, Any]] = []
     for begin in range(0, plan.epochs, plan.chunk):
-        curve += steps.once(f"baseline-{begin + plan.chunk}", lambda begin=begin: work(begin))
+        curve += steps.once(f"baseline-{begin + plan.chunk}", partial(work, begin))
         if (folder / str(begin)).exists():
             rmtree(folder / str(begin))
     return folder / str(plan.epochs), curve
@@ -173,7 +174,8 @@ def _prune_units(
     if not retrained:
 
         def all_units() -> Any:
-            model, rows = store.load(baseline), []
+            model = store.load(baseline)
+            rows: list[dict[str, Any]] = []
             for number in range(1, plan.prunings + 1):
                 model, row = _prune_unit(model, number, rule, rows, splits)
                 rows.append(row | _accuracies(trainer(model), model.network, _kept(row["gone"]), splits))
@@ -197,7 +199,7 @@ def _prune_units(
 
     rows: list[dict[str, Any]] = []
     for number in range(1, plan.prunings + 1):
-        rows.append(steps.once(f"{name}-{number}", lambda number=number: one_unit(number, rows)))
+        rows.append(steps.once(f"{name}-{number}", partial(one_unit, number, rows)))
         if (folder / str(number - 1)).exists():
             rmtree(folder / str(number - 1))
     return rows

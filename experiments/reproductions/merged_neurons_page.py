@@ -127,7 +127,7 @@ def _baseline(curve: Sequence[Mapping[str, Any]]) -> Section:
 def _images(splits: Mapping[str, ImageSet]) -> Section:
     names = ("train", "val", "test")
     counts = [np.bincount(splits[name].labels, minlength=len(splits["train"].classes)) for name in names]
-    rows = [("class", *names)]
+    rows: list[tuple[str, ...]] = [("class", *names)]
     rows += [(label, *(str(count[i]) for count in counts)) for i, label in enumerate(splits["train"].classes)]
     return Section("Images of each class (figure 1)", ["The document's classes are balanced."], rows)
 

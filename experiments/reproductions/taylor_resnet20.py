@@ -12,7 +12,6 @@ network to begin with is worse than theirs, for it is trained for fewer epochs.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -160,7 +159,7 @@ def _thresholds(base: Path, data: DataOptions) -> list[dict[str, Any]]:
 
 def _threshold_row(
     share: float, mask: np.ndarray, scores: np.ndarray, accuracy: float, parameters: int
-) -> Mapping[str, Any]:
+) -> dict[str, Any]:
     """``score``: the highest of a filter that is removed, the threshold on Taylor scores; None without."""
     score = float(scores[~mask].max()) if not mask.all() else None
     return {"share": share, "score": score, "accuracy": accuracy, "parameters": parameters}
