@@ -24,6 +24,22 @@ class LocalDirectory(click.Path):
         return super().convert(value, parameter, context)
 
 
+class Seconds(click.ParamType):
+    """A number of seconds, which may be left out at the end of the command line."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """See :class:`click.ParamType`."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number of seconds; without one, give --watch last.", parameter, context)
+        if not 0.1 <= seconds < float("inf"):
+            self.fail(f"{value} s cannot be; give 0.1 or more.", parameter, context)
+        return seconds
+
+
 MODEL_DIRECTORY = LocalDirectory()
 FILE = click.Path(path_type=Path)
 
@@ -84,6 +100,18 @@ def json_option(command: Command) -> Command:
     )(command)
 
 
+def watch_option(every: float) -> Callable[[Command], Command]:
+    """``--watch``, looking ``every`` so many seconds unless it says another number."""
+    return click.option(
+        "--watch",
+        type=Seconds(),
+        is_flag=False,
+        flag_value=every,
+        metavar="[SECONDS]",
+        help=f"Look again every SECONDS ({every:g}) until the run is complete.",
+    )
+
+
 def precision_option(command: Command) -> Command:
     """``--precision``."""
     return click.option(
@@ -123,6 +151,26 @@ def data_options(default_split: str) -> Callable[[Command], Command]:
         return command
 
     return decorate
+
+
+def load_model_class(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
+    """Import what ``--model-class`` names: only what the user names here is ever imported."""
+    if name is not None and not context.resilient_parsing:
+        from models.dependency import factories
+
+        factories.load(name)
+    return name
+
+
+def model_class_option(*, exposed: bool = False) -> Callable[[Command], Command]:
+    """``--model-class``; ``exposed`` to a command that makes a network, not to one that reads it."""
+    return click.option(
+        "--model-class",
+        metavar="MODULE:FACTORY",
+        callback=load_model_class,
+        expose_value=exposed,
+        help="Your own Flax NNX network, package.module:factory; its code is run (docs/own-networks.md).",
+    )
 
 
 def backend_options(command: Command) -> Command:

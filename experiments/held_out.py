@@ -11,6 +11,7 @@ from engine.layout import mask_sha256
 from engine.run_directory import RunDirectory
 from engine.store import RunStore
 from experiments import datasets
+from experiments.datasets import ImageSet
 from experiments.measuring import load_images
 from experiments.progress import Reporter
 from experiments.search_options import SearchOptions
@@ -30,18 +31,11 @@ def measure_held_out(
 
     None where the data has no test split, or the search itself used it.
     """
-    known = _read(run.store, mask)
+    known = known_held_out(run.store, mask)
     if known is not None:
         return known
-    if options.data.split == SPLIT or SPLIT not in datasets.available_splits(
-        options.data.data, data_dir=options.data.data_dir
-    ):
-        reporter.message(
-            f"no held-out accuracy: --data {options.data.data} has no {SPLIT} split apart from the search's."
-        )
-        return None
     try:
-        images = load_images(replace(options.data, split=SPLIT, images=None), model)
+        images = held_out_images(options, model)
     except DataError as error:
         # The search itself is done and sound; what it found must not hang on this.
         reporter.message(f"no held-out accuracy: {error}")
@@ -65,8 +59,20 @@ def measure_held_out(
     return result
 
 
-def _read(store: RunStore, mask: np.ndarray) -> dict[str, Any] | None:
-    """The kept result, if it is of this mask. A damaged file is measured anew."""
+def held_out_images(options: SearchOptions, model: Model) -> ImageSet:
+    """All images of the test split.
+
+    Raises:
+        DataError: there is none, it cannot be read, or the search itself used it.
+    """
+    data = options.data
+    if data.split == SPLIT or SPLIT not in datasets.available_splits(data.data, data_dir=data.data_dir):
+        raise DataError(f"--data {data.data} has no {SPLIT} split apart from the search's.")
+    return load_images(replace(data, split=SPLIT, images=None), model)
+
+
+def known_held_out(store: RunStore, mask: np.ndarray) -> dict[str, Any] | None:
+    """The kept result, if it is of this mask; None where it is not there or damaged."""
     try:
         known = json.loads(store.read(NAME))
     except (OSError, ValueError, RecursionError):

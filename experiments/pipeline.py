@@ -3,6 +3,7 @@
 from engine.config import SearchSettings
 from engine.pool_options import PoolOptions
 from experiments.baselines import BaselineOptions, compare_baselines
+from experiments.comparison import compare_runs
 from experiments.exporting import export_run
 from experiments.fine_tuning import finetune_model
 from experiments.importing import import_model
@@ -14,6 +15,7 @@ from experiments.search_options import Backend, SearchOptions
 from experiments.search_run import resume_search, start_search
 from experiments.speed.comparison import compare_speed
 from experiments.status import read_status
+from experiments.tensorboard_events import write_events
 from experiments.training_run import NetworkOptions, train_model
 from models.training_settings import TrainingSettings
 
@@ -28,6 +30,7 @@ __all__ = [
     "SearchSettings",
     "TrainingSettings",
     "compare_baselines",
+    "compare_runs",
     "compare_speed",
     "evaluate_model",
     "export_run",
@@ -40,4 +43,5 @@ __all__ = [
     "score_masks",
     "start_search",
     "train_model",
+    "write_events",
 ]

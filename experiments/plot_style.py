@@ -15,6 +15,7 @@ GRID = "#E3E3E3"
 
 SMALL = 9.0
 """Font size of ticks and legend, in points."""
+_SUBTITLE = "subtitle"
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -37,6 +38,12 @@ def style(axes: Axes) -> None:
     for side in ("left", "bottom"):
         axes.spines[side].set_color(GREY)
     axes.tick_params(colors=GREY, labelcolor=INK, labelsize=SMALL)
+
+
+def percent(value: float) -> str:
+    """Return a percentage with 2 decimals and, like the tick labels, a true minus sign."""
+    # Adding zero turns a rounded -0.0 into 0.0.
+    return f"{round(value, 2) + 0.0:.2f}%".replace("-", "\N{MINUS SIGN}")
 
 
 def generation_axis(axes: Axes, generations: list[int]) -> None:
@@ -73,7 +80,7 @@ def legend(axes: Axes) -> None:
 def headline(axes: Axes, title: str, subtitle: str, *, above_legend: bool) -> None:
     """Write the title and the line under it, aligned with the left edge of the axes."""
     height = 24 if above_legend else 8
-    axes.annotate(
+    line = axes.annotate(
         subtitle,
         (0, 1),
         xycoords="axes fraction",
@@ -83,4 +90,15 @@ def headline(axes: Axes, title: str, subtitle: str, *, above_legend: bool) -> No
         color=GREY,
         annotation_clip=False,
     )
+    line.set_gid(_SUBTITLE)
     axes.set_title(title, loc="left", pad=height + 17, fontsize=13, fontweight="bold", color=INK)
+
+
+def take_headline(figure: Figure) -> tuple[str, str]:
+    """Remove the title and the line under it from a figure, for a page that sets them itself; both."""
+    [axes] = figure.axes
+    [line] = [text for text in axes.texts if text.get_gid() == _SUBTITLE]
+    title, subtitle = axes.get_title(loc="left"), line.get_text()
+    line.remove()
+    axes.set_title("", loc="left")
+    return title, subtitle

@@ -20,6 +20,7 @@ from experiments.plot_style import (
     headline,
     legend,
     new_figure,
+    percent,
 )
 
 DPI = 150
@@ -54,7 +55,7 @@ def accuracy_drop_figure(rows: Sequence[Mapping[str, Any]], threshold: float) ->
     _draw_series(axes, generations, drops)
     margin = 0.08 * (highest - lowest) or 0.5
     axes.set_ylim(lowest - margin, highest + margin)
-    axes.set_ylabel("accuracy drop of BEST on fitness images (%)", fontsize=10, color=INK)
+    axes.set_ylabel("accuracy drop of BEST (%)", fontsize=10, color=INK)
     legend(axes)
     headline(
         axes,
@@ -217,7 +218,7 @@ def _draw_series(axes: Axes, generations: list[int], values: list[float]) -> Non
     # The mark at the end is all that a journal of one generation shows.
     line.set(marker="o", markersize=6, markeredgecolor="white", markevery=[len(values) - 1], clip_on=False)
     axes.annotate(
-        _percent(values[-1]),
+        percent(values[-1]),
         (generations[-1], values[-1]),
         xytext=(9, 0),
         textcoords="offset points",
@@ -229,12 +230,6 @@ def _draw_series(axes: Axes, generations: list[int], values: list[float]) -> Non
         annotation_clip=False,
     )
     generation_axis(axes, generations)
-
-
-def _percent(value: float) -> str:
-    """Return a percentage with 2 decimals and, like the tick labels, a true minus sign."""
-    # Adding zero turns a rounded -0.0 into 0.0.
-    return f"{round(value, 2) + 0.0:.2f}%".replace("-", "\N{MINUS SIGN}")
 
 
 def _share(kept: int, total: int) -> str:

@@ -1,33 +1,52 @@
-"""The report of a run: the paper's table and figures, drawn from the run directory."""
+"""The report of a run: the paper's table, figures and an HTML page, made from the run directory."""
 
 import json
 import os
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from matplotlib.figure import Figure
+
 from engine.config import SearchSettings
-from engine.errors import RunError
+from engine.errors import DataError, RunError
+from engine.layout import Layout
 from engine.run_directory import JOURNAL, RunDirectory
 from engine.state import SearchState
 from experiments import plots
-from experiments.held_out import SPLIT, measure_held_out
+from experiments.held_out import SPLIT, held_out_images, measure_held_out
 from experiments.island_plots import island_scores_figure
+from experiments.pages.class_results import ClassResults, class_results
+from experiments.pages.findings import findings
+from experiments.pages.layers import layer_widths, stage_savings
+from experiments.pages.repeating import search_command
+from experiments.pages.run_page import run_page
+from experiments.pages.speed import measure_speed
+from experiments.pages.trade_off import TradeOff
+from experiments.pages.trade_off_plots import trade_off_figure
+from experiments.population_plots import population_scores_figure
 from experiments.progress import Reporter, Silent
 from experiments.report_page import Measured, comparison_data, comparison_table, report_page
 from experiments.search_options import SearchOptions
 from experiments.searched_model import load_searched_model
-from experiments.status import ancestry_text
+from experiments.status import ancestry_text, summary
+from fitness.genome import Genome
 from fitness.seeding import LARGEST_REMOVAL
 from models.cost import network_cost
+from models.pruning import prune
+from models.store import Model
 
 FOLDER = "report"
 PAGE = f"{FOLDER}/report.md"
 ANCESTRY = "the filters that BEST removes come from"
+HTML_PAGE = f"{FOLDER}/report.html"
 FIGURES = {
     "accuracy_drop": "Accuracy drop of BEST on the fitness images (the paper's Figure 4.1)",
     "parameter_drop": "Parameters dropped by BEST (Figure 4.2)",
     "mac_drop": "MACs dropped by BEST (Figure 4.3)",
     "kept_filters": "Filters that BEST keeps in each layer",
+    "trade_off": "Accuracy drop against parameters dropped of every mask that was scored",
+    "population_scores": "Scores in the population",
     "island_scores": "Highest score on each island",
 }
 
@@ -39,7 +58,9 @@ def make_report(
     data_dir: str | None = None,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
-    """Write ``report/`` in the run directory: ``report.md``, ``table.json`` and PNG figures.
+    """Write ``report/`` in the run directory: ``report.html``, ``report.md``, ``table.json`` and PNG figures.
+
+    What cannot be measured here, for want of data, is left out and named in ``left_out``.
 
     Args:
         directory: of the run, a path or a URL.
@@ -48,14 +69,15 @@ def make_report(
         reporter: receives sentences for the user.
 
     Returns:
-        table (Markdown), measurements, and the paths written.
+        All numbers of the page, table (Markdown) and the paths written.
 
     Raises:
         RunError: no run there, or it has no generation behind it.
     """
     reporter = reporter or Silent()
     run = RunDirectory.open(directory)
-    options = SearchOptions.from_json(run.description().get("configuration"))
+    description = run.description()
+    options = SearchOptions.from_json(description.get("configuration"))
     checkpoint = run.latest(reporter.message)
     rows = run.journal()
     if checkpoint is None:
@@ -67,45 +89,107 @@ def make_report(
     if data_dir is not None:
         options = replace(options, data=options.data.moved(data_dir))
     searched = load_searched_model(run, checkpoint, model or options.model, options.prune)
-    best = state.best
-    held_out = measure_held_out(run, searched, options, best.individual.mask, reporter)
+    best = summary(state, options.generations)["best"]
+    mask = state.best.individual.mask
+    held_out = measure_held_out(run, searched, options, mask, reporter)
 
     base_parameters, base_macs = network_cost(searched.network)
     counts = held_out or {"original_correct": None, "correct": None, "total": None}
     base = Measured(counts["original_correct"], counts["total"], base_parameters, base_macs)
-    parameters, macs = int(best.figures["parameters"]), int(best.figures["macs"])
-    pruned = Measured(counts["correct"], counts["total"], parameters, macs)
+    pruned = Measured(counts["correct"], counts["total"], int(best["parameters"]), int(best["macs"]))
     table = comparison_table(base, pruned, split=SPLIT)
-    kept = layout.kept(best.individual.mask)
+    measurements = comparison_data(base, pruned, split=SPLIT)
+    scored = TradeOff.of(state, Genome.of(searched.network, options.prune))
     try:
-        figures = {
-            "accuracy_drop": plots.accuracy_drop_figure(rows, options.threshold),
-            "parameter_drop": plots.parameter_drop_figure(rows),
-            "mac_drop": plots.mac_drop_figure(rows),
-            "kept_filters": plots.kept_filters_figure(
-                list(zip(layout.names, map(int, kept), layout.sizes, strict=True))
-            ),
-        }
-        if len(state.islands) > 1:
-            figures["island_scores"] = island_scores_figure(rows, options.settings.migrate_every)
+        figures = _figures(rows, state, layout, options, scored)
+        found = findings(state, options, rows, measurements["accuracy_percent"]["drop_percent"])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{run.store.full_name(JOURNAL)} is damaged: a row lacks figures of BEST ({error}); restore it."
         ) from error
-    data = comparison_data(base, pruned, split=SPLIT)
-    page = report_page(
-        title=f"{searched.network.architecture.name} on {options.data.data}: filters removed without retraining",
-        table=table,
-        details=_details(options, state),
-        figures={FIGURES[name]: f"{name}.png" for name in figures},
-    )
+    classes, left_out = _by_class(searched, options, mask, measured=held_out is not None)
+    architecture = searched.network.architecture
+    smaller = prune(searched.network, layout.split(mask))
     images = {f"{FOLDER}/{name}.png": image for name, image in plots.render_figures(figures).items()}
-    texts = {f"{FOLDER}/table.json": json.dumps(data, indent=2) + "\n", PAGE: page}
-    # The page last: it then finds what it shows.
+    report = {
+        "title": f"{architecture.name} on {options.data.data}: filters removed without retraining",
+        "run": run.location,
+        "generation": state.generation,
+        "generations": options.generations,
+        "threshold": options.threshold,
+        "best": best,
+        "findings": found,
+        "table": table,
+        "measurements": measurements,
+        "layers": layer_widths(searched.network, layout, mask),
+        "stages": stage_savings(searched.network, smaller),
+        "trade_off": scored.to_json(options.threshold),
+        "classes": None if classes is None else classes.to_json(),
+        "speed": measure_speed(searched.network, smaller, searched.normalisation),
+        "settings": _details(options, state),
+        "command": search_command(options),
+        "environment": _flat({name: description.get(name) for name in ("versions", "hardware")}),
+        "left_out": left_out,
+        "report": run.store.full_name(PAGE),
+        "page": run.store.full_name(HTML_PAGE),
+        "figures": [run.store.full_name(name) for name in images],
+    }
+    texts = {
+        f"{FOLDER}/table.json": json.dumps(measurements, indent=2) + "\n",
+        PAGE: report_page(
+            title=report["title"],
+            table=table,
+            details=report["settings"],
+            figures={FIGURES[name]: f"{name}.png" for name in figures},
+        ),
+        HTML_PAGE: run_page(report, figures, rows, architecture.input_shape, len(searched.classes)),
+    }
+    # The pages last: they then find what they show.
     for name, content in {**images, **{name: text.encode() for name, text in texts.items()}}.items():
         run.store.write(name, content)
-    written = [run.store.full_name(name) for name in images]
-    return {"table": table, "measurements": data, "report": run.store.full_name(PAGE), "figures": written}
+    return report
+
+
+def _figures(
+    rows: list[dict[str, Any]], state: SearchState, layout: Layout, options: SearchOptions, scored: TradeOff
+) -> dict[str, Figure]:
+    best = state.best
+    kept = map(int, layout.kept(best.individual.mask))
+    place = (best.figures["parameter_drop"], best.figures["accuracy_drop"])
+    figures = {
+        "accuracy_drop": plots.accuracy_drop_figure(rows, options.threshold),
+        "parameter_drop": plots.parameter_drop_figure(rows),
+        "mac_drop": plots.mac_drop_figure(rows),
+        "kept_filters": plots.kept_filters_figure(list(zip(layout.names, kept, layout.sizes, strict=True))),
+        "trade_off": trade_off_figure(scored, place, options.threshold),
+    }
+    if len(state.islands) > 1:
+        figures["island_scores"] = island_scores_figure(rows, options.settings.migrate_every)
+    else:
+        figures["population_scores"] = population_scores_figure(rows)
+    return figures
+
+
+def _by_class(
+    model: Model, options: SearchOptions, mask: np.ndarray, *, measured: bool
+) -> tuple[ClassResults | None, list[str]]:
+    """Results by class, or a sentence on why there are none."""
+    try:
+        images = held_out_images(options, model)
+    except DataError as error:
+        return None, [f"Accuracy by class is left out: {error}"]
+    if not measured:
+        return None, ["Accuracy by class is left out: the network answers NaN or infinity on held-out images."]
+    return class_results(model, images, mask, options.prune), []
+
+
+def _flat(entry: dict[str, Any]) -> dict[str, str]:
+    """What run.json says of versions and hardware, as lines."""
+    lines = {}
+    for values in entry.values():
+        for name, value in (values if isinstance(values, dict) else {}).items():
+            lines[str(name)] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return lines
 
 
 def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:

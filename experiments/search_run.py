@@ -18,6 +18,7 @@ from experiments.held_out import measure_held_out
 from experiments.importances import compute_importances
 from experiments.measuring import load_images
 from experiments.progress import Reporter, Silent
+from experiments.ray_metrics import with_metrics
 from experiments.search_options import Backend, SearchOptions
 from experiments.status import summary
 from fitness.evaluator import CPU_BATCH, LocalEvaluator, RayEvaluator, ShardedEvaluator
@@ -46,13 +47,15 @@ def start_search(
     """
     run = RunDirectory(directory)
     run.check_free()
-    backend, reporter = backend or Backend(), reporter or Silent()
+    backend = backend or Backend()
+    reporter = with_metrics(reporter or Silent(), backend.name, run.location)
     options = replace(options, model=str(Path(options.model).resolve()), data=options.data.resolved())
     options = options.on(backend)
     with _prepared(options, backend, reporter, begins=True) as (search, identity, model, evaluator):
         description = _description(options, identity, search, backend, model)
         description["precision_difference"] = report_precision(evaluator, reporter)
         with run.locked():
+            description["images"] = evaluator.total
             run.begin(description)
             return _continue(run, search, identity, options, backend, reporter, model, evaluator, None)
 
@@ -97,6 +100,7 @@ def _resume(
     description = run.description()
     options = SearchOptions.from_json(description.get("configuration"))
     backend = backend or Backend.from_json(description.get("backend"))
+    reporter = with_metrics(reporter, backend.name, run.location)
     if model is not None:
         options = replace(options, model=str(Path(model).resolve()))
     if data_dir is not None:

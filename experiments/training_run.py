@@ -11,6 +11,7 @@ from experiments.environment import versions
 from experiments.measuring import DataOptions, load_images, measure
 from experiments.progress import Reporter, Silent
 from models import output_directory, store
+from models.dependency.architecture import ModuleArchitecture
 from models.normalisation import Normalisation
 from models.registry import NETWORKS
 from models.sensitivity import SensitivityRule
@@ -21,8 +22,9 @@ from models.training_settings import TrainingSettings
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """Which network: the ``--model``, ``--width-multiplier`` and ``--batch-norm`` options.
+    """Which network: the ``--model``, ``--width-multiplier``, ``--batch-norm`` and ``--model-class`` options.
 
+    ``model_class`` has been given to :func:`models.dependency.factories.load`, and takes the others' place.
     ``batch_norm`` None: as the network has it, or without where that is a choice.
 
     Raises:
@@ -33,6 +35,7 @@ class NetworkOptions:
     model: str = "vgg16"
     width_multiplier: float = 1.0
     batch_norm: bool | None = None
+    model_class: str | None = None
 
     def __post_init__(self) -> None:
         if self.model not in NETWORKS:
@@ -41,6 +44,27 @@ class NetworkOptions:
             raise OptionError(f"--width-multiplier must be above 0 and at most 16, not {self.width_multiplier}.")
         # Only to be told early, before any data is read.
         NETWORKS[self.model](batch_norm=self.batch_norm)
+
+    @property
+    def grey(self) -> bool:
+        """Whether the network is made for grey images."""
+        return self.model_class is None and NETWORKS[self.model].grey
+
+    @property
+    def image_size(self) -> int | None:
+        """Height and width that the network is made for; None if it takes images as they come."""
+        named = NETWORKS[self.model]
+        return None if self.model_class is not None or named.any_size else named.input_shape[0]
+
+    def architecture(self, images: ImageSet) -> Any:
+        """The network's architecture for these images and their classes."""
+        height, width, channels = images.images.shape[1:]
+        shape, classes = (height, width, channels), len(images.classes)
+        if self.model_class is not None:
+            return ModuleArchitecture(self.model_class, shape, classes)
+        return NETWORKS[self.model](
+            width_multiplier=self.width_multiplier, batch_norm=self.batch_norm, classes=classes, input_shape=shape
+        )
 
 
 def train_model(
@@ -69,9 +93,8 @@ def train_model(
     """
     directory = Path(directory)
     output_directory.check_target(directory)
-    named = NETWORKS[network.model]
-    if image_size is None and not named.any_size:
-        image_size = named.input_shape[0]
+    if image_size is None:
+        image_size = network.image_size
     images = datasets.load(
         data.data,
         data.split,
@@ -80,18 +103,16 @@ def train_model(
         seed=data.seed,
         image_size=image_size,
     )
-    if named.grey:
+    if network.grey:
         images = images.in_grey()
-    architecture = named(
-        width_multiplier=network.width_multiplier,
-        batch_norm=network.batch_norm,
-        classes=len(images.classes),
-        input_shape=images.images.shape[1:],
-    )
-    model = Model(architecture.build(settings.seed), Normalisation.of_images(images.images), images.classes)
+    built = network.architecture(images).build(settings.seed)
+    reporter = reporter or Silent()
+    for layer in getattr(built, "left_whole", ()):
+        reporter.message(str(layer))
+    model = Model(built, Normalisation.of_images(images.images), images.classes)
     model.notes = {"data": {} if image_size is None else {"image_size": image_size}}
     held_out = held_out_images(data, model)
-    result = fit(model, images, held_out, settings, sensitivity=sensitivity, reporter=reporter or Silent())
+    result = fit(model, images, held_out, settings, sensitivity=sensitivity, reporter=reporter)
     store.save(directory, model)
     return result
 

@@ -10,6 +10,7 @@ from fitness import compilation_cache
 from fitness.batches import Batches
 from fitness.counting import MaskedCounter, Placed
 from fitness.precision import DTYPES
+from models.dependency import factories
 from models.normalisation import Normalisation
 from models.registry import architecture_from_json
 from models.stages import Network
@@ -86,12 +87,15 @@ def blueprint(model: "Model", layout: Layout, precision: str) -> dict[str, Any]:
         "normalisation": model.normalisation.to_json(),
         "layout": (layout.names, layout.sizes),
         "precision": precision,
+        "factories": factories.needed_for(model.network.architecture.name),
     }
 
 
 def from_blueprint(entry: Mapping[str, Any]) -> ShardWorker:
     """A worker in another process."""
     compilation_cache.enable()
+    for name in entry["factories"]:
+        factories.load(name)
     network = architecture_from_json(entry["architecture"]).blank()
     set_arrays(network, entry["arrays"])
     normalisation = Normalisation.from_json(entry["normalisation"])

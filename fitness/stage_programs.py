@@ -15,8 +15,9 @@ import numpy as np
 from engine.layout import Layout
 from fitness.compaction import Compaction
 from fitness.prefix_tree import branching
+from models.axes import groups_of, rows
 from models.normalisation import Normalisation
-from models.stages import Axis, DType, Keeps, Network, Stage
+from models.stages import DType, Keeps, Network, Stage
 from models.state import stage_arrays
 
 
@@ -50,7 +51,8 @@ class StagePrograms:
         self._compaction = compaction
         self._arrays = [stage_arrays(stage) for stage in stages]
         self._whole: dict[int, Any] = {}
-        self._prepare = [jax.jit(partial(_prepare, stage, precision)) for stage in stages]
+        sizes = {group.name: group.size for group in network.filter_groups}
+        self._prepare = [jax.jit(partial(_prepare, stage, precision, sizes)) for stage in stages]
         first = [normalisation] + [None] * (changing - 1)
         self._run = [
             jax.jit(partial(_run, stage, before))
@@ -111,26 +113,23 @@ class StagePrograms:
 
 
 def _prepare(
-    stage: Stage, precision: DType, arrays: Mapping[str, jax.Array], indices: Mapping[str, jax.Array]
+    stage: Stage,
+    precision: DType,
+    sizes: Mapping[str, int],
+    arrays: Mapping[str, jax.Array],
+    indices: Mapping[str, jax.Array],
 ) -> Any:
     """Cut the arrays of a stage to the channels in ``indices`` and bring them into their fastest form."""
     cut = {}
     for path, spec in stage.specs().items():
         array = arrays[path]
         for number, axis in enumerate(spec.axes):
-            if isinstance(axis, Axis) and axis.group in indices:
-                array = _taken(array, indices[axis.group], number, axis.positions)
+            if any(group in indices for group in groups_of(axis)):
+                # Zeros where a channel lies beyond the last.
+                taken = rows(axis, sizes, indices, jnp)
+                array = jnp.take(array, taken, axis=number, mode="fill", fill_value=0)
         cut[path] = array
     return stage.prepare(cut, precision)
-
-
-def _taken(array: jax.Array, channels: jax.Array, axis: int, positions: int) -> jax.Array:
-    """Channels of an axis, at each position; zeros where a channel lies beyond the last."""
-    size = array.shape[axis] // positions
-    rows = jnp.arange(positions)[:, None] * size + channels
-    beyond = array.shape[axis]
-    rows = jnp.where(channels < size, rows, beyond).reshape(-1)
-    return jnp.take(array, rows, axis=axis, mode="fill", fill_value=0)
 
 
 def _run(

@@ -12,6 +12,10 @@ class ArchitectureError(NetworkError):
     """An architecture that cannot be built, or is not known."""
 
 
+class FactoryError(ArchitectureError):
+    """An architecture made by somebody's code that the user has not named."""
+
+
 class StoreError(NetworkError):
     """A model directory or weights file is missing, damaged, or would be overwritten."""
 
@@ -26,3 +30,7 @@ class TrainingError(NetworkError):
 
 class ExportError(NetworkError):
     """A network cannot be written in a format, or is not the same when it is read back."""
+
+
+class DependencyError(NetworkError):
+    """A module whose program cannot be followed."""

@@ -55,10 +55,12 @@ class MaskedTrainer:
         self._steps = len(images) // self._batch
         self._images, self._labels = jnp.asarray(images), jnp.asarray(labels)
         self._optimizer = make_optimizer(settings, learning_rates(settings, self._steps))
-        graph, *_ = nnx.split(network, nnx.Param, nnx.BatchStat)
-        step = partial(training_step, graph, self._optimizer, normalisation, AUGMENTATIONS[settings.augmentation])
+        # Others are the random states of a module of the user's own.
+        graph, *states = nnx.split(network, nnx.Param, nnx.BatchStat, ...)
+        others, augmentation = states.pop(), AUGMENTATIONS[settings.augmentation]
+        step = partial(training_step, graph, others, self._optimizer, normalisation, augmentation)
         self._epoch = jax.jit(partial(_epoch, step))
-        self._count = jax.jit(partial(_count, graph, normalisation))
+        self._count = jax.jit(partial(_count, graph, others, normalisation))
 
     def epochs(self, network: Network, keeps: Keeps, seed: int) -> Iterator[Epoch]:
         """Train ``network`` in place, from the weights that it has; after each epoch it has the new ones.
@@ -75,8 +77,7 @@ class MaskedTrainer:
         Raises:
             TrainingError: the loss is no longer finite.
         """
-        _, *states = nnx.split(network, nnx.Param, nnx.BatchStat)
-        parameters, statistics = states
+        parameters, statistics = nnx.state(network, nnx.Param), nnx.state(network, nnx.BatchStat)
         state = (parameters, statistics, self._optimizer.init(parameters))
         order, key = np.random.default_rng(seed), jax.random.key(seed)
         for number in range(1, self._settings.epochs + 1):
@@ -95,7 +96,7 @@ class MaskedTrainer:
 
     def accuracy(self, network: Network, keeps: Keeps, images: np.ndarray, labels: np.ndarray) -> float:
         """Accuracy, 0 to 1, of a network under masks on ``uint8[n, ...]`` and ``int32[n]``."""
-        _, *states = nnx.split(network, nnx.Param, nnx.BatchStat)
+        states = nnx.state(network, nnx.Param), nnx.state(network, nnx.BatchStat)
         return int(self._count(states, keeps, images, labels)) / len(labels)
 
 
@@ -121,7 +122,13 @@ def _epoch(
 
 
 def _count(
-    graph: Any, normalisation: Normalisation, states: Any, keeps: Keeps, images: jax.Array, labels: jax.Array
+    graph: Any,
+    others: Any,
+    normalisation: Normalisation,
+    states: Any,
+    keeps: Keeps,
+    images: jax.Array,
+    labels: jax.Array,
 ) -> jax.Array:
-    logits = nnx.merge(graph, *states)(normalisation(images), keeps)
+    logits = nnx.merge(graph, *states, others)(normalisation(images), keeps)
     return jnp.sum(jnp.argmax(logits, axis=-1) == labels)

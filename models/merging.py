@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from models.axes import groups_of, rows
 from models.errors import PruningError
 from models.stages import ArraySpec, Axis, Network
 from models.state import arrays_of, set_arrays
@@ -30,17 +31,23 @@ def merge_outgoing(network: Network, group: str, removed: int, twin: int, scale:
         scale: factor from the twin's activation to the removed one's.
 
     Raises:
-        PruningError: no such group or channels.
+        PruningError: no such group or channels, or a kernel reads the group joined to others.
     """
-    size = _checked_size(network, group, removed, twin)
+    _check(network, group, removed, twin)
+    sizes = {each.name: each.size for each in network.filter_groups}
     arrays = arrays_of(network)
     for name, spec in _kernels(network):
         for number, axis in enumerate(spec.axes[:-1]):
-            if isinstance(axis, Axis) and axis.group == group:
-                rows = np.moveaxis(np.array(arrays[name]), number, 0)
-                places = np.arange(axis.positions) * size
-                rows[places + twin] += np.float32(scale) * rows[places + removed]
-                arrays[name] = np.moveaxis(rows, 0, number)
+            if group not in groups_of(axis):
+                continue
+            if not isinstance(axis, Axis):
+                raise PruningError(
+                    f"filters of layer {group!r} cannot be merged: {name} reads several layers joined."
+                )
+            weights = np.moveaxis(np.array(arrays[name]), number, 0)
+            to, of = (rows(axis, sizes, {group: np.array([channel])}) for channel in (twin, removed))
+            weights[to] += np.float32(scale) * weights[of]
+            arrays[name] = np.moveaxis(weights, 0, number)
     return _filled(network, arrays)
 
 
@@ -54,10 +61,10 @@ def merge_incoming(network: Network, group: str, removed: int, twin: int) -> Net
 
     Arguments and errors as for :func:`merge_outgoing`. Batch norm stays the twin's.
     """
-    _checked_size(network, group, removed, twin)
+    _check(network, group, removed, twin)
     arrays = arrays_of(network)
     for name, spec in _kernels(network):
-        if isinstance(spec.axes[-1], Axis) and spec.axes[-1].group == group:
+        if group in groups_of(spec.axes[-1]):
             for array in (name, f"{name.rpartition('.')[0]}.bias"):
                 if array in arrays:
                     summed = np.array(arrays[array])
@@ -74,8 +81,7 @@ def _kernels(network: Network) -> Iterator[tuple[str, ArraySpec]]:
                 yield f"{stage.name}.{path}", spec
 
 
-def _checked_size(network: Network, group: str, removed: int, twin: int) -> int:
-    """Channels of the group."""
+def _check(network: Network, group: str, removed: int, twin: int) -> None:
     sizes = {each.name: each.size for each in network.filter_groups}
     if group not in sizes:
         raise PruningError(f"the network has no layer {group!r}; it has {', '.join(sizes)}.")
@@ -84,7 +90,6 @@ def _checked_size(network: Network, group: str, removed: int, twin: int) -> int:
         raise PruningError(
             f"filters to merge must be two of 0 to {size - 1} in layer {group!r}, not {removed} and {twin}."
         )
-    return size
 
 
 def _filled(network: Network, arrays: dict[str, np.ndarray]) -> Network:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from models.errors import PruningError
-from models.stages import Axis, Network
+from models.cutting import check_keeps, cut
+from models.stages import Network
 from models.state import arrays_of, set_arrays
 from models.store import Model
 
@@ -24,16 +24,7 @@ def prune(network: Network, keeps: Mapping[str, np.ndarray]) -> Network:
         PruningError: an unknown group, a slice of the wrong shape or type, or a layer left empty.
     """
     sizes = {group.name: group.size for group in network.filter_groups}
-    for name, keep in keeps.items():
-        if name not in sizes:
-            raise PruningError(f"the network has no layer {name!r}; it has {', '.join(sizes)}.")
-        if keep.dtype != bool or keep.shape != (sizes[name],):
-            raise PruningError(
-                f"layer {name!r} needs a mask of bool[{sizes[name]}], not {keep.dtype}{list(keep.shape)}."
-            )
-        if not keep.any():
-            raise PruningError(f"the mask removes every filter of layer {name!r}; keep at least one.")
-
+    check_keeps(keeps, sizes)
     widths = {name: int(keep.sum()) for name, keep in keeps.items()}
     smaller = network.architecture.with_widths(widths).blank()
     set_arrays(smaller, _cut(network, keeps, arrays_of(network)))
@@ -52,17 +43,11 @@ def _cut(
 ) -> dict[str, np.ndarray]:
     """The kept parts of ``arrays``, which have names and shapes of the network's own."""
     sizes = {group.name: group.size for group in network.filter_groups}
-    indices = {name: np.flatnonzero(keep) for name, keep in keeps.items()}
-    cut: dict[str, np.ndarray] = {}
+    channels = {name: np.flatnonzero(keep) for name, keep in keeps.items()}
+    kept: dict[str, np.ndarray] = {}
     for stage in network.stages:
         for path, spec in stage.specs().items():
             name = f"{stage.name}.{path}"
-            if name not in arrays:
-                continue
-            kept = arrays[name]
-            for number, axis in enumerate(spec.axes):
-                if isinstance(axis, Axis) and axis.group in indices:
-                    rows = np.arange(axis.positions)[:, None] * sizes[axis.group] + indices[axis.group]
-                    kept = np.take(kept, rows.ravel(), axis=number)
-            cut[name] = kept
-    return cut
+            if name in arrays:
+                kept[name] = cut(arrays[name], spec, sizes, channels)
+    return kept

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from models.convnet import ConvNetArchitecture, convnet
+from models.dependency.architecture import ModuleArchitecture
 from models.errors import ArchitectureError
 from models.fashion_cnn import FashionCNNArchitecture, fashion_cnn
 from models.lenet import LeNetArchitecture, lenet5
@@ -23,6 +24,7 @@ FAMILIES: Mapping[str, type[Architecture]] = {
         ConvNetArchitecture,
         MLPArchitecture,
         FashionCNNArchitecture,
+        ModuleArchitecture,
     )
 }
 

@@ -41,10 +41,22 @@ class FilterGroup:
 class Axis(NamedTuple):
     """An axis of an array that runs over the channels of a group, at each of ``positions`` places in turn.
 
-    Behind a flattened feature map, index ``position * group size + channel`` belongs to the channel.
+    Behind a flattened feature map, index ``position * group size + channel`` belongs to the channel. Each
+    channel has ``run`` neighbouring indices; more than one behind a convolution in groups.
     """
 
     group: str
+    positions: int = 1
+    run: int = 1
+
+
+class Joined(NamedTuple):
+    """An axis behind a concatenation: parts one after the other, all of them at each of ``positions`` places.
+
+    A part that is a number is the extent of indices that no mask touches.
+    """
+
+    parts: tuple[Axis | int, ...]
     positions: int = 1
 
 
@@ -53,12 +65,12 @@ class ArraySpec:
     """What an array of a stage means; all that cost, pruning and compaction need to know.
 
     Attributes:
-        axes: an :class:`Axis`, or the extent of an axis that no mask touches.
+        axes: an :class:`Axis` or :class:`Joined`, or the extent of an axis that no mask touches.
         uses: multiply-accumulates of each element for one image.
         trained: whether it counts as a parameter; batch statistics do not.
     """
 
-    axes: tuple[Axis | int, ...]
+    axes: tuple[Axis | Joined | int, ...]
     uses: int = 0
     trained: bool = True
 

@@ -17,7 +17,7 @@ from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as serialise_safetensors
 
 from models import output_directory
-from models.errors import NetworkError, StoreError
+from models.errors import FactoryError, NetworkError, StoreError
 from models.normalisation import Normalisation
 from models.registry import architecture_from_json
 from models.stages import Network
@@ -90,6 +90,8 @@ def load(directory: Path) -> Model:
     try:
         network = architecture_from_json(description.get("architecture")).blank()
         normalisation = Normalisation.from_json(description.get("normalisation"))
+    except FactoryError as error:
+        raise StoreError(f"{directory}: {error}") from error
     except (NetworkError, ValueError, TypeError, OverflowError) as error:
         raise StoreError(f"{directory / DESCRIPTION} is damaged: {error}") from error
     channels = network.architecture.input_shape[-1]

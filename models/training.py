@@ -64,9 +64,11 @@ def train(
     steps = len(images) // batch
     rates = learning_rates(settings, steps)
     optimizer = make_optimizer(settings, rates)
-    graph, *states = nnx.split(network, nnx.Param, nnx.BatchStat)
+    # Others are the random states of a module of the user's own.
+    graph, *states = nnx.split(network, nnx.Param, nnx.BatchStat, ...)
+    others = states.pop()
     step = jax.jit(
-        partial(training_step, graph, optimizer, normalisation, AUGMENTATIONS[settings.augmentation]),
+        partial(training_step, graph, others, optimizer, normalisation, AUGMENTATIONS[settings.augmentation]),
         donate_argnums=(0, 1, 2),
     )
     # The arrays are donated to the step; the caller's network must not lose its own on the way.
@@ -110,6 +112,7 @@ def train(
 
 def training_step(
     graph: Any,
+    others: Any,
     optimizer: optax.GradientTransformation,
     normalisation: Normalisation,
     augmentation: Augmentation,
@@ -124,14 +127,14 @@ def training_step(
     """One update, under masks if any; also the loss and the number of correct answers on the augmented batch.
 
     ``parameters`` and ``statistics`` are the states of ``nnx.Param`` and ``nnx.BatchStat`` of a network whose
-    definition is ``graph``. To be compiled.
+    definition is ``graph``; ``others`` are its other states. To be compiled.
     """
     keys = jax.random.split(key, 1 + augmentation.keys)
     inputs = augmentation(keys[1:], images, normalisation)
 
     def loss_of(parameters: Any) -> tuple[jax.Array, tuple[Any, jax.Array]]:
-        # Batch norm writes to its variables, which therefore must be made inside this trace.
-        network = nnx.merge(graph, parameters, jax.tree.map(jnp.asarray, statistics))
+        # Batch norm and dropout write to their variables, which therefore must be made inside this trace.
+        network = nnx.merge(graph, parameters, *jax.tree.map(jnp.asarray, (statistics, others)))
         logits = network(inputs, keeps, training=True, rngs=nnx.Rngs(dropout=keys[0]))
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
         correct = jnp.sum(jnp.argmax(logits, axis=-1) == labels)

@@ -1,10 +1,13 @@
 """Small real networks and images for all tests; nothing here needs a network or files outside the project."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Tests must not write into the home folder.
-os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
+# Tests must not write into the home folder; yet many compile the same programs, workers above all.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import jax.numpy as jnp
 import numpy as np

@@ -29,6 +29,9 @@ def test_the_wheel_holds_the_four_packages_and_no_tests(tmp_path):
     for package in ("engine", "models", "fitness", "experiments"):
         expected = {str(path.relative_to(ROOT)) for path in (ROOT / package).rglob("*.py")}
         assert expected <= set(names)
+    templates = {str(path.relative_to(ROOT)) for path in ROOT.glob("experiments/pages/templates/*")}
+    assert templates
+    assert templates <= set(names)
 
 
 def test_the_version_is_written_once():

@@ -17,6 +17,7 @@ from experiments.commands.resume import resume
 from experiments.commands.score import score
 from experiments.commands.search import search
 from experiments.commands.status import status
+from experiments.commands.tensorboard import tensorboard
 from experiments.commands.train import train
 
 
@@ -41,6 +42,7 @@ for command in (
     bench,
     baseline,
     report,
+    tensorboard,
     reproduce,
     demo,
 ):

@@ -10,6 +10,7 @@ from experiments.cli_options import (
     config_option,
     data_options,
     json_option,
+    model_class_option,
     print_result,
 )
 from experiments.commands.lines import accuracy_line
@@ -18,6 +19,7 @@ from experiments.commands.lines import accuracy_line
 @click.command(epilog="Example: evoprune evaluate pruned --data cifar10 --split test")
 @click.argument("model_dir", type=MODEL_DIRECTORY)
 @config_option
+@model_class_option()
 @data_options("test")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of --images.")
 @json_option

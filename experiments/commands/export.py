@@ -9,6 +9,7 @@ from experiments.cli_options import (
     MODEL_DIRECTORY,
     config_option,
     json_option,
+    model_class_option,
     print_result,
 )
 from experiments.commands.interruption import interruptible
@@ -27,6 +28,7 @@ from experiments.commands.interruption import interruptible
 )
 @click.option("--model", help="Where the run's model is now, if it moved.")
 @click.option("--data-dir", help="Where the run's data is now, if it moved.")
+@model_class_option()
 @json_option
 def export(run_dir: str, pruned_dir: Path, as_json: bool, **options: Any) -> None:
     """Write BEST of RUN_DIR as a physically smaller network into the directory PRUNED_DIR.

@@ -49,3 +49,19 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
             f"{100 * held_out['accuracy']:.2f}%"
         )
     return lines
+
+
+def pace_line(result: dict[str, Any]) -> list[str]:
+    """How fast a search goes on, from what :func:`experiments.following.follow` gives; empty if unknown."""
+    if result["pace"] is None:
+        return []
+    each, left = result["pace"]["seconds_a_generation"], result["pace"]["seconds_left"]
+    rest = "" if result["complete"] else f", about {_duration(left)} left"
+    return [f"  {each:.1f} s a generation{rest}"]
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

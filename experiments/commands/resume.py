@@ -9,6 +9,7 @@ from experiments.cli_options import (
     chosen_backend,
     config_option,
     json_option,
+    model_class_option,
     print_result,
 )
 from experiments.commands.interruption import how_to_resume, interruptible
@@ -21,6 +22,7 @@ from experiments.commands.lines import summary_lines
 @click.option("--generations", type=int, help="The new total; the run's own if not given.")
 @click.option("--model", help="Where the model is now, if it moved.")
 @click.option("--data-dir", help="Where the data is now, if it moved.")
+@model_class_option()
 @backend_options
 @json_option
 @click.pass_context

@@ -11,6 +11,7 @@ from experiments.cli_options import (
     config_option,
     data_options,
     json_option,
+    model_class_option,
     precision_option,
     print_result,
 )
@@ -20,6 +21,7 @@ from experiments.cli_options import (
 @click.argument("model_dir", type=MODEL_DIRECTORY)
 @click.argument("masks", type=FILE)
 @config_option
+@model_class_option()
 @data_options("train")
 @click.option("--prune", default="convolutions", show_default=True, help="Filters: convolutions or all.")
 @precision_option

@@ -11,6 +11,7 @@ from experiments.cli_options import (
     config_option,
     data_options,
     json_option,
+    model_class_option,
     precision_option,
     print_result,
     taken,
@@ -23,6 +24,7 @@ from experiments.commands.lines import summary_lines
 @click.argument("run_dir")
 @config_option
 @click.option("--model", required=True, help="Model directory to search.")
+@model_class_option()
 @data_options("train")
 @click.option("--generations", type=int, default=100, show_default=True, help="The paper's M.")
 @click.option("--population", type=int, default=50, show_default=True, help="Initial individuals (I).")

@@ -10,6 +10,7 @@ from experiments.cli_options import (
     config_option,
     data_options,
     json_option,
+    model_class_option,
     print_result,
     taken,
 )
@@ -22,6 +23,7 @@ from experiments.training_options import sensitivity_option, training_options
 @click.argument("model_dir", type=MODEL_DIRECTORY)
 @config_option
 @click.option("--model", default="vgg16", show_default=True, help="Network, one of 'evoprune models'.")
+@model_class_option(exposed=True)
 @click.option("--width-multiplier", type=float, default=1.0, show_default=True, help="Scales every width.")
 @click.option(
     "--batch-norm/--no-batch-norm", default=None, help="Batch norm or none, which VGGs leave open (none)."
@@ -41,7 +43,7 @@ def train(model_dir: Path, as_json: bool, track_sensitivity: bool, **options: An
     from experiments.training_run import NetworkOptions, train_model
     from models.training_settings import TrainingSettings
 
-    network = NetworkOptions(**taken(options, "model", "width_multiplier", "batch_norm"))
+    network = NetworkOptions(**taken(options, "model", "width_multiplier", "batch_norm", "model_class"))
     data = DataOptions(seed=options["seed"], **taken(options, "data", "data_dir", "split", "images"))
     image_size = options.pop("image_size")
     with interruptible("nothing was written; start again when you like.") as terminal:

@@ -74,6 +74,7 @@ def test_models_json_is_one_object_with_the_papers_counts(capsys):
         "bench",
         "report",
         "baseline",
+        "tensorboard",
         "demo",
     ],
 )

@@ -90,7 +90,7 @@ def test_line_holds_the_rows(key, rows):
 @pytest.mark.parametrize(
     ("key", "label", "final"),
     [
-        ("accuracy_drop", "accuracy drop of BEST on fitness images (%)", "1.20%"),
+        ("accuracy_drop", "accuracy drop of BEST (%)", "1.20%"),
         ("parameter_drop", "parameters dropped by BEST (%)", "38.82%"),
         ("mac_drop", "MACs dropped by BEST (%)", "19.53%"),
     ],

@@ -1,0 +1,79 @@
+"""A walk through a program that lets every equation's rule tie what it ties."""
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any, NamedTuple
+
+from flax import nnx
+from jax.extend import core
+
+from models.dependency.context import Context
+from models.dependency.dimensions import Dimensions, shape_of, whole
+from models.dependency.rules.registry import rule_of
+from models.dependency.trace import Trace
+
+OUTPUT = "output"
+"""Why the classes stay."""
+
+
+class Walked(NamedTuple):
+    """What a walk found.
+
+    Attributes:
+        context: ties, reads and makers.
+        arrays: what the axes of each parameter and batch statistic carry, by path.
+        carried: what the axes of each variable of the program carry.
+    """
+
+    context: Context
+    arrays: Mapping[str, Dimensions]
+    carried: Mapping[core.Var, Dimensions]
+
+
+def walk(trace: Trace) -> Walked:
+    """Follow labels from the arrays and the image to the logits."""
+    context = Context()
+    jaxpr = trace.program.jaxpr
+    carried: dict[Any, Dimensions] = {}
+    arrays: dict[str, Dimensions] = {}
+    for variable in jaxpr.constvars:
+        carried[variable] = whole(shape_of(variable))
+        context.origins[variable] = None
+    for variable, (path, held) in zip(jaxpr.invars, trace.variables.items(), strict=False):
+        carried[variable] = whole(shape_of(variable))
+        if isinstance(held, nnx.Param | nnx.BatchStat):
+            carried[variable] = arrays[path] = tuple(
+                None if extent == 1 else context.ties.fresh(extent) for extent in shape_of(variable)
+            )
+        context.origins[variable] = path
+    carried[trace.image] = whole(shape_of(trace.image))
+    for number, equation in enumerate(jaxpr.eqns):
+        context.number = number
+        operands = [
+            whole(shape_of(atom)) if isinstance(atom, core.Literal) else carried[atom] for atom in equation.invars
+        ]
+        results = rule_of(equation.primitive.name)(equation, operands, context)
+        carried.update(zip(equation.outvars, results, strict=True))
+        _inherit(equation, context)
+        if all(result in context.origins for result in equation.outvars):
+            # Weights are computed once for all masks.
+            for read in context.reads.pop(number, ()):
+                context.keep(read.labels, f"{equation.primitive.name} of weights")
+    for atom in jaxpr.outvars:
+        if not isinstance(atom, core.Literal):
+            context.keep_all(carried[atom], OUTPUT)
+    return Walked(context, arrays, carried)
+
+
+def _inherit(equation: core.JaxprEqn, context: Context) -> None:
+    """The results of an equation that no image reaches come from the first operand of their size."""
+    variables = [atom for atom in equation.invars if not isinstance(atom, core.Literal)]
+    if any(variable not in context.origins for variable in variables):
+        return
+    for result in equation.outvars:
+        same = [
+            context.origins[variable]
+            for variable in variables
+            if context.origins[variable] is not None and prod(shape_of(variable)) == prod(shape_of(result))
+        ]
+        context.origins[result] = same[0] if same else None

@@ -1,0 +1,49 @@
+"""The template of docs/own-networks.md is trained, searched, exported and evaluated."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from experiments import cli
+from models.dependency import factories
+
+PAGE = (Path(__file__).parents[2] / "docs" / "own-networks.md").read_text()
+
+
+@pytest.fixture
+def my_network(tmp_path, monkeypatch):
+    [template] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "my_network.py").write_text(template)
+    (tmp_path / "fixed.py").write_text(template.replace("self.dropout(x)", "self.dropout(x).reshape(-1, 24)"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return ["--model-class", "my_network:network"]
+
+
+@pytest.mark.slow
+def test_the_template_goes_all_the_way(my_network, monkeypatch, capsys):
+    data = ["--data", "digits", "--images", "200"]
+    quick = ["--epochs", "1", "--batch-size", "50", "--augmentation", "none"]
+    assert cli.run(["train", "mine", *my_network, *data, *quick]) == 0
+    few = ["--population", "3", "--parents", "2", "--generations", "1", "--mutation", "0.05"]
+    few += ["--initial-removal", "0.3", "--threshold", "90"]
+    assert cli.run(["search", "run", "--model", "mine", *my_network, *data, *few]) == 0
+    capsys.readouterr()
+    assert cli.run(["export", "run", "pruned", *my_network, "--json"]) == 0
+    exported = json.loads(capsys.readouterr().out)
+    assert exported["parameter_drop"] > 0
+    assert cli.run(["evaluate", "pruned", *my_network, "--data", "digits", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] == exported["parameters"]
+    # Another process in which nobody named the code.
+    monkeypatch.setattr(factories, "_FACTORIES", {})
+    assert cli.run(["evaluate", "pruned", "--data", "digits"]) == 2
+    assert "name it with --model-class my_network:network." in capsys.readouterr().err
+
+
+def test_code_that_fixes_sizes_is_refused_before_training(my_network, capsys):
+    options = ["--data", "digits", "--images", "50", "--epochs", "1"]
+    assert cli.run(["train", "mine", "--model-class", "fixed:network", *options]) == 2
+    assert "fixed:network fixes sizes in its own code" in capsys.readouterr().err
+    assert not Path("mine").exists()

@@ -1,0 +1,160 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from fitness.batches import Batches
+from fitness.compaction import WHOLE, Compaction
+from fitness.counting import MaskedCounter
+from fitness.genome import Genome
+from fitness.shard_worker import blueprint
+from models.cost import masked_cost, network_cost
+from models.dependency import factories
+from models.dependency.architecture import ModuleArchitecture
+from models.errors import ArchitectureError
+from models.normalisation import Normalisation
+from models.pruning import prune
+from models.registry import architecture_from_json
+from models.state import arrays_of, set_arrays, stage_arrays
+from models.training import TrainingSettings, train
+from tests.models.random_pruning import disturbed, random_keeps
+from tests.models.user_networks import catalogue
+
+NAMES = {
+    network.__name__: f"tests.models.test_traced_network:{network.__name__}" for network in catalogue.NETWORKS
+}
+
+
+def __getattr__(name):
+    """The user networks as factories: ``tests.models.test_traced_network:ResNet``."""
+    for network in catalogue.NETWORKS:
+        if network.__name__ == name:
+            return lambda rngs, *, input_shape, classes: network(rngs)
+    raise AttributeError(name)
+
+
+@pytest.fixture(autouse=True)
+def quick_compilation():
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def built(name):
+    factories.load(NAMES[name])
+    shape = {network.__name__: shape for network, shape in catalogue.INPUT_SHAPES.items()}[name]
+    architecture = ModuleArchitecture(NAMES[name], shape, 5)
+    network = architecture.build(1)
+    disturbed(network.module)
+    return network
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_chain_is_the_module_and_pruning_keeps_its_logits(name):
+    network = built(name)
+    rng = np.random.default_rng(0)
+    images = jnp.asarray(rng.standard_normal((3, *network.architecture.input_shape)), jnp.float32)
+    module = nnx.clone(network.module)
+    module.eval()
+    whole = np.asarray(module(images))
+    np.testing.assert_allclose(jax.jit(lambda n, x: n(x))(network, images), whole, rtol=1e-4, atol=1e-4)
+    keeps = random_keeps(network.filter_groups, rng)
+    masked = np.asarray(jax.jit(lambda n, x: n(x, keeps))(network, images))
+    smaller = prune(network, keeps)
+    pruned = np.asarray(jax.jit(lambda n, x: n(x))(smaller, images))
+    np.testing.assert_allclose(pruned, masked, rtol=1e-4, atol=1e-4 * max(1.0, np.abs(masked).max()))
+    cost = masked_cost(network, {name: keep[None] for name, keep in keeps.items()}, 1)
+    assert network_cost(smaller) == (cost.parameters[0], cost.macs[0])
+
+
+def test_cuts():
+    stages = {
+        name: [stage.name for stage in built(name).stages] for name in ("PlainCNN", "ResNet", "DenseNet", "MLP")
+    }
+    assert stages["PlainCNN"] == ["conv1", "conv2", "linear1", "linear2"]
+    assert stages["ResNet"] == ["stem", "blocks.0.conv1", "blocks.1.conv1", "blocks.2.conv1", "head"]
+    assert stages["MLP"] == ["layers.0", "layers.1", "out"]
+    assert stages["DenseNet"][0] == "stem"
+    assert "transition" in stages["DenseNet"]
+
+
+@pytest.mark.parametrize("name", ["ResNet", "DenseNet"])
+def test_counts_are_those_of_the_masked_network(name):
+    network = built(name)
+    genome = Genome.of(network, "all")
+    rng = np.random.default_rng(2)
+    shape = network.architecture.input_shape
+    images = rng.integers(0, 256, (12, *shape), dtype=np.uint8)
+    normalisation = Normalisation((0.5,) * 3, (0.25,) * 3)
+    masks = np.stack([np.concatenate(list(random_keeps(network.filter_groups, rng).values())) for _ in range(3)])
+    # Equal up to some layer, so that their first stages are shared.
+    masks[2] = np.where(np.arange(masks.shape[1]) < genome.layout.offsets[3], masks[0], masks[1])
+    call = jax.jit(lambda n, x, keeps: n(x, keeps))
+    labels = rng.integers(0, 5, 12).astype(np.int32)
+    batches = Batches.of(images, labels, 12)
+    for compaction in (WHOLE, Compaction(4, spacing=3)):
+        counter = MaskedCounter(network, normalisation, genome.layout, compaction=compaction)
+        together = counter.count(counter.place(batches), masks)[0]
+        for mask, count in zip(masks, together, strict=True):
+            logits = call(network, normalisation(jnp.asarray(images)), genome.layout.split(mask))
+            predicted = counter.predict(counter.place(batches), mask)[:12]
+            np.testing.assert_array_equal(predicted, np.argmax(logits, axis=-1))
+            assert count == np.count_nonzero(predicted == labels)
+
+
+def test_bfloat16_is_close():
+    network = built("PlainCNN")
+    images = jnp.asarray(np.random.default_rng(0).standard_normal((4, 16, 16, 3)), jnp.float32)
+    keeps = {"conv1": np.arange(8) != 3}
+    carry = images
+    for stage in network.stages:
+        carry = stage.evaluate(stage.prepare(stage_arrays(stage), jnp.bfloat16), carry, keeps)
+    exact = np.asarray(network(images, keeps))
+    np.testing.assert_allclose(carry, exact, atol=0.05 * np.abs(exact).max())
+    assert not np.array_equal(carry, exact)
+
+
+def test_training_changes_parameters_and_statistics():
+    network = built("ResNet")
+    before = arrays_of(network)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (16, 8, 8, 3), dtype=np.uint8)
+    settings = TrainingSettings(epochs=1, batch_size=8, augmentation="none")
+    train(network, Normalisation((0.5,) * 3, (0.25,) * 3), images, np.arange(16, dtype=np.int32) % 5, settings)
+    after = arrays_of(network)
+    for name in ("stem.arrays.stem.kernel", "blocks.0.conv1.arrays.blocks.0.bn1.mean"):
+        assert not np.array_equal(before[name], after[name])
+    other = network.architecture.blank()
+    set_arrays(other, after)
+    inputs = jnp.ones((1, 8, 8, 3))
+    np.testing.assert_allclose(other(inputs), network(inputs), rtol=1e-5)
+
+
+def test_only_the_user_makes_code_run(monkeypatch):
+    entry = {"family": "module", "name": "antigravity:fly", "input_shape": [8, 8, 3], "classes": 5, "widths": {}}
+    imported = []
+    monkeypatch.setattr(factories.importlib, "import_module", imported.append)
+    with pytest.raises(ArchitectureError, match="--model-class antigravity:fly"):
+        architecture_from_json(entry)
+    assert imported == []
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nonsense", "must be package.module:factory"),
+        ("no_such_package.here:net", "importing no_such_package.here failed"),
+        ("json:net", "json has no function 'net'"),
+    ],
+)
+def test_names_that_cannot_be_loaded(name, sentence):
+    with pytest.raises(ArchitectureError, match=sentence):
+        factories.load(name)
+
+
+def test_other_processes_load_the_code_of_their_network_alone(tiny_model, tiny_genome):
+    mine = next(iter(NAMES.values()))
+    factories.load(mine)
+    assert factories.needed_for(mine) == (mine,)
+    assert blueprint(tiny_model, tiny_genome.layout, "float32")["factories"] == ()
