@@ -155,7 +155,8 @@ def data_options(default_split: str) -> Callable[[Command], Command]:
             click.option(
                 "--data",
                 required=True,
-                help="digits, cifar10, fashion_mnist, svhn, parquet:PATH, imagefolder:PATH or npz:PATH.",
+                help="digits, cifar10, fashion_mnist, svhn, or parquet:PATH, imagefolder:PATH, npz:PATH, "
+                "vehiclex:PATH.",
             ),
             click.option(
                 "--data-dir",

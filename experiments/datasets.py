@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import DataError
-from experiments import data_sources, parquet_sources
+from experiments import data_sources, parquet_sources, vehiclex_source
 from experiments.image_arrays import grey
 from experiments.parquet_sources import HUB
 from experiments.raw_split import RawSplit, Splits
@@ -26,9 +26,10 @@ _KINDS = {
     "parquet": parquet_sources.parquet,
     "imagefolder": data_sources.image_folder,
     "npz": data_sources.npz,
+    "vehiclex": vehiclex_source.vehiclex,
 }
 # The networks halve the width up to five times, so the small data sets are brought to 32 pixels.
-_DEFAULT_SIZES = {"digits": 32, "fashion_mnist": 32, "imagefolder": 32}
+_DEFAULT_SIZES = {"digits": 32, "fashion_mnist": 32, "imagefolder": 32, "vehiclex": 32}
 # Keep the choice of images and their order apart from every other use of the same seed.
 _SUBSET_STREAM = 0x1AA6E5
 _ORDER_STREAM = 0x0DE4
@@ -85,7 +86,7 @@ def load(
     """Read one split of a data set.
 
     Args:
-        data: one of ``NAMES``, or ``parquet:PATH``, ``imagefolder:PATH`` or ``npz:PATH``.
+        data: one of ``NAMES``, or ``parquet:PATH``, ``imagefolder:PATH``, ``npz:PATH`` or ``vehiclex:PATH``.
         split: which split to read; ``available_splits`` lists them.
         data_dir: where the parquet files of a named data set are: a file, a folder, or the parent of a folder
             called like the data set.  Without it they come from the hub.  It has no bearing on ``digits``
@@ -93,7 +94,7 @@ def load(
         images: how many images to pick at random without replacement; all of them when ``None``.
         seed: decides which images are picked; the order stays that of the data.
         image_size: height and width to resize to, bilinearly and without regard to the aspect ratio.  When
-            ``None``: 32 for ``digits``, ``fashion_mnist`` and ``imagefolder``, else the size found.
+            ``None``: 32 for ``digits``, ``fashion_mnist``, ``imagefolder`` and ``vehiclex``, else the size found.
 
     Returns:
         The images as ``uint8[n, height, width, channels]`` and their labels as ``int32[n]``.

@@ -2,8 +2,9 @@
 
 XLA's CPU convolution falls from some 200 GFLOP/s to 2 on feature maps of 2x2 (512 channels, 2 cores,
 jaxlib 0.10.2); there one matrix product for each position is two orders of magnitude faster. Where the
-input has few channels (3), gathering patches for one matrix product is three times faster. Evaluation of
-many masks has faster ways still (:mod:`models.lowering`), which pay once the kernel is transformed for many
+input has few channels (3), gathering patches for one matrix product is three times faster, and within a loop on
+the device (:mod:`models.masked_training`), where XLA uses its slowest convolution, ten times. Evaluation of many
+masks has faster ways still (:mod:`models.lowering`), which pay once the kernel is transformed for many
 batches.
 """
 
@@ -20,6 +21,8 @@ from models.lowering.positions import convolve_positions
 
 FEW_CHANNELS = 4
 """Inputs of at most this many channels take the patches lowering on CPU."""
+FEW_CHANNELS_UNPADDED = 8
+"""The same for convolutions without padding (LeNet)."""
 SMALL_MAP = 4
 """Feature maps of at most this many positions take the positions lowering on CPU."""
 
@@ -30,13 +33,14 @@ def convolve(
     """Convolve NHWC inputs with an HWIO kernel; the hook for ``flax.nnx.Conv``'s ``conv_general_dilated``.
 
     Same result as :func:`jax.lax.conv_general_dilated` up to rounding. The patches and positions lowerings
-    serve plain stride-1 'SAME' convolutions with odd kernels on CPU; everything else goes to XLA.
+    serve plain stride-1 'SAME' convolutions with odd kernels on CPU, patches 'VALID' ones too; everything else
+    goes to XLA.
     """
     lowering = choose_lowering(inputs.shape, kernel.shape, strides, padding, target())
     if lowering == "positions":
         return convolve_positions(inputs, kernel)
     if lowering == "patches":
-        return convolve_patches(inputs, kernel)
+        return convolve_patches(inputs, kernel, padded=padding == "SAME")
     return lax.conv_general_dilated(inputs, kernel, strides, padding, **options)
 
 
@@ -44,9 +48,11 @@ def choose_lowering(
     inputs: Sequence[int], kernel: Sequence[int], strides: Sequence[int], padding: Any, backend: str
 ) -> Literal["xla", "patches", "positions"]:
     """The fastest lowering, as far as measured, for these NHWC and HWIO shapes."""
-    if backend != "cpu" or padding != "SAME" or any(stride != 1 for stride in strides):
+    if backend != "cpu" or any(stride != 1 for stride in strides) or inputs[3] != kernel[2]:
         return "xla"
-    if inputs[3] != kernel[2] or kernel[0] % 2 == 0 or kernel[1] % 2 == 0:
+    if padding == "VALID":
+        return "patches" if inputs[3] <= FEW_CHANNELS_UNPADDED else "xla"
+    if padding != "SAME" or kernel[0] % 2 == 0 or kernel[1] % 2 == 0:
         return "xla"
     if inputs[1] * inputs[2] <= SMALL_MAP:
         return "positions"

@@ -16,7 +16,7 @@ from models.errors import TrainingError
 from models.normalisation import Normalisation
 from models.optimizer import learning_rates, make_optimizer
 from models.sensitivity import SensitivityRule, SensitivityTracker
-from models.stages import Network
+from models.stages import Keeps, Network
 from models.training_settings import TrainingSettings
 
 
@@ -68,7 +68,7 @@ def train(
     graph, *states = nnx.split(network, nnx.Param, nnx.BatchStat, ...)
     others = states.pop()
     step = jax.jit(
-        partial(_step, graph, others, optimizer, normalisation, AUGMENTATIONS[settings.augmentation]),
+        partial(training_step, graph, others, optimizer, normalisation, AUGMENTATIONS[settings.augmentation]),
         donate_argnums=(0, 1, 2),
     )
     # The arrays are donated to the step; the caller's network must not lose its own on the way.
@@ -115,7 +115,7 @@ def train(
     return None if tracker is None else tracker.result(network)
 
 
-def _step(
+def training_step(
     graph: Any,
     others: Any,
     optimizer: optax.GradientTransformation,
@@ -127,15 +127,20 @@ def _step(
     key: jax.Array,
     images: jax.Array,
     labels: jax.Array,
+    keeps: Keeps | None = None,
 ) -> tuple[Any, Any, Any, jax.Array, jax.Array]:
-    """One update; also the loss and the number of correct answers on the augmented batch."""
+    """One update, under masks if any; also the loss and the number of correct answers on the augmented batch.
+
+    ``parameters`` and ``statistics`` are the states of ``nnx.Param`` and ``nnx.BatchStat`` of a network whose
+    definition is ``graph``; ``others`` are its other states. To be compiled.
+    """
     keys = jax.random.split(key, 1 + augmentation.keys)
     inputs = augmentation(keys[1:], images, normalisation)
 
     def loss_of(parameters: Any) -> tuple[jax.Array, tuple[Any, jax.Array]]:
         # Batch norm and dropout write to their variables, which therefore must be made inside this trace.
         network = nnx.merge(graph, parameters, *jax.tree.map(jnp.asarray, (statistics, others)))
-        logits = network(inputs, training=True, rngs=nnx.Rngs(dropout=keys[0]))
+        logits = network(inputs, keeps, training=True, rngs=nnx.Rngs(dropout=keys[0]))
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
         correct = jnp.sum(jnp.argmax(logits, axis=-1) == labels)
         return loss, (nnx.state(network, nnx.BatchStat), correct)

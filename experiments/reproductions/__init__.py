@@ -16,6 +16,8 @@ from experiments.progress import Reporter
 MODULES: Mapping[str, str] = {
     "weight-and-neuron-pruning": "weight_and_neuron_pruning",
     "karnin-convnet": "karnin_convnet",
+    "merged-neurons": "merged_neurons",
+    "taylor-resnet20": "taylor_resnet20",
 }
 """Name on the command line -> module of this package."""
 

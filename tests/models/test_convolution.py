@@ -10,9 +10,9 @@ from models.lowering.patches import convolve_patches
 from models.lowering.positions import convolve_positions
 
 
-def xla(inputs, kernel):
+def xla(inputs, kernel, padding="SAME"):
     numbers = ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_general_dilated(inputs, kernel, (1, 1), "SAME", dimension_numbers=numbers)
+    return jax.lax.conv_general_dilated(inputs, kernel, (1, 1), padding, dimension_numbers=numbers)
 
 
 @settings(max_examples=10)
@@ -38,6 +38,16 @@ def test_our_lowerings_equal_xla_with_gradients(shape, rows, columns, filters):
             np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
+@settings(max_examples=10)
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.integers(0, 3))
+def test_patches_without_padding_equal_xla(rows, columns, channels, more):
+    rng = np.random.default_rng(0)
+    inputs = jnp.asarray(rng.standard_normal((2, rows + more, columns + 1, channels)), jnp.float32)
+    kernel = jnp.asarray(rng.standard_normal((rows, columns, channels, 4)), jnp.float32)
+    ours = convolve(inputs, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    np.testing.assert_allclose(ours, xla(inputs, kernel, "VALID"), atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("inputs", "kernel", "strides", "padding", "backend", "expected"),
     [
@@ -47,6 +57,8 @@ def test_our_lowerings_equal_xla_with_gradients(shape, rows, columns, filters):
         ((8, 2, 2, 512), (3, 3, 512, 512), (1, 1), "SAME", "gpu", "xla"),
         ((8, 2, 2, 512), (3, 3, 512, 512), (2, 2), "SAME", "cpu", "xla"),
         ((8, 2, 2, 512), (3, 3, 512, 512), (1, 1), "VALID", "cpu", "xla"),
+        ((8, 32, 32, 1), (5, 5, 1, 6), (1, 1), "VALID", "cpu", "patches"),
+        ((8, 14, 14, 6), (4, 4, 6, 16), (1, 1), "VALID", "cpu", "patches"),
         ((8, 2, 2, 512), (2, 2, 512, 512), (1, 1), "SAME", "cpu", "xla"),
         ((8, 2, 2, 512), (3, 3, 1, 512), (1, 1), "SAME", "cpu", "xla"),
     ],
