@@ -51,13 +51,16 @@ class Page:
             if section.table:
                 parts.append(markdown_table(section.table, align_right=True))
             if section.figure is not None:
-                name = f"figure{number}.png"
+                name = f"figure{number}"
                 figures[name] = section.figure
-                parts += [f"![{one_line(section.caption)}]({link(name)})", f"*{one_line(section.caption)}*"]
+                parts += [
+                    f"![{one_line(section.caption)}]({link(name + '.png')})",
+                    f"*{one_line(section.caption)}*",
+                ]
         rows = [("setting", "document", "here"), *((name, *pair) for name, pair in self.settings.items())]
         parts += ["## Settings", markdown_table(rows)]
         for name, image in plots.render_figures(figures).items():
-            write_atomically(folder / name, image)
+            write_atomically(folder / f"{name}.png", image)
         # The page last: it then finds what it shows.
         write_atomically(folder / PAGE, ("\n\n".join(parts) + "\n").encode())
         return folder / PAGE

@@ -9,14 +9,14 @@ from engine.atomic import make_folder, write_atomically
 from experiments import datasets
 from experiments.measuring import DataOptions
 
-HELD_OUT = 0.2
-"""Share of the training crops that is held out where there is no test split."""
+PARTS = 5
+"""One of so many equal parts of the training crops is held out where there is no test split: the last."""
 
 
 def svhn(folder: Path, data_dir: str | None) -> tuple[DataOptions, bool]:
     """SVHN with a test split, and whether that is its own.
 
-    Without one, the last fifth of the training crops is held out, as ``svhn.npz`` in ``folder``: the crops of one
+    Without one, the last part of the training crops is held out, as ``svhn.npz`` in ``folder``: the crops of one
     photograph stand next to each other, and a random division would have them on both sides.
 
     Raises:
@@ -27,7 +27,7 @@ def svhn(folder: Path, data_dir: str | None) -> tuple[DataOptions, bool]:
     path = folder / "svhn.npz"
     if not path.is_file():
         crops = datasets.load("svhn", "train", data_dir=data_dir)
-        kept = len(crops) - round(HELD_OUT * len(crops))
+        kept = len(crops) - len(crops) // PARTS
         content = io.BytesIO()
         np.savez_compressed(
             content,
