@@ -42,13 +42,14 @@ SAMPLE_TRAINING = TrainingSettings(
 
 @dataclass(frozen=True)
 class Subject:
-    """A network of the document: what it says of it, and what stands for it here."""
+    """A network of the document: what it says of it, and what stands for it here; ``source``: data in words."""
 
     key: str
     reported: Reported
     network: NetworkOptions
     training: TrainingSettings
     data: DataOptions
+    source: str
 
 
 def run(
@@ -106,16 +107,26 @@ def run(
 def _subjects(steps: Steps, data_dir: str | None) -> tuple[Subject, ...]:
     found, whole = svhn(steps.folder / "data", data_dir)
     width, training = (1.0, TrainingSettings(augmentation="crop")) if whole else (SAMPLE_WIDTH, SAMPLE_TRAINING)
+    source = "SVHN" if whole else "the training crops at hand, the last fifth of them held out"
+    cifar = DataOptions("cifar10", data_dir)
+    wide = NetworkOptions("vgg16")
     return (
-        Subject("vgg16", CIFAR, NetworkOptions("vgg16"), TrainingSettings(16), DataOptions("cifar10", data_dir)),
-        Subject("vgg19", SVHN, NetworkOptions("vgg19", width_multiplier=width), training, found),
+        Subject("vgg16", CIFAR, wide, TrainingSettings(16), cifar, "CIFAR-10"),
+        Subject("vgg19", SVHN, NetworkOptions("vgg19", width_multiplier=width), training, found, source),
     )
 
 
 def _quick_subjects() -> tuple[Subject, ...]:
     training = TrainingSettings(epochs=3, batch_size=64, augmentation="none")
     return tuple(
-        Subject(key, reported, NetworkOptions(key, width_multiplier=0.1), training, DataOptions("digits"))
+        Subject(
+            key,
+            reported,
+            NetworkOptions(key, width_multiplier=0.1),
+            training,
+            DataOptions("digits"),
+            "scikit-learn's digits",
+        )
         for key, reported in (("vgg16", CIFAR), ("vgg19", SVHN))
     )
 
@@ -162,11 +173,15 @@ def _found(subject: Subject, place: Path, options: SearchOptions, reporter: Repo
     held_out = known_held_out(run.store, state.best.individual.mask)
     if held_out is None:
         raise RunError(f"{place} has no accuracy on the test split, which could not be read; run it again.")
-    network = store.load(Path(options.model)).network
+    model = store.load(Path(options.model))
+    network = model.network
     parameters, macs = network_cost(network)
+    training = model.notes.get("training")
     return Found(
         reported=subject.reported,
         network=f"{network.architecture.name}, width {subject.network.width_multiplier:g}",
+        source=subject.source,
+        training="not known" if training is None else f"{training['epochs']} epochs",
         images=run.description()["images"],
         base_parameters=parameters,
         base_macs=macs,

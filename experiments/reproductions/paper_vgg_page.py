@@ -46,12 +46,14 @@ SVHN = Reported(
 class Found:
     """What a search here found.
 
-    ``network``: name and width; ``images``: that masks were evaluated on; ``best``, ``held_out`` and ``rows``:
+    ``network``: name and width; ``source``: of the data, and ``training``, in words; ``images``: that masks were evaluated on; ``best``, ``held_out`` and ``rows``:
     as in the run's status, ``held_out.json`` and journal.
     """
 
     reported: Reported
     network: str
+    source: str
+    training: str
     images: int
     base_parameters: int
     base_macs: int
@@ -188,6 +190,8 @@ def _settings(searched: Mapping[str, Mapping[float, Found]]) -> dict[str, tuple[
             settings[f"generations: {place}"] = ("not said", f"{found.generation:,}")
         found = next(iter(by_threshold.values()))
         settings[f"network: {title}"] = ("width 1", found.network)
+        settings[f"training: {title}"] = ("not said", found.training)
+        settings[f"data: {title}"] = ("all of it", found.source)
         settings[f"fitness images: {title}"] = ("the whole training split", f"{found.images:,} of it")
         settings[f"test images: {title}"] = ("the test split", f"{found.held_out['total']:,}")
     return settings
