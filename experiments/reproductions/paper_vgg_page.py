@@ -46,8 +46,8 @@ SVHN = Reported(
 class Found:
     """What a search here found.
 
-    ``network``: name and width; ``source``: of the data, and ``training``, in words; ``images``: that masks were evaluated on; ``best``, ``held_out`` and ``rows``:
-    as in the run's status, ``held_out.json`` and journal.
+    ``network``: name and width; ``source``: of the data, and ``training``, in words; ``images``: that masks were
+    evaluated on; ``best``, ``held_out`` and ``rows``: as in the run's status, ``held_out.json`` and journal.
     """
 
     reported: Reported
