@@ -1,6 +1,7 @@
 """``evoprune reproduce``: the experiments of the documents that evoprune implements."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,8 +15,11 @@ from experiments.commands.interruption import interruptible
 @config_option
 @click.option("--quick/--full", default=False, show_default=True, help="The same code on digits, in a minute.")
 @click.option("--data-dir", envvar="EVOPRUNE_DATA_DIR", help="Folder with the parquet files of the data sets.")
+@click.option("--model", type=MODEL_DIRECTORY, help="Trained model directory to begin with (paper-vgg).")
+@click.option("--images", type=click.IntRange(min=1), help="Images that masks are evaluated on (paper-vgg).")
+@click.option("--generations", type=click.IntRange(min=0), help="Of each search (paper-vgg).")
 @json_option
-def reproduce(name: str, out_dir: Path, as_json: bool, quick: bool, data_dir: str | None) -> None:
+def reproduce(name: str, out_dir: Path, as_json: bool, quick: bool, data_dir: str | None, **budget: Any) -> None:
     """Run the experiment NAME of one of the documents and write its page to OUT_DIR.
 
     An experiment that was interrupted goes on with the same command. Names: see docs/reproductions.md.
@@ -23,5 +27,6 @@ def reproduce(name: str, out_dir: Path, as_json: bool, quick: bool, data_dir: st
     from experiments.reproductions import run_reproduction
 
     with interruptible("the same command goes on with it.") as terminal:
-        result = run_reproduction(name, out_dir, quick=quick, data_dir=data_dir, reporter=terminal)
+        given = {option: value for option, value in budget.items() if value is not None}
+        result = run_reproduction(name, out_dir, quick=quick, data_dir=data_dir, reporter=terminal, options=given)
     print_result(result, as_json, [f"written to {result['page']}"])
