@@ -1,12 +1,13 @@
 """Curves of accuracy in the common style."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from experiments.plot_style import BLUE, GREY, INK, SMALL, VERMILION, headline, legend, new_figure
 
-_STYLES = (
+_STYLES: tuple[dict[str, Any], ...] = (
     {"color": BLUE, "linewidth": 2.0},
     {"color": VERMILION, "linewidth": 1.8, "linestyle": (0, (5, 2))},
     {"color": INK, "linewidth": 1.4, "linestyle": (0, (1, 1.5))},
