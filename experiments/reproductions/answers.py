@@ -1,12 +1,17 @@
 """What networks answer, without a mask: weights that are zero one by one are none of a genome's business."""
 
+from collections.abc import Callable
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from models.normalisation import Normalisation
-from models.stages import Network
+from models.stages import Network, run_chain
+
+Prepare = Callable[[jax.Array], jax.Array]
 
 
 class Answers:
@@ -16,28 +21,49 @@ class Answers:
         normalisation: of all the networks.
         images: ``uint8[n, height, width, channels]``.
         batch: images at a time.
+        shared: a chain whose stages before the one called ``first`` all the networks have in common; they run
+            once, here.
+        first: see ``shared``.
     """
 
-    def __init__(self, normalisation: Normalisation, images: np.ndarray, batch: int = 500):
-        self._normalisation = normalisation
-        self._images = images
+    def __init__(
+        self,
+        normalisation: Normalisation,
+        images: np.ndarray,
+        batch: int = 500,
+        *,
+        shared: Network | None = None,
+        first: str = "",
+    ):
         self._batch = batch
-        self._ask = jax.jit(self._classes, static_argnums=0)
+        self._inputs = images
+        skipped = 0
+        if shared is not None:
+            skipped = [stage.name for stage in shared.stages].index(first)
+            front = jax.jit(partial(_run, slice(skipped), normalisation), static_argnums=0)
+            self._inputs = self._by_batches(partial(front, *nnx.split(shared)))
+        prepare: Prepare = normalisation if shared is None else jnp.asarray
+        self._ask = jax.jit(partial(_classes, slice(skipped, None), prepare), static_argnums=0)
 
     def __call__(self, network: Network) -> np.ndarray:
         """``int32[n]``: the class of the largest logit, the first of equals."""
-        graph, state = nnx.split(network)
-        starts = range(0, len(self._images), self._batch)
-        return np.concatenate(
-            [np.asarray(self._ask(graph, state, self._images[i : i + self._batch])) for i in starts]
-        )
+        return self._by_batches(partial(self._ask, *nnx.split(network)))
 
     def compile(self, network: Network) -> None:
         """Make the program that such networks share, so that none is timed with it."""
-        graph, state = nnx.split(network)
-        self._ask(graph, state, self._images[: self._batch]).block_until_ready()
+        self._ask(*nnx.split(network), self._inputs[: self._batch]).block_until_ready()
 
-    def _classes(self, graph: nnx.GraphDef, state: nnx.State, images: jax.Array) -> jax.Array:
-        with jax.default_matmul_precision("highest"):
-            logits = nnx.merge(graph, state)(self._normalisation(images))
-        return jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    def _by_batches(self, program: partial[jax.Array]) -> np.ndarray:
+        starts = range(0, len(self._inputs), self._batch)
+        return np.concatenate([np.asarray(program(self._inputs[i : i + self._batch])) for i in starts])
+
+
+def _run(stages: slice, prepare: Prepare, graph: nnx.GraphDef, state: nnx.State, inputs: jax.Array) -> jax.Array:
+    with jax.default_matmul_precision("highest"):
+        return run_chain(nnx.merge(graph, state).stages[stages], prepare(inputs))
+
+
+def _classes(
+    stages: slice, prepare: Prepare, graph: nnx.GraphDef, state: nnx.State, inputs: jax.Array
+) -> jax.Array:
+    return jnp.argmax(_run(stages, prepare, graph, state, inputs), axis=-1).astype(jnp.int32)

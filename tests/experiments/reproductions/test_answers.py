@@ -21,3 +21,13 @@ def test_networks_of_one_architecture_share_a_program(tiny_model, tiny_images):
     pruned = prune_weights(tiny_model.network, remove_lowest(magnitudes(kernels_of(tiny_model.network)), 60))
     answers(pruned.network)
     assert answers._ask._cache_size() == 1
+
+
+def test_the_front_that_networks_share_runs_once(tiny_model, tiny_images):
+    network, images = tiny_model.network, tiny_images[0]
+    whole = Answers(tiny_model.normalisation, images)
+    behind = Answers(tiny_model.normalisation, images, batch=20, shared=network, first="fc1")
+    kernels = {name: kernel for name, kernel in kernels_of(network).items() if name.startswith("fc1")}
+    for percent in (0, 50, 90):
+        pruned = prune_weights(network, remove_lowest(magnitudes(kernels), percent)).network
+        np.testing.assert_array_equal(behind(pruned), whole(pruned))
