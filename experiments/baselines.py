@@ -13,10 +13,10 @@ from experiments import compensating
 from experiments.baseline_methods import METHODS, SEARCHES, USUAL, Trail, along, searched, single
 from experiments.baseline_page import baseline_table, write_baselines
 from experiments.datasets import ImageSet
+from experiments.evaluators import report_precision
 from experiments.importances import SPLIT, compute_importances, importance_images, named_methods
 from experiments.measuring import DataOptions, load_images
 from experiments.progress import Reporter, Silent
-from experiments.search_run import report_precision
 from experiments.searched_model import SearchedBest, read_best
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, LocalEvaluator, on_gpu
 from fitness.genome import Genome

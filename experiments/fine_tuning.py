@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from experiments.held_out_images import held_out_images
 from experiments.measuring import DataOptions, load_images, measure
 from experiments.progress import Reporter, Silent
-from experiments.training_run import fit, held_out_images
+from experiments.training_run import fit
 from models import output_directory, store
 from models.sensitivity import SensitivityRule
 from models.training_settings import TrainingSettings

@@ -1,7 +1,6 @@
 """Accuracy of BEST on images that the search never saw; reported, never used to choose."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,7 @@ from engine.errors import DataError
 from engine.layout import mask_sha256
 from engine.run_directory import RunDirectory
 from engine.store import RunStore
-from experiments import datasets
-from experiments.datasets import ImageSet
-from experiments.measuring import load_images
+from experiments.held_out_images import SPLIT, held_out_images, none_apart
 from experiments.progress import Reporter
 from experiments.search_options import SearchOptions
 from fitness.evaluator import LocalEvaluator
@@ -21,7 +18,6 @@ from models.compensation.compensation import Compensation
 from models.store import Model
 
 NAME = "held_out.json"
-SPLIT = "test"
 _NUMBERS = ("total", "original_correct", "correct", "original_accuracy", "accuracy")
 
 
@@ -41,10 +37,13 @@ def measure_held_out(
     if known is not None:
         return known
     try:
-        images = held_out_images(options, model)
+        images = held_out_images(options.data, model)
     except DataError as error:
         # The search itself is done and sound; what it found must not hang on this.
         reporter.message(f"no held-out accuracy: {error}")
+        return None
+    if images is None:
+        reporter.message(f"no held-out accuracy: {none_apart(options.data)}")
         return None
     genome = Genome.of(model.network, options.prune)
     data = (model, genome.layout, images.images, images.labels)
@@ -64,18 +63,6 @@ def measure_held_out(
     }
     run.store.write(NAME, (json.dumps(result, indent=2) + "\n").encode())
     return result
-
-
-def held_out_images(options: SearchOptions, model: Model) -> ImageSet:
-    """All images of the test split.
-
-    Raises:
-        DataError: there is none, it cannot be read, or the search itself used it.
-    """
-    data = options.data
-    if data.split == SPLIT or SPLIT not in datasets.available_splits(data.data, data_dir=data.data_dir):
-        raise DataError(f"--data {data.data} has no {SPLIT} split apart from the search's.")
-    return load_images(replace(data, split=SPLIT, images=None), model)
 
 
 def known_held_out(store: RunStore, mask: np.ndarray) -> dict[str, Any] | None:

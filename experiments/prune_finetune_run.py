@@ -14,10 +14,10 @@ from typing import Any
 from engine.errors import OptionError, RunError
 from engine.local_store import LOCK, LocalStore
 from experiments.environment import versions
+from experiments.held_out_images import held_out_images
 from experiments.measuring import load_images
 from experiments.progress import Reporter, Silent
 from experiments.prune_finetune import PruneFinetuneOptions, accuracies, describe, run_cycle
-from experiments.training_run import held_out_images
 from fitness.genome import Genome
 from fitness.importance import Importance
 from models import output_directory, store

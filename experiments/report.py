@@ -14,7 +14,8 @@ from engine.layout import Layout
 from engine.run_directory import JOURNAL, RunDirectory
 from engine.state import SearchState
 from experiments import compensating, plots
-from experiments.held_out import SPLIT, held_out_images, measure_held_out
+from experiments.held_out import measure_held_out
+from experiments.held_out_images import SPLIT, held_out_images, none_apart
 from experiments.island_plots import island_scores_figure
 from experiments.pages.class_results import ClassResults, class_results
 from experiments.pages.findings import findings
@@ -178,9 +179,11 @@ def _by_class(
 ) -> tuple[ClassResults | None, list[str]]:
     """Results by class, or a sentence on why there are none."""
     try:
-        images = held_out_images(options, model)
+        images = held_out_images(options.data, model)
     except DataError as error:
         return None, [f"Accuracy by class is left out: {error}"]
+    if images is None:
+        return None, [f"Accuracy by class is left out: {none_apart(options.data)}"]
     if not measured:
         return None, ["Accuracy by class is left out: the network answers NaN or infinity on held-out images."]
     return class_results(model, images, mask, options.prune, compensation), []

@@ -13,8 +13,8 @@ from engine.run_directory import RunDirectory, identity_of
 from engine.search import Search
 from engine.state import SearchState
 from experiments import compensating
-from experiments.datasets import ImageSet
 from experiments.environment import hardware, versions
+from experiments.evaluators import make_evaluator, report_precision
 from experiments.held_out import measure_held_out
 from experiments.importances import compute_importances
 from experiments.measuring import load_images
@@ -22,12 +22,11 @@ from experiments.progress import Reporter, Silent
 from experiments.ray_metrics import with_metrics
 from experiments.search_options import Backend, SearchOptions
 from experiments.status import summary
-from fitness.evaluator import CPU_BATCH, LocalEvaluator, RayEvaluator, ShardedEvaluator
+from fitness.evaluator import ShardedEvaluator
 from fitness.genome import Genome
 from fitness.objective import ParameterObjective
 from fitness.seeding import SeededFounders
 from models import store
-from models.compensation.compensation import Compensation
 from models.store import Model
 
 
@@ -219,52 +218,6 @@ def _prepared(
     with make_evaluator(model, genome, images, options, backend, reporter, compensation) as evaluator:
         search = Search(options.settings, genome.layout, evaluator, objective, founders)
         yield search, identity, model, evaluator
-
-
-def make_evaluator(
-    model: Model,
-    genome: Genome,
-    images: ImageSet,
-    options: SearchOptions,
-    backend: Backend,
-    reporter: Reporter,
-    compensation: Compensation | None,
-) -> ShardedEvaluator:
-    """The evaluator of a backend.
-
-    Raises:
-        BackendError: Ray is not installed or has no room.
-    """
-    settings = options.settings
-    # A race needs the random order that the images are in; without stopping any order will do.
-    order = "hardest-first" if settings.stop_early and settings.race == 0 else "given"
-    settled = options.on(backend)
-    batch, precision, pauses = settled.batch_size or CPU_BATCH, settled.precision, settings.stop_early
-    data = (model, genome.layout, images.images, images.labels, batch)
-    if backend.name == "local":
-        return LocalEvaluator(*data, precision=precision, order=order, pauses=pauses, compensation=compensation)
-    return RayEvaluator(
-        *data,
-        backend.pool,
-        reporter.message,
-        precision=precision,
-        order=order,
-        pauses=pauses,
-        compensation=compensation,
-        watch=reporter.workers,
-    )
-
-
-def report_precision(evaluator: ShardedEvaluator, reporter: Reporter) -> dict[str, int] | None:
-    """Say what a precision other than float32 changes for the unpruned network; None for float32."""
-    if evaluator.precision == "float32":
-        return None
-    compared = evaluator.compare_precision()
-    reporter.message(
-        f"{evaluator.precision} gets {compared['correct']:,} of {evaluator.total:,} images right and float32 "
-        f"{compared['float32_correct']:,}; they answer {compared['images_that_differ']:,} images differently."
-    )
-    return compared
 
 
 def _description(

@@ -1,6 +1,6 @@
 """From a data set to a trained model directory: the ``train`` command."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,8 @@ from engine.errors import OptionError
 from experiments import datasets
 from experiments.datasets import ImageSet
 from experiments.environment import versions
-from experiments.measuring import DataOptions, load_images, measure
+from experiments.held_out_images import held_out_images
+from experiments.measuring import DataOptions, measure
 from experiments.progress import Reporter, Silent
 from models import output_directory, store
 from models.dependency.architecture import ModuleArchitecture
@@ -115,23 +116,6 @@ def train_model(
     result = fit(model, images, held_out, settings, sensitivity=sensitivity, reporter=reporter)
     store.save(directory, model)
     return result
-
-
-def held_out_images(data: DataOptions, model: Model) -> ImageSet | None:
-    """All of the test split; None where there is none, or training itself uses it.
-
-    To be read before the long work, so that trouble with it comes early.
-
-    Args:
-        data: what the model is trained on.
-        model: that the images must fit.
-
-    Raises:
-        DataError: the split cannot be read, or does not fit the model.
-    """
-    if data.split == "test" or "test" not in datasets.available_splits(data.data, data_dir=data.data_dir):
-        return None
-    return load_images(replace(data, split="test", images=None), model)
 
 
 def fit(
