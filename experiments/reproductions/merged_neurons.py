@@ -6,9 +6,10 @@ classification".
     evoprune reproduce merged-neurons OUT_DIR --data-dir FOLDER
 
 FOLDER has VehicleX in ``vehiclex``, or the cars that stand in for it in ``vehicle-body``. 25 to 30 minutes of
-processor time, measured on 2 cores beside other work; an interrupted run goes on behind the last ten epochs or the
-last unit. Expect, of the cars, 38% of the test images, and 36 to 39% until 70 of 84 units are gone, with retraining;
-without, 33% behind 10 units that are merged and 28% by the document's rule. The document's 57% is of other images.
+processor time, measured on 2 cores beside other work; an interrupted run goes on behind the last ten epochs or
+the last unit. Expect, of the cars, 38% of the test images, and 35 to 39% until 70 of 84 units are gone, with
+retraining; without, 33% behind 10 units that are merged and 28% by the document's rule. The document's 57% is of
+other images.
 
 See docs/reproductions/merged-neurons/page.md.
 """
