@@ -1,6 +1,7 @@
 """Searches for fewer MACs or less latency, from the option to the files."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,13 +10,15 @@ from engine.errors import OptionError, RunError
 from engine.run_directory import RunDirectory, identity_of
 from experiments.cli_options import objective_options
 from experiments.commands.lines import summary_lines
+from experiments.exporting import export_run
 from experiments.measuring import load_images
 from experiments.search_run import resume_search, start_search
 from experiments.status import read_status
 from fitness.objective import OBJECTIVES
+from models import store
 from models.latency import measuring
 from models.latency.table import LatencyTable
-from tests.experiments.test_search_run import GENERATIONS, options_for, traces
+from tests.experiments.test_search_run import GENERATIONS, SETTINGS, options_for, traces
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -126,3 +129,15 @@ def test_impossible_options_are_refused(tiny_directory, tiny_data):
 def test_the_command_line_knows_every_objective():
     [option, _] = objective_options(lambda: None).__click_params__[::-1]
     assert option.type.choices == tuple(OBJECTIVES)
+
+
+def test_widths_are_rounded_up_to_the_exported_network(tiny_directory, tiny_data, tmp_path):
+    settings = replace(SETTINGS, round_to=4, mutation=0.2)
+    start_search(tmp_path / "run", options_for(tiny_directory, tiny_data, threshold=60.0, settings=settings))
+    export_run(tmp_path / "run", tmp_path / "pruned")
+    pruned, original = (
+        {group.name: group.size for group in store.load(path).network.filter_groups}
+        for path in (tmp_path / "pruned", tiny_directory)
+    )
+    assert pruned != original
+    assert all(width % 4 == 0 or width == original[name] for name, width in pruned.items())
