@@ -15,7 +15,7 @@ from fitness.evaluator import ShardedEvaluator
 from fitness.genome import Genome
 from fitness.importance import IMPORTANCES
 from fitness.ladder import climb
-from fitness.objective import ParameterObjective
+from fitness.objective import CostObjective
 
 SEARCHES: Mapping[str, Callable[[Incumbent, np.random.Generator], None]] = {
     "random-search": random_search,
@@ -33,7 +33,7 @@ USUAL = ("taylor", "taylor-squared", "magnitude", "cosine", "karnin", "random", 
 class Trail:
     """Masks ``bool[n, f]`` of one method, in its order, with counts ``int64[n]`` on ``total`` images.
 
-    ``best``: the row of the largest parameter drop within the threshold; ``evaluations``: masks tried in all.
+    ``best``: the row of the largest drop within the threshold; ``evaluations``: masks tried in all.
     """
 
     masks: np.ndarray
@@ -50,6 +50,7 @@ class Trail:
         return {
             "parameter_drop_within_threshold": best["parameter_drop"],
             "mac_drop_within_threshold": best["mac_drop"],
+            **({"latency_drop_within_threshold": best["latency_drop"]} if "latency_drop" in best else {}),
             "accuracy_drop_within_threshold": best["accuracy_drop"],
             "removed_filters": best["removed_filters"],
             "sha256": mask_sha256(self.masks[self.best]),
@@ -70,7 +71,7 @@ class Trail:
         }
 
 
-def along(order: np.ndarray, genome: Genome, evaluator: ShardedEvaluator, objective: ParameterObjective) -> Trail:
+def along(order: np.ndarray, genome: Genome, evaluator: ShardedEvaluator, objective: CostObjective) -> Trail:
     """The masks of a ladder along an order of removal (:mod:`fitness.ladder`)."""
     ladder = climb(order, genome.layout, evaluator, objective)
     tried = len(ladder.masks)
@@ -81,7 +82,7 @@ def searched(
     name: str,
     genome: Genome,
     evaluator: ShardedEvaluator,
-    objective: ParameterObjective,
+    objective: CostObjective,
     budget: int,
     seed: int,
 ) -> Trail:
@@ -94,7 +95,7 @@ def searched(
     return Trail(masks, correct, appraisal, len(masks) - 1, incumbent.spent, evaluator.total)
 
 
-def single(mask: np.ndarray, genome: Genome, evaluator: ShardedEvaluator, objective: ParameterObjective) -> Trail:
+def single(mask: np.ndarray, genome: Genome, evaluator: ShardedEvaluator, objective: CostObjective) -> Trail:
     """One mask, ``bool[f]``, behind the unpruned network; within the threshold or not."""
     masks = np.stack([genome.layout.full(), mask])
     correct = evaluator.evaluate(masks)
