@@ -112,8 +112,8 @@ def report_page(
 ) -> str:
     """Return the text of ``report.md``.
 
-    ``table`` and ``front`` are Markdown and go in as they are; ``details`` become a table of settings; ``figures``
-    maps each caption to a file name relative to the report's folder. Raises ValueError for a figure that is not a
+    ``table`` and ``front`` are Markdown and go in as they are; ``details`` become a table of settings;
+    ``figures`` maps each caption to a file name relative to the report's folder. Raises ValueError for a figure that is not a
     relative file name inside that folder.
     """
     parts = [f"# {one_line(title)}", table.strip()]
