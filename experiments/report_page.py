@@ -113,8 +113,8 @@ def report_page(
     """Return the text of ``report.md``.
 
     ``table`` and ``front`` are Markdown and go in as they are; ``details`` become a table of settings;
-    ``figures`` maps each caption to a file name relative to the report's folder. Raises ValueError for a figure that is not a
-    relative file name inside that folder.
+    ``figures`` maps each caption to a file name relative to the report's folder. Raises ValueError for a figure
+    that is not a relative file name inside that folder.
     """
     parts = [f"# {one_line(title)}", table.strip()]
     if details:
