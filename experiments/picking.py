@@ -15,7 +15,7 @@ from engine.state import SearchState
 from experiments.search_options import SearchOptions
 from fitness.front_objective import ACCURACY, FIGURES, FrontObjective
 from fitness.genome import Genome
-from fitness.objective import ParameterObjective
+from fitness.objective import CostObjective
 
 ACCURACY_DROP = FIGURES[ACCURACY]
 NAMES = (*FIGURES.values(), "parameters", "macs")
@@ -87,13 +87,18 @@ def pick(figures: Mapping[str, np.ndarray], conditions: tuple[Condition, ...], g
 
 
 def goal_of(options: SearchOptions) -> str:
-    """The figure that a run is to drop most of: the first of its ``--objectives`` beside accuracy."""
-    return FIGURES[options.aims[1] if options.aims else "parameters"]
+    """The figure that a run is to drop most of: its ``--objective``, if that is one of its ``--objectives``.
+
+    Otherwise the first of these beside accuracy; or MACs, for a latency that no front is in.
+    """
+    known = options.aims[1:] or tuple(name for name in FIGURES if name != ACCURACY)
+    wanted = (options.objective, *options.aims[1:], "macs")
+    return FIGURES[next(name for name in wanted if name in known)]
 
 
 def front_among_all(state: SearchState, genome: Genome, names: tuple[str, ...] = tuple(FIGURES)) -> Front:
     """The front of everything that a search evaluated, whatever it searched for, at any accuracy."""
-    objective: Objective = FrontObjective(ParameterObjective(genome), names, limit=100.0)
+    objective: Objective = FrontObjective(CostObjective(genome), names, limit=100.0)
     return front_of(state.archive, genome.layout, objective, state.original_correct)
 
 

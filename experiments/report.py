@@ -94,7 +94,7 @@ def make_report(
     if data_dir is not None:
         options = replace(options, data=options.data.moved(data_dir))
     searched = load_searched_model(run, checkpoint, model or options.model, options.prune)
-    best = summary(state, options.generations)["best"]
+    best = summary(state, options.generations, options.objective)["best"]
     mask = state.best.individual.mask
     compensation = compensating.read(run, options.compensate)
     held_out = measure_held_out(run, searched, options, mask, reporter, compensation)

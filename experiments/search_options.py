@@ -12,6 +12,7 @@ from experiments.measuring import DataOptions
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, on_gpu
 from fitness.front_objective import check_front, default_limit, named_objectives
 from fitness.importance import IMPORTANCES
+from fitness.objective import check_objective
 from fitness.precision import resolved
 from fitness.seeding import check_places
 
@@ -24,8 +25,9 @@ class SearchOptions:
     device when the run begins; it is then fixed, because it may decide the last bit of a logit. ``seed_with``
     names the importances, joined by commas, that half of the initial population is from (:mod:`fitness.seeding`).
     ``compensate`` is ``none`` or a key of :data:`models.compensation.coefficients.METHODS`, from at most
-    ``compensation_images`` of the training split. ``objectives``, joined by commas, are those of a search for a
-    front (:mod:`fitness.front_objective`) of masks whose accuracy drop is ``front_limit`` percent at most.
+    ``compensation_images`` of the training split. ``objective`` is a key of :data:`fitness.objective.OBJECTIVES`;
+    latency is that of ``latency_batch`` images at a time. ``objectives``, joined by commas, are those of a search
+    for a front (:mod:`fitness.front_objective`) of masks whose accuracy drop is ``front_limit`` percent at most.
 
     Raises:
         OptionError: a value out of its range.
@@ -43,6 +45,8 @@ class SearchOptions:
     seed_with: str | None = None
     compensate: str = "none"
     compensation_images: int = 1500
+    objective: str = "parameters"
+    latency_batch: int = 1
     objectives: str | None = None
     front_limit: float | None = None
     settings: SearchSettings = field(default_factory=SearchSettings)
@@ -53,6 +57,9 @@ class SearchOptions:
         if self.batch_size is not None and self.batch_size < 1:
             raise OptionError(f"--batch-size must be 1 or more, not {self.batch_size}.")
         resolved(self.precision, on_gpu=False)
+        check_objective(self.objective)
+        if self.latency_batch < 1:
+            raise OptionError(f"--latency-batch must be 1 or more, not {self.latency_batch}.")
         check_compensation(self.compensate, self.compensation_images)
         if self.seed_with is not None:
             check_places(self.settings.population, len(self.seeds))

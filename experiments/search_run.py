@@ -12,7 +12,7 @@ from engine.errors import OptionError, RunError
 from engine.run_directory import RunDirectory, identity_of
 from engine.search import Search
 from engine.state import SearchState
-from experiments import compensating
+from experiments import compensating, latency_table
 from experiments.environment import hardware, versions
 from experiments.evaluators import make_evaluator, report_precision
 from experiments.held_out import measure_held_out
@@ -25,9 +25,11 @@ from experiments.status import summary
 from fitness.evaluator import ShardedEvaluator
 from fitness.front_objective import FrontObjective
 from fitness.genome import Genome
-from fitness.objective import ParameterObjective
+from fitness.latency import MaskLatency
+from fitness.objective import CostObjective
 from fitness.seeding import SeededFounders
 from models import store
+from models.latency.table import LatencyTable
 from models.store import Model
 
 
@@ -53,14 +55,15 @@ def start_search(
     reporter = with_metrics(reporter or Silent(), backend.name, run.location)
     options = replace(options, model=str(Path(options.model).resolve()), data=options.data.resolved())
     options = options.on(backend)
-    with _prepared(options, backend, reporter, begins=True) as (search, identity, model, evaluator):
+    with _prepared(options, backend, reporter, begins=True) as (search, identity, model, evaluator, table):
         description = _description(options, identity, search, backend, model)
-        description |= compensating.digest(evaluator.compensation)
+        description |= compensating.digest(evaluator.compensation) | latency_table.digest(table)
         description["precision_difference"] = report_precision(evaluator, reporter)
         with run.locked():
             run.check_free()
             # Before the description, without which it is no run yet.
             compensating.write(run, evaluator.compensation)
+            latency_table.write(run, table)
             description["images"] = evaluator.total
             run.begin(description)
             return _continue(run, search, identity, options, backend, reporter, model, evaluator, None)
@@ -120,7 +123,7 @@ def _resume(
             )
         options = replace(options, generations=generations)
     prepared = _prepared(options, backend, reporter, begins=checkpoint is None, begun=run)
-    with prepared as (search, identity, loaded, evaluator):
+    with prepared as (search, identity, loaded, evaluator, _):
         if identity != description.get("identity"):
             raise RunError(
                 f"the model or the data are not those that {run.location} began with; give them with --model and "
@@ -166,7 +169,7 @@ def _continue(
     state = search.run(state, options.generations, record)
     mask = state.best.individual.mask
     held_out = measure_held_out(run, model, options, mask, reporter, evaluator.compensation)
-    return {**summary(state, options.generations), "held_out": held_out}
+    return {**summary(state, options.generations, options.objective), "held_out": held_out}
 
 
 @contextmanager
@@ -177,18 +180,17 @@ def _prepared(
     *,
     begins: bool,
     begun: RunDirectory | None = None,
-) -> Iterator[tuple[Search, str, Model, ShardedEvaluator]]:
-    """Model, data, evaluator and objective of a search; the evaluator's workers end with the block.
+) -> Iterator[tuple[Search, str, Model, ShardedEvaluator, LatencyTable | None]]:
+    """Model, data, evaluator and latency table of a search; the evaluator's workers end with the block.
 
     Only a search that ``begins``, at generation 0, needs founders, and the time that importances take.
-    ``begun`` is a run to go on with, whose compensation is then taken.
+    ``begun`` is a run to go on with, whose compensation and latency table are then taken.
     """
     if backend.name == "ray":
         # This process evaluates little itself; by default JAX would take most of a GPU from the workers.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     model = store.load(Path(options.model))
     genome = Genome.of(model.network, options.prune)
-    objective = ParameterObjective(genome, options.threshold, options.weight, options.offset)
     images = load_images(options.data, model)
     if options.settings.race > 0:
         # The first images have to be a random sample of all; files are often sorted by class.
@@ -196,12 +198,17 @@ def _prepared(
     if begun is None:
         chosen = options.compensate, options.compensation_images
         compensation = compensating.gather(model, genome, *chosen, options.data)
+        table = latency_table.measured(genome, options.objective, options.latency_batch, reporter)
     else:
         compensation = compensating.read(begun, options.compensate)
+        table = latency_table.read(begun, options.objective)
+    algorithm = options.threshold, options.weight, options.offset
+    latency = None if table is None else MaskLatency(table, genome.layout)
+    objective = CostObjective(genome, *algorithm, options.objective, latency)
     identity = identity_of(
         {
             "settings": options.settings.course(),
-            "objective": ["parameters", options.threshold, options.weight, options.offset],
+            "objective": [options.objective, *algorithm],
             "genome": [options.prune, genome.layout.names, genome.layout.sizes],
             "batch_size": options.batch_size,
             "precision": options.precision,
@@ -210,6 +217,7 @@ def _prepared(
             # Searches that are not seeded or compensated keep the identity that they had before there was either.
             **({"seed_with": options.seeds} if options.seeds else {}),
             **compensating.digest(compensation),
+            **latency_table.digest(table),
             # Nor do searches for one best mask know of fronts.
             **({"objectives": [options.aims, options.limit]} if options.aims else {}),
         }
@@ -223,7 +231,7 @@ def _prepared(
         search = Search(
             options.settings, genome.layout, evaluator, judge, founders, front=options.objectives is not None
         )
-        yield search, identity, model, evaluator
+        yield search, identity, model, evaluator, table
 
 
 def _description(

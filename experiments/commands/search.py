@@ -13,6 +13,7 @@ from experiments.cli_options import (
     data_options,
     json_option,
     model_class_option,
+    objective_options,
     precision_option,
     print_result,
     taken,
@@ -47,6 +48,7 @@ from experiments.commands.lines import summary_lines
 )
 @click.option("--migrate-every", type=int, default=10, show_default=True, help="Generations between migrations.")
 @click.option("--migrants", type=int, default=2, show_default=True, help="Best masks sent to the next island.")
+@objective_options
 @click.option(
     "--objectives",
     metavar="LIST",

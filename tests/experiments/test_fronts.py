@@ -230,7 +230,16 @@ def test_digits_from_the_command_line_to_a_picked_network(tmp_path, capsys):
         TrainingSettings(epochs=4, batch_size=32),
     )
     search = ["search", run, "--model", model, "--data", "digits", "--images", "300", "--generations", "6"]
-    options = ["--objectives", "accuracy,macs,parameters", "--population", "12", "--parents", "6"]
+    options = [
+        "--objectives",
+        "accuracy,parameters,macs",
+        "--objective",
+        "macs",
+        "--population",
+        "12",
+        "--parents",
+        "6",
+    ]
     assert cli.run([*search, *options, "--mutation", "0.01", "--initial-removal", "0.3", "--json"]) == 0
     points = json.loads(capsys.readouterr().out)["front"]["points"]
     wanted = max((p for p in points if p["accuracy_drop"] < 5), key=lambda p: p["mac_drop"])

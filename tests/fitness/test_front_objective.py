@@ -6,7 +6,7 @@ import pytest
 from engine.contracts import FAILED
 from engine.errors import OptionError
 from fitness.front_objective import FrontObjective, check_front, default_limit, named_objectives
-from fitness.objective import ParameterObjective
+from fitness.objective import CostObjective
 
 
 def test_names_come_accuracy_first_and_the_others_as_given():
@@ -51,7 +51,7 @@ def test_the_limit_leaves_room_beyond_the_threshold(threshold, limit):
 
 
 def test_values_and_excess_are_those_of_the_definition(tiny_genome):
-    single = ParameterObjective(tiny_genome, threshold=3.0)
+    single = CostObjective(tiny_genome, threshold=3.0)
     objective = FrontObjective(single, ("accuracy", "macs", "parameters"), limit=20.0)
     masks = np.random.default_rng(0).random((6, tiny_genome.layout.n_filters)) < 0.6
     masks[0] = True
