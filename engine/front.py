@@ -14,7 +14,7 @@ _AT_ONCE = 4096
 """Masks unpacked at a time; bounds the memory of a long search's archive."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Front:
     """Masks of which none is dominated by any that was evaluated, by falling first value (accuracy).
 

@@ -96,9 +96,18 @@ def goal_of(options: SearchOptions) -> str:
     return FIGURES[next(name for name in wanted if name in known)]
 
 
-def front_among_all(state: SearchState, genome: Genome, names: tuple[str, ...] = tuple(FIGURES)) -> Front:
-    """The front of everything that a search evaluated, whatever it searched for, at any accuracy."""
-    objective: Objective = FrontObjective(CostObjective(genome), names, limit=100.0)
+def front_among_all(
+    state: SearchState, genome: Genome, names: tuple[str, ...] = tuple(FIGURES), limit: float = 100.0
+) -> Front:
+    """The front of everything that a search evaluated, whatever it searched for.
+
+    Args:
+        state: of the search.
+        genome: that it searched.
+        names: objectives, accuracy first.
+        limit: accuracy drop in percent up to which masks count; hypervolumes are measured from it.
+    """
+    objective: Objective = FrontObjective(CostObjective(genome), names, limit)
     return front_of(state.archive, genome.layout, objective, state.original_correct)
 
 
