@@ -22,7 +22,7 @@ from engine.state import SearchState
 from engine.truncation import target_for
 
 
-def make_toolbox(settings: SearchSettings, layout: Layout, front: bool = False) -> base.Toolbox:
+def make_toolbox(settings: SearchSettings, layout: Layout, *, front: bool = False) -> base.Toolbox:
     """The operators of a search, each on whole generations; replace one by registering another.
 
     Each works on one island, except ``migrate``: from the populations of all to those who arrive on each. With
@@ -79,7 +79,7 @@ class Search:
         self.objective = objective
         self.founders = founders
         self.front = front
-        self.toolbox = make_toolbox(settings, layout, front)
+        self.toolbox = make_toolbox(settings, layout, front=front)
 
     def start(self) -> SearchState:
         """Evaluate the initial population of each island.
