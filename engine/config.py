@@ -9,6 +9,9 @@ from engine.operators import PAIRINGS
 _OF_ISLANDS = {"islands", "migrate_every", "migrants"}
 """Settings that a run of one population may lack: it was begun before there were islands."""
 
+_LATER = _OF_ISLANDS | {"round_to"}
+"""All that a run may lack."""
+
 
 @dataclass(frozen=True)
 class SearchSettings:
@@ -31,6 +34,7 @@ class SearchSettings:
         islands: populations that evolve apart.
         migrate_every: generations from one migration to the next.
         migrants: masks of each island that the next one is sent, at most.
+        round_to: every layer keeps a multiple of so many filters, or all (:mod:`engine.rounding`).
 
     Raises:
         OptionError: a value out of its range.
@@ -48,6 +52,7 @@ class SearchSettings:
     islands: int = 1
     migrate_every: int = 10
     migrants: int = 2
+    round_to: int = 1
 
     def __post_init__(self) -> None:
         if self.population < 2:
@@ -75,6 +80,8 @@ class SearchSettings:
             raise OptionError(
                 f"--race {self.race} stops evaluations early; leave out either it or --no-stop-early."
             )
+        if self.round_to < 1:
+            raise OptionError(f"--round-to must be 1 or more filters, not {self.round_to}; 1 allows every width.")
         self._check_islands()
 
     def _check_islands(self) -> None:
@@ -99,22 +106,21 @@ class SearchSettings:
     def course(self) -> dict[str, Any]:
         """What decides a search's course, as JSON, for the identity of a run.
 
-        One island never migrates; leaving its settings of islands out keeps the identity of runs that were begun
-        before there were islands.
+        One island never migrates, and rounding to 1 changes no width; leaving these settings out keeps the
+        identity of runs that were begun before there were islands or rounding.
         """
-        return {
-            name: value for name, value in self.to_json().items() if self.islands > 1 or name not in _OF_ISLANDS
-        }
+        idle = (_OF_ISLANDS if self.islands == 1 else set()) | ({"round_to"} if self.round_to == 1 else set())
+        return {name: value for name, value in self.to_json().items() if name not in idle}
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> "SearchSettings":
-        """Inverse of :meth:`to_json`, also for runs begun before there were islands.
+        """Inverse of :meth:`to_json`, also for runs begun before there were islands or rounding.
 
         Raises:
             OptionError: a key is unknown or missing.
         """
         names = {field.name for field in fields(cls)}
-        if not names - _OF_ISLANDS <= set(entry) <= names:
+        if not names - _LATER <= set(entry) <= names:
             odd = sorted(set(entry) ^ names)
             raise OptionError(
                 f"the search settings do not fit this version ({', '.join(odd)}); use the version of evoprune "

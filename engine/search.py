@@ -18,6 +18,7 @@ from engine.front import Front, extended
 from engine.individual import Individual, individuals
 from engine.islands import Island
 from engine.layout import Layout
+from engine.rounding import round_widths
 from engine.state import SearchState
 from engine.truncation import target_for
 
@@ -42,6 +43,7 @@ def make_toolbox(settings: SearchSettings, layout: Layout, *, front: bool = Fals
     toolbox.register("mate", operators.single_point_crossover)
     toolbox.register("mutate", operators.flip_bits, probability=settings.mutation)
     toolbox.register("repair", operators.revive_empty_layers, layout=layout)
+    toolbox.register("round", round_widths, layout=layout, multiple=settings.round_to)
     toolbox.register("survive", nsga2.survive if front else tools.selBest, k=settings.population_cap)
     toolbox.register("migrate", nsga2.ring if front else islands.ring, migrants=settings.migrants)
     return toolbox
@@ -90,12 +92,12 @@ class Search:
         rngs = islands.generators(self.settings.seed, self.settings.islands)
         archive = Archive(self.layout)
         original = self.layout.full()[None]
-        broods = [self._founders(rng) for rng in rngs]
+        origins = () if self.founders is None else (*self.founders.origins, MUTATION)
+        broods = [self._founders(rng, len(origins) - 1) for rng in rngs]
         founders = Brood.together(broods)
         correct = self._count(archive, np.concatenate([original, founders.masks]))
         original_correct = checked_original(correct[0])
         appraisal = self.objective.appraise(original, correct[:1], original_correct)
-        origins = () if self.founders is None else (*self.founders.origins, MUTATION)
         unpruned = None if self.founders is None else np.zeros(original.shape, np.uint8)
         best = best_of(individuals(original, correct[:1], appraisal.score, unpruned), appraisal, 0, origins)
         newcomers, appraisal = self._appraised(founders, correct[1:], original_correct)
@@ -144,11 +146,13 @@ class Search:
             on_generation(state)
         return state
 
-    def _founders(self, rng: np.random.Generator) -> Brood:
-        """The initial masks of an island."""
+    def _founders(self, rng: np.random.Generator, mutation: int) -> Brood:
+        """The initial masks of an island; ``mutation`` numbers the origin of bits that were rounded."""
         if self.founders is None:
-            return Brood(self.toolbox.initialise(rng))
-        return Brood.founded(*self.founders(rng))
+            founders = Brood(self.toolbox.initialise(rng))
+        else:
+            founders = Brood.founded(*self.founders(rng))
+        return founders.changed(self.toolbox.round(rng, masks=founders.masks), mutation)
 
     def _offspring(self, island: Island, mutation: int) -> Brood:
         """The masks that an island wants evaluated; ``mutation`` numbers the origin of bits that changed."""
@@ -156,7 +160,8 @@ class Search:
         parents = Brood.of(toolbox.select(rng, island.population))
         pairs = toolbox.pair(len(parents.masks))
         crossed = parents.crossed(lambda rows: toolbox.mate(rng, rows, pairs))
-        return crossed.changed(toolbox.repair(rng, masks=toolbox.mutate(rng, crossed.masks)), mutation)
+        repaired = toolbox.repair(rng, masks=toolbox.mutate(rng, crossed.masks))
+        return crossed.changed(toolbox.round(rng, masks=repaired), mutation)
 
     def _settled(self, known: list[Island], newcomers: list[Individual], homes: np.ndarray) -> list[Island]:
         """The islands after truncation; ``homes`` numbers the island of each newcomer."""

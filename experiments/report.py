@@ -18,6 +18,7 @@ from experiments.front_points import front_json, front_table
 from experiments.held_out import measure_held_out
 from experiments.held_out_images import SPLIT, held_out_images, none_apart
 from experiments.island_plots import island_scores_figure
+from experiments.latency_table import LATENCY
 from experiments.pages.class_results import ClassResults, class_results
 from experiments.pages.findings import findings
 from experiments.pages.layers import layer_widths, stage_savings
@@ -34,6 +35,7 @@ from experiments.search_options import SearchOptions
 from experiments.searched_model import load_searched_model
 from experiments.status import ancestry_text, summary
 from fitness.genome import Genome
+from fitness.objective import OBJECTIVES
 from fitness.seeding import LARGEST_REMOVAL
 from models.compensation.compensation import Compensation
 from models.cost import network_cost
@@ -48,6 +50,7 @@ FIGURES = {
     "accuracy_drop": "Accuracy drop of BEST on the fitness images (the paper's Figure 4.1)",
     "parameter_drop": "Parameters dropped by BEST (Figure 4.2)",
     "mac_drop": "MACs dropped by BEST (Figure 4.3)",
+    "latency_drop": "Latency dropped by BEST, from the table of measured layers",
     "kept_filters": "Filters that BEST keeps in each layer",
     "trade_off": "Accuracy drop against parameters dropped of every mask that was scored",
     "mac_trade_off": "Accuracy drop against MACs dropped of every mask that was scored",
@@ -168,18 +171,20 @@ def _figures(
     best = state.best
     kept = map(int, layout.kept(best.individual.mask))
     places = {name: (best.figures[name], best.figures["accuracy_drop"]) for name in NOUNS}
+    noun = OBJECTIVES[options.objective].noun
     figures = {
         "accuracy_drop": plots.accuracy_drop_figure(rows, options.threshold),
         "parameter_drop": plots.parameter_drop_figure(rows),
         "mac_drop": plots.mac_drop_figure(rows),
+        **({"latency_drop": plots.latency_drop_figure(rows)} if options.objective == LATENCY else {}),
         "kept_filters": plots.kept_filters_figure(list(zip(layout.names, kept, layout.sizes, strict=True))),
         "trade_off": trade_off_figure(scored, places["parameter_drop"], options.threshold),
         "mac_trade_off": trade_off_figure(scored, places["mac_drop"], options.threshold, "mac_drop"),
     }
     if len(state.islands) > 1:
-        figures["island_scores"] = island_scores_figure(rows, options.settings.migrate_every)
+        figures["island_scores"] = island_scores_figure(rows, options.settings.migrate_every, noun)
     else:
-        figures["population_scores"] = population_scores_figure(rows)
+        figures["population_scores"] = population_scores_figure(rows, noun)
     return figures
 
 
@@ -219,10 +224,12 @@ def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
         "stopping early": _stopping(options),
         "fitness images": f"{images} of the {options.data.split} split",
         "accuracy drop of BEST on them": f"{best['accuracy_drop']:.2f}% (threshold {options.threshold:g}%)",
+        "objective": _objective(options),
         "score of BEST": f"{best['score']:.4f}",
         **front,
         "compensation of removed filters": options.compensate,
         **islands,
+        **({"widths": f"multiples of {settings.round_to}, or whole layers"} if settings.round_to > 1 else {}),
         "initial population": _initial_population(options),
         **ancestry,
         "parents": f"{settings.parents}, pairing {settings.pairing}",
@@ -232,6 +239,12 @@ def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
         "seed": f"{settings.seed}",
         "mask (SHA-256 of its bits)": best["sha256"],
     }
+
+
+def _objective(options: SearchOptions) -> str:
+    noun = OBJECTIVES[options.objective].noun
+    batch = f", batches of {options.latency_batch}" if options.objective == LATENCY else ""
+    return f"to drop {noun}{batch}"
 
 
 def _initial_population(options: SearchOptions) -> str:

@@ -64,6 +64,13 @@ from experiments.commands.lines import summary_lines
 @click.option("--lambda", "weight", type=float, default=0.5, show_default=True, help="Of Algorithm 1, 0 to 1.")
 @click.option("--epsilon", "offset", type=float, default=10.0, show_default=True, help="Of Algorithm 1.")
 @click.option("--prune", default="convolutions", show_default=True, help="Filters: convolutions or all.")
+@click.option(
+    "--round-to",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Each layer keeps a multiple of so many filters, or all; 8 suits most hardware.",
+)
 @click.option("--batch-size", type=int, help="Images in a batch; chosen for the device if not given.")
 @precision_option
 @compensation_options

@@ -32,6 +32,7 @@ def test_defaults_are_the_papers():
         ({"race": 1.0}, "--race"),
         ({"race": float("nan")}, "--race"),
         ({"race": 0.1, "stop_early": False}, "--no-stop-early"),
+        ({"round_to": 0}, "--round-to must be 1 or more filters, not 0"),
         ({"islands": 0}, "--islands must be 1 or more, not 0"),
         ({"migrate_every": 0}, "--migrate-every must be 1 or more, not 0"),
         ({"migrants": 0}, "--migrants must be 1 or more, not 0"),
@@ -54,12 +55,13 @@ def test_settings_of_another_version_are_refused():
 
 def test_settings_from_before_there_were_islands_are_those_of_one_island():
     older = SearchSettings(seed=4).to_json()
-    del older["islands"], older["migrate_every"], older["migrants"]
+    del older["islands"], older["migrate_every"], older["migrants"], older["round_to"]
     assert SearchSettings.from_json(older) == SearchSettings(seed=4)
     assert SearchSettings(seed=4).course() == older
     assert SearchSettings(seed=4, migrate_every=3, migrants=1).course() == older
     apart = SearchSettings(seed=4, islands=2)
-    assert apart.course() == apart.to_json() == {**older, "islands": 2, "migrate_every": 10, "migrants": 2}
+    assert apart.course() == {**older, "islands": 2, "migrate_every": 10, "migrants": 2}
+    assert apart.to_json() == {**apart.course(), "round_to": 1}
     assert SearchSettings.from_json(apart.to_json()) == apart
 
 
@@ -72,3 +74,8 @@ def test_impossible_pools_name_the_option(values):
     [name] = values
     with pytest.raises(OptionError, match="--" + name.replace("_", "-")):
         PoolOptions(**values)
+
+
+def test_rounding_is_part_of_the_course_only_where_it_changes_widths():
+    assert "round_to" not in SearchSettings().course()
+    assert SearchSettings(round_to=8).course()["round_to"] == 8
