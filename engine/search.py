@@ -20,15 +20,15 @@ from engine.islands import Island
 from engine.layout import Layout
 from engine.rounding import round_widths
 from engine.state import SearchState
-from engine.truncation import target_for
+from engine.truncation import target_for, target_within
 
 
 def make_toolbox(settings: SearchSettings, layout: Layout, *, front: bool = False) -> base.Toolbox:
     """The operators of a search, each on whole generations; replace one by registering another.
 
     Each works on one island, except ``migrate``: from the populations of all to those who arrive on each. With
-    another ``survive`` no evaluation is stopped early. ``mate`` moves columns from row to row, whatever they hold
-    (:mod:`engine.ancestry`). With ``front``, those of :mod:`engine.nsga2` select, truncate and migrate.
+    a ``survive`` of your own no evaluation is stopped early. ``mate`` moves columns from row to row, whatever they
+    hold (:mod:`engine.ancestry`). With ``front``, those of :mod:`engine.nsga2` select, truncate and migrate.
     """
     toolbox = base.Toolbox()
     toolbox.register(
@@ -188,16 +188,22 @@ class Search:
         """
         fresh = archive.missing(masks)
         if len(fresh):
-            target = None
+            target, known = None, (self.objective, self.settings, self.evaluator.total)
             if state is not None and self._truncates():
-                target = target_for(state, fresh, self.objective, self.settings, self.evaluator.total)
+                target = target_for(state, fresh, *known)
+            elif state is not None and self._survive_by(nsga2.survive):
+                target = target_within(state, fresh, *known)
             archive.add(fresh, checked_counts(self.evaluator, fresh, target))
         return archive.look_up(masks)
 
     def _truncates(self) -> bool:
-        """Whether the best ``population_cap`` survive, which is what a target is computed from."""
+        """Whether the ``population_cap`` of the highest scores survive."""
+        return self._survive_by(tools.selBest)
+
+    def _survive_by(self, operator: Callable[..., list[Individual]]) -> bool:
+        """Whether that operator picks ``population_cap`` survivors; targets are computed from who they are."""
         survive = self.toolbox.survive
-        if getattr(survive, "func", None) is not tools.selBest:
+        if getattr(survive, "func", None) is not operator:
             return False
         return bool(survive.keywords == {"k": self.settings.population_cap})
 

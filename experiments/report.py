@@ -217,11 +217,11 @@ def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
     islands = {"islands": _islands(settings)} if settings.islands > 1 else {}
     ancestry = {ANCESTRY: ancestry_text(best["ancestry"])} if "ancestry" in best else {}
     images = "all" if options.data.images is None else f"{options.data.images:,}"
-    front = {"objectives": _front(options)} if options.aims else {}
+    front = {"front": _front(options, state)} if options.aims else {}
     return {
         "generations": f"{state.generation}",
         "masks evaluated": f"{state.evaluations:,}, {state.stopped:,} of them stopped early",
-        "stopping early": _stopping(options),
+        "stopping early": _stopping(settings),
         "fitness images": f"{images} of the {options.data.split} split",
         "accuracy drop of BEST on them": f"{best['accuracy_drop']:.2f}% (threshold {options.threshold:g}%)",
         "objective": _objective(options),
@@ -266,12 +266,12 @@ def _islands(settings: SearchSettings) -> str:
     return f"{settings.islands}, sending {masks} to the next {often}; {shared}"
 
 
-def _front(options: SearchOptions) -> str:
-    return f"{', '.join(options.aims)}, by NSGA-II, up to an accuracy drop of {options.limit:g}%"
+def _front(options: SearchOptions, state: SearchState) -> str:
+    size = "" if state.front is None else f"{len(state.front):,} masks: "
+    return f"{size}{', '.join(options.aims)}, by NSGA-II, up to an accuracy drop of {options.limit:g}%"
 
 
-def _stopping(options: SearchOptions) -> str:
-    settings = options.settings
-    if not settings.stop_early or options.aims:
+def _stopping(settings: SearchSettings) -> str:
+    if not settings.stop_early:
         return "off"
     return f"race, error probability {settings.race:g}" if settings.race > 0 else "exact"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import nsga2
-from engine.contracts import FAILED, Aims
+from engine.contracts import FAILED, STOPPED, Aims
 from engine.individual import individuals
 from engine.state import SearchState
 from tests.engine.synthetic import LAYOUT, RemovedParts, WeightedBits, make_search
@@ -151,7 +151,6 @@ def test_invariants_of_every_generation(chosen):
         assert after.best.individual.score >= before.best.individual.score
         assert after.front.hypervolume() >= before.front.hypervolume() - 1e-12
     for state in states:
-        assert state.stopped == 0
         assert state.best.figures["accuracy_drop"] < 5
         for island in state.islands:
             masks = [individual.mask.tobytes() for individual in island.population]
@@ -162,6 +161,43 @@ def test_invariants_of_every_generation(chosen):
     # No island's population is dominated: all that it could hold of the front, it holds.
     if len(last.islands) == 1 and len(last.front) <= 20:
         assert {mask.tobytes() for mask in last.front.masks(last.archive, LAYOUT)} <= rows
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 3),
+    st.booleans(),
+    st.sampled_from([0.02, 0.1, 0.4]),
+    st.integers(4, 20),
+)
+def test_a_search_that_stops_all_it_may_is_the_search_that_stops_nothing(seed, islands, poison, mutation, cap):
+    chosen = {"seed": seed, "islands": islands, "migrate_every": 3, "mutation": mutation, "population_cap": cap}
+    chosen |= {"population": 6, "parents": 4, "initial_removal": 0.5}
+    runs = []
+    for stop_early in (True, False):
+        search = make_search(
+            WeightedBits(poison), RemovedParts(limit=6), front=True, stop_early=stop_early, **chosen
+        )
+        state = search.run(search.start(), 10, lambda _: None)
+        members = [[(i.mask.tobytes(), i.correct) for i in island.population] for island in state.islands]
+        front = state.front.rows.tolist(), state.front.values.tolist(), state.front.hypervolume()
+        rngs = [island.rng.bit_generator.state for island in state.islands]
+        runs.append((members, front, rngs, state.best.to_json(), state.archive.to_arrays()[0].tobytes()))
+    assert runs[0] == runs[1]
+    assert state.stopped == 0
+
+
+def test_masks_beyond_the_limit_are_stopped_once_the_population_is_full_of_others_and_not_before():
+    search = make_search(WeightedBits(), RemovedParts(limit=6), front=True, seed=3, mutation=0.1)
+    state, full = search.start(), False
+    for _ in range(12):
+        before, state = state.stopped, search.step(state)
+        assert full or state.stopped == before
+        full = len(state.population) == 20 and not any(each.excess for each in state.population)
+    packed, counts = state.archive.to_arrays()
+    stopped = LAYOUT.unpack(packed[counts == STOPPED])
+    assert len(stopped) == state.stopped > 10
+    assert (100 * (900 - WeightedBits().count(stopped)) / 900 > 6).all()
 
 
 def test_the_front_of_nsga2_covers_more_than_that_of_a_search_for_one_mask():
