@@ -27,8 +27,8 @@ def make_toolbox(settings: SearchSettings, layout: Layout, *, front: bool = Fals
     """The operators of a search, each on whole generations; replace one by registering another.
 
     Each works on one island, except ``migrate``: from the populations of all to those who arrive on each. With
-    a ``survive`` of your own no evaluation is stopped early. ``mate`` moves columns from row to row, whatever they
-    hold (:mod:`engine.ancestry`). With ``front``, those of :mod:`engine.nsga2` select, truncate and migrate.
+    a ``survive`` of your own no evaluation is stopped early. ``mate`` moves columns from row to row, whatever
+    they hold (:mod:`engine.ancestry`). With ``front``, those of :mod:`engine.nsga2` select, truncate and migrate.
     """
     toolbox = base.Toolbox()
     toolbox.register(

@@ -13,7 +13,7 @@ from experiments.baseline_plots import baseline_figure
 from experiments.markdown import markdown_table
 from experiments.plots import render_figures
 from experiments.report_page import report_page
-from fitness.objective import OBJECTIVES
+from fitness.rewards import OBJECTIVES
 
 CAPTION = "Accuracy without retraining against what is dropped"
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from experiments.plot_style import BLUE, GREY, INK, SMALL, VERMILION, style
-from fitness.objective import OBJECTIVES
+from fitness.rewards import OBJECTIVES
 
 # Methods are told apart by marker and dashes as well as by colour (Okabe and Ito's, which differ in brightness).
 _COLOURS = (BLUE, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", INK)

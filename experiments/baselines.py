@@ -23,8 +23,9 @@ from fitness.genome import Genome
 from fitness.importance import IMPORTANCES
 from fitness.importance.errors import ImportanceError
 from fitness.latency import MaskLatency
-from fitness.objective import OBJECTIVES, CostObjective, check_objective
+from fitness.objective import CostObjective
 from fitness.ranking import check_scope, removal_order
+from fitness.rewards import OBJECTIVES, check_objective
 from models import output_directory, store
 from models.store import Model
 
@@ -43,7 +44,7 @@ class BaselineOptions:
         importance_images: images of the training split that importances are computed on; None: 1,000, or all.
         budget: masks that each search tries; None: as many as the run has.
         objective: what the searches are to drop and methods are ranked by, a key of
-            :data:`fitness.objective.OBJECTIVES`.
+            :data:`fitness.rewards.OBJECTIVES`.
         latency_batch: images at a time that latency is measured for.
         precision: of evaluation; see :mod:`fitness.precision`.
 

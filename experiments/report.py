@@ -35,7 +35,7 @@ from experiments.search_options import SearchOptions
 from experiments.searched_model import load_searched_model
 from experiments.status import ancestry_text, summary
 from fitness.genome import Genome
-from fitness.objective import OBJECTIVES
+from fitness.rewards import OBJECTIVES
 from fitness.seeding import LARGEST_REMOVAL
 from models.compensation.compensation import Compensation
 from models.cost import network_cost

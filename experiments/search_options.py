@@ -12,8 +12,8 @@ from experiments.measuring import DataOptions
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, on_gpu
 from fitness.front_objective import check_front, default_limit, named_objectives
 from fitness.importance import IMPORTANCES
-from fitness.objective import check_objective
 from fitness.precision import resolved
+from fitness.rewards import check_objective
 from fitness.seeding import check_places
 
 
@@ -25,7 +25,7 @@ class SearchOptions:
     device when the run begins; it is then fixed, because it may decide the last bit of a logit. ``seed_with``
     names the importances, joined by commas, that half of the initial population is from (:mod:`fitness.seeding`).
     ``compensate`` is ``none`` or a key of :data:`models.compensation.coefficients.METHODS`, from at most
-    ``compensation_images`` of the training split. ``objective`` is a key of :data:`fitness.objective.OBJECTIVES`;
+    ``compensation_images`` of the training split. ``objective`` is a key of :data:`fitness.rewards.OBJECTIVES`;
     latency is that of ``latency_batch`` images at a time. ``objectives``, joined by commas, are those of a search
     for a front (:mod:`fitness.front_objective`) of masks whose accuracy drop is ``front_limit`` percent at most.
 

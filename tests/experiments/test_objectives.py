@@ -17,7 +17,7 @@ from experiments.measuring import DataOptions, load_images
 from experiments.report import make_report
 from experiments.search_run import resume_search, start_search
 from experiments.status import read_status
-from fitness.objective import OBJECTIVES
+from fitness.rewards import OBJECTIVES
 from models import store
 from models.latency import measuring
 from models.latency.table import LatencyTable
