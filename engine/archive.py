@@ -1,5 +1,7 @@
 """Every mask ever evaluated, with its count, FAILED or STOPPED: no mask is evaluated twice."""
 
+from itertools import islice
+
 import numpy as np
 
 from engine.contracts import FAILED, STOPPED
@@ -38,11 +40,11 @@ class Archive:
         """Counts ``int64[n]`` of ``bool[n, f]``, all of which were added before."""
         return np.array([self._counts[key] for key in self._keys(masks)], np.int64)
 
-    def to_arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Packed masks ``uint8[n, bytes]`` and counts ``int64[n]``, in order of insertion."""
+    def to_arrays(self, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Packed masks ``uint8[n, bytes]`` and counts ``int64[n]``, as they were added, from row ``first`` on."""
         width = (self._layout.n_filters + 7) // 8
-        packed = np.frombuffer(b"".join(self._counts), np.uint8).reshape(-1, width)
-        return packed, np.fromiter(self._counts.values(), np.int64, len(self._counts))
+        packed = np.frombuffer(b"".join(islice(self._counts, first, None)), np.uint8).reshape(-1, width)
+        return packed, np.fromiter(islice(self._counts.values(), first, None), np.int64, len(packed))
 
     @classmethod
     def from_arrays(cls, layout: Layout, packed: np.ndarray, correct: np.ndarray) -> "Archive":

@@ -48,17 +48,31 @@ class Evaluator(Protocol):
         ...
 
 
+class Aims(NamedTuple):
+    """What ``n`` masks are compared by in a search for a front.
+
+    ``values``: ``float64[n, m]``, each to be maximised, as shares: 0 where it begins to be of interest, 1 the
+    most that one can ask for. ``excess``: ``float64[n]``, how far a mask is beyond the limit of what is of
+    interest at all: 0 for all within, inf for failed masks, whose values mean nothing.
+    """
+
+    values: np.ndarray
+    excess: np.ndarray
+
+
 @dataclass(frozen=True)
 class Appraisal:
     """What an objective makes of ``n`` masks.
 
     ``score``: ``float64[n]``, higher is better, -inf for failed masks. ``feasible``: ``bool[n]``, whether
     the mask may become BEST. ``figures``: further numbers for people, name -> array of length ``n``.
+    ``aims``: for a search for a front.
     """
 
     score: np.ndarray
     feasible: np.ndarray
     figures: dict[str, np.ndarray]
+    aims: Aims | None = None
 
 
 class Objective(Protocol):

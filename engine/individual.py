@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from deap import base
 
+from engine.contracts import Aims
+
 
 class ScoreFitness(base.Fitness):
     """One value to maximise."""
@@ -20,12 +22,15 @@ class Individual:
     """One member of the population. ``mask``: ``bool[n_filters]``, read-only.
 
     ``origins``: ``uint8[n_filters]``, where each bit comes from (:mod:`engine.ancestry`); None if not kept.
+    ``values``, ``float64[m]``, and ``excess``: its aims (:class:`engine.contracts.Aims`) in a search for a front.
     """
 
     mask: np.ndarray
     correct: int
     fitness: ScoreFitness = field(default_factory=ScoreFitness)
     origins: np.ndarray | None = None
+    values: np.ndarray | None = None
+    excess: float = 0.0
 
     @property
     def score(self) -> float:
@@ -34,7 +39,11 @@ class Individual:
 
 
 def individuals(
-    masks: np.ndarray, correct: np.ndarray, scores: np.ndarray, origins: np.ndarray | None = None
+    masks: np.ndarray,
+    correct: np.ndarray,
+    scores: np.ndarray,
+    origins: np.ndarray | None = None,
+    aims: Aims | None = None,
 ) -> list[Individual]:
     """One individual for each row of ``bool[n, f]``, with counts ``int64[n]`` and ``float64[n]``.
 
@@ -42,7 +51,11 @@ def individuals(
     """
     masks.setflags(write=False)
     each = [None] * len(masks) if origins is None else origins
-    return [
+    found = [
         Individual(mask, int(count), ScoreFitness((float(score),)), origin)
         for mask, count, score, origin in zip(masks, correct, scores, each, strict=True)
     ]
+    if aims is not None:
+        for individual, values, excess in zip(found, aims.values, aims.excess, strict=True):
+            individual.values, individual.excess = values, float(excess)
+    return found

@@ -23,7 +23,15 @@ def journal_row(state: SearchState, previous_evaluations: int) -> dict[str, Any]
         "best": state.best.to_json(),
         "population": _population_summary(state.population),
         **islands_summary(state),
+        **_front_summary(state),
     }
+
+
+def _front_summary(state: SearchState) -> dict[str, Any]:
+    """Under ``front`` its size and hypervolume, where one is searched for."""
+    if state.front is None:
+        return {}
+    return {"front": {"size": len(state.front), "hypervolume": state.front.hypervolume()}}
 
 
 def islands_summary(state: SearchState) -> dict[str, Any]:

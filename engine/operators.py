@@ -5,7 +5,9 @@ rest of the engine. All randomness comes from the generator that is passed in.
 """
 
 import numpy as np
+from deap import tools
 
+from engine.individual import Individual
 from engine.layout import Layout
 
 
@@ -19,6 +21,12 @@ def near_original(rng: np.random.Generator, layout: Layout, count: int, largest_
     masks = rng.random((count, layout.n_filters)) >= removal[:, None]
     masks[0] = True
     return revive_empty_layers(rng, layout, masks)
+
+
+def fittest(rng: np.random.Generator, population: list[Individual], k: int) -> list[Individual]:
+    """The ``k`` individuals of the highest scores, best first, which leaves nothing to ``rng``."""
+    best: list[Individual] = tools.selBest(population, k)
+    return best
 
 
 def adjacent_pairs(parents: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from deap import base, tools
 
-from engine import islands, operators
+from engine import islands, nsga2, operators
 from engine.ancestry import MUTATION, Brood
 from engine.archive import Archive
 from engine.best import best_of, better
@@ -14,20 +14,21 @@ from engine.config import SearchSettings
 from engine.contracts import STOPPED, Appraisal, Evaluator, Founders, Objective
 from engine.errors import OptionError
 from engine.evaluation import checked_counts, checked_original
+from engine.front import Front, extended
 from engine.individual import Individual, individuals
 from engine.islands import Island
 from engine.layout import Layout
 from engine.rounding import round_widths
 from engine.state import SearchState
-from engine.truncation import target_for
+from engine.truncation import target_for, target_within
 
 
-def make_toolbox(settings: SearchSettings, layout: Layout) -> base.Toolbox:
+def make_toolbox(settings: SearchSettings, layout: Layout, *, front: bool = False) -> base.Toolbox:
     """The operators of a search, each on whole generations; replace one by registering another.
 
     Each works on one island, except ``migrate``: from the populations of all to those who arrive on each. With
-    another ``survive`` no evaluation is stopped early. ``mate`` moves columns from row to row, whatever they hold
-    (:mod:`engine.ancestry`).
+    a ``survive`` of your own no evaluation is stopped early. ``mate`` moves columns from row to row, whatever
+    they hold (:mod:`engine.ancestry`). With ``front``, those of :mod:`engine.nsga2` select, truncate and migrate.
     """
     toolbox = base.Toolbox()
     toolbox.register(
@@ -37,14 +38,14 @@ def make_toolbox(settings: SearchSettings, layout: Layout) -> base.Toolbox:
         count=settings.population,
         largest_removal=settings.initial_removal,
     )
-    toolbox.register("select", tools.selBest, k=settings.parents)
+    toolbox.register("select", nsga2.select if front else operators.fittest, k=settings.parents)
     toolbox.register("pair", operators.PAIRINGS[settings.pairing])
     toolbox.register("mate", operators.single_point_crossover)
     toolbox.register("mutate", operators.flip_bits, probability=settings.mutation)
     toolbox.register("repair", operators.revive_empty_layers, layout=layout)
     toolbox.register("round", round_widths, layout=layout, multiple=settings.round_to)
-    toolbox.register("survive", tools.selBest, k=settings.population_cap)
-    toolbox.register("migrate", islands.ring, migrants=settings.migrants)
+    toolbox.register("survive", nsga2.survive if front else tools.selBest, k=settings.population_cap)
+    toolbox.register("migrate", nsga2.ring if front else islands.ring, migrants=settings.migrants)
     return toolbox
 
 
@@ -53,6 +54,7 @@ class Search:
 
     Holds no state of its own, so any state can be continued. ``founders`` make generation 0 in place of the
     toolbox's ``initialise``; BEST then tells what it descends from. A state that is continued needs them no more.
+    ``front`` searches for a front beside BEST, by NSGA-II; the objective's appraisals then have aims.
 
     Raises:
         OptionError: a race with an objective that is not monotone.
@@ -65,6 +67,8 @@ class Search:
         evaluator: Evaluator,
         objective: Objective,
         founders: Founders | None = None,
+        *,
+        front: bool = False,
     ):
         if settings.race > 0 and not objective.monotone:
             raise OptionError(
@@ -76,7 +80,8 @@ class Search:
         self.evaluator = evaluator
         self.objective = objective
         self.founders = founders
-        self.toolbox = make_toolbox(settings, layout)
+        self.front = front
+        self.toolbox = make_toolbox(settings, layout, front=front)
 
     def start(self) -> SearchState:
         """Evaluate the initial population of each island.
@@ -106,10 +111,12 @@ class Search:
             failures=archive.failures(),
             stopped=0,
             origins=origins,
+            front=self._front(None, archive, 0, original_correct),
         )
 
     def step(self, state: SearchState) -> SearchState:
         """One generation: select, cross, mutate, evaluate, truncate, migrate. ``state``'s generators move on."""
+        known = len(state.archive)
         broods = [self._offspring(island, len(state.origins) - 1) for island in state.islands]
         offspring = Brood.together(broods)
         correct = self._count(state.archive, offspring.masks, state)
@@ -127,6 +134,7 @@ class Search:
             evaluations=len(state.archive),
             failures=state.archive.failures(),
             stopped=state.archive.stopped(),
+            front=self._front(state.front, state.archive, known, state.original_correct),
         )
 
     def run(
@@ -149,7 +157,7 @@ class Search:
     def _offspring(self, island: Island, mutation: int) -> Brood:
         """The masks that an island wants evaluated; ``mutation`` numbers the origin of bits that changed."""
         toolbox, rng = self.toolbox, island.rng
-        parents = Brood.of(toolbox.select(island.population))
+        parents = Brood.of(toolbox.select(rng, island.population))
         pairs = toolbox.pair(len(parents.masks))
         crossed = parents.crossed(lambda rows: toolbox.mate(rng, rows, pairs))
         repaired = toolbox.repair(rng, masks=toolbox.mutate(rng, crossed.masks))
@@ -180,16 +188,22 @@ class Search:
         """
         fresh = archive.missing(masks)
         if len(fresh):
-            target = None
+            target, known = None, (self.objective, self.settings, self.evaluator.total)
             if state is not None and self._truncates():
-                target = target_for(state, fresh, self.objective, self.settings, self.evaluator.total)
+                target = target_for(state, fresh, *known)
+            elif state is not None and self._survive_by(nsga2.survive):
+                target = target_within(state, fresh, *known)
             archive.add(fresh, checked_counts(self.evaluator, fresh, target))
         return archive.look_up(masks)
 
     def _truncates(self) -> bool:
-        """Whether the best ``population_cap`` survive, which is what a target is computed from."""
+        """Whether the ``population_cap`` of the highest scores survive."""
+        return self._survive_by(tools.selBest)
+
+    def _survive_by(self, operator: Callable[..., list[Individual]]) -> bool:
+        """Whether that operator picks ``population_cap`` survivors; targets are computed from who they are."""
         survive = self.toolbox.survive
-        if getattr(survive, "func", None) is not tools.selBest:
+        if getattr(survive, "func", None) is not operator:
             return False
         return bool(survive.keywords == {"k": self.settings.population_cap})
 
@@ -197,7 +211,13 @@ class Search:
         self, brood: Brood, correct: np.ndarray, original_correct: int
     ) -> tuple[list[Individual], Appraisal]:
         appraisal = self.objective.appraise(brood.masks, correct, original_correct)
-        return individuals(brood.masks, correct, appraisal.score, brood.origins), appraisal
+        return individuals(brood.masks, correct, appraisal.score, brood.origins, appraisal.aims), appraisal
+
+    def _front(self, before: Front | None, archive: Archive, first: int, original_correct: int) -> Front | None:
+        """The front with the archive's rows from ``first`` on; None where none is searched for."""
+        if not self.front:
+            return None
+        return extended(before, archive, first, self.layout, self.objective, original_correct)
 
 
 def _homes(broods: list[Brood]) -> np.ndarray:

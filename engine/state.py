@@ -14,6 +14,8 @@ from safetensors.numpy import save as serialise_safetensors
 
 from engine.archive import Archive
 from engine.best import Best
+from engine.front import Front
+from engine.front_arrays import front_arrays, read_aims, read_front
 from engine.individual import Individual, individuals
 from engine.islands import Island
 from engine.layout import Layout
@@ -26,7 +28,8 @@ class SearchState:
     Each island has a population and a random generator; archive, BEST and counters are of all together.
     ``evaluations`` counts distinct masks evaluated, ``failures`` those that answered NaN or infinity,
     ``stopped`` those that were evaluated in part because they could not matter. ``origins`` are the names of what
-    individuals descend from (:mod:`engine.ancestry`); none where that is not kept.
+    individuals descend from (:mod:`engine.ancestry`); none where that is not kept. ``front`` is that of
+    everything evaluated (:mod:`engine.front`), where a front is searched for.
     """
 
     generation: int
@@ -38,6 +41,7 @@ class SearchState:
     failures: int
     stopped: int
     origins: tuple[str, ...] = ()
+    front: Front | None = None
 
     @property
     def population(self) -> list[Individual]:
@@ -74,6 +78,9 @@ class SearchState:
             arrays["population_origins"] = _packed_origins(population, layout, len(self.origins))
             header["origins"] = self.origins
             header["best"]["ancestry"] = self.best.ancestry
+        if self.front is not None:
+            arrays |= front_arrays(self.front, population)
+            header["front"] = list(self.front.figures)
         # One metadata entry: safetensors does not promise an order for several.
         return serialise_safetensors(arrays, metadata={"state": json.dumps(header)})
 
@@ -95,7 +102,9 @@ class SearchState:
             arrays["population_correct"],
             arrays["population_scores"],
             _unpacked_origins(arrays["population_origins"], layout, len(origins)) if origins else None,
+            read_aims(arrays) if "front" in header else None,
         )
+        archive = Archive.from_arrays(layout, arrays["archive_masks"], arrays["archive_correct"])
         best_mask = layout.unpack(arrays["best_mask"])[None]
         best = header["best"]
         [individual] = individuals(best_mask, np.array([best["correct"]]), np.array([best["score"]]))
@@ -103,13 +112,14 @@ class SearchState:
             generation=header["generation"],
             islands=_islands(header, population),
             best=Best(individual, best["figures"], best["ancestry"] if origins else None),
-            archive=Archive.from_arrays(layout, arrays["archive_masks"], arrays["archive_correct"]),
+            archive=archive,
             original_correct=header["original_correct"],
             evaluations=header["evaluations"],
             failures=header["failures"],
             # Checkpoints of 0.1.0 know no stopping.
             stopped=header.get("stopped", 0),
             origins=origins,
+            front=read_front(arrays, header["front"], len(archive)) if "front" in header else None,
         )
         return state, layout, header["identity"]
 

@@ -57,6 +57,28 @@ def least_counts(state: SearchState, masks: np.ndarray, objective: Objective, to
     return fewest(matters, len(masks), total)
 
 
+def target_within(
+    state: SearchState, masks: np.ndarray, objective: Objective, settings: SearchSettings, total: int
+) -> Target | None:
+    """The target in a search for a front (:mod:`engine.nsga2`): to come within the limit, or else to become BEST.
+
+    Once a population is full of masks within the limit it stays so, and has no place for one beyond, which is on
+    no front either. That is certain; what a mask within the limit is worth, its count alone does not say.
+    """
+    crowd = [len(island.population) for island in state.islands]
+    beyond = any(individual.excess > 0 for individual in state.population)
+    if not settings.stop_early or not objective.monotone or min(crowd) < settings.population_cap or beyond:
+        return None
+
+    def matters(counts: np.ndarray) -> np.ndarray:
+        appraisal = objective.appraise(masks, counts, state.original_correct)
+        if appraisal.aims is None:
+            return np.ones(len(masks), bool)
+        return np.asarray((appraisal.aims.excess == 0) | appraisal.feasible)
+
+    return Target(fewest(matters, len(masks), total), np.zeros(len(masks)))
+
+
 def fewest(enough: Callable[[np.ndarray], np.ndarray], masks: int, total: int) -> np.ndarray:
     """``int64[masks]``: the least count, 0 to ``total``, that is enough for each mask; else ``total + 1``.
 

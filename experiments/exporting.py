@@ -1,4 +1,4 @@
-"""From a run's BEST mask to a physically smaller network in a format of choice: the ``export`` command."""
+"""From a mask of a run to a physically smaller network in a format of choice: the ``export`` command."""
 
 import os
 from pathlib import Path
@@ -13,6 +13,7 @@ from engine.run_directory import RunDirectory
 from experiments import compensating
 from experiments.environment import versions
 from experiments.measuring import load_images
+from experiments.picking import chosen_mask, parse_pick
 from experiments.progress import Reporter, Silent
 from experiments.search_options import SearchOptions
 from experiments.searched_model import load_searched_model
@@ -32,27 +33,32 @@ def export_run(
     directory: Path,
     *,
     format: str = "native",
+    pick: str | None = None,
     model: str | None = None,
     data_dir: str | None = None,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
-    """Prune the run's model with BEST and write it, if read back it agrees with the masked one on real images.
+    """Prune the run's model with a mask and write it, if read back it agrees with the masked one on real images.
 
     Args:
         run_directory: of the search, a path or a URL.
         directory: of the pruned model; must not exist, or be empty.
         format: a name in :data:`models.export.registry.FORMATS`.
+        pick: conditions on a mask of the front (:mod:`experiments.picking`); BEST if None.
         model: where the run's model is now, if it moved.
         data_dir: where the run's data is now, if it moved.
         reporter: receives sentences for the user.
 
     Raises:
         RunError: the run has no checkpoint yet.
+        OptionError: ``pick`` cannot be read, or no mask meets it.
         ExportError: the format is not known, lacks a package or cannot hold the network; or the networks differ.
         StoreError: the directory is occupied.
     """
-    chosen = named(format)
-    runtime = chosen.runtime()
+    if pick is not None:
+        parse_pick(pick)
+    form = named(format)
+    runtime = form.runtime()
     directory = Path(directory)
     reporter = reporter or Silent()
     output_directory.check_target(directory)
@@ -63,8 +69,9 @@ def export_run(
         raise RunError(f"{run.location} has no checkpoint yet; run 'evoprune resume {run.location}' first.")
     original = load_searched_model(run, checkpoint, model or options.model, options.prune)
     images = load_images(options.data if data_dir is None else options.data.moved(data_dir), original)
-    mask = checkpoint.state.best.individual.mask
     genome = Genome.of(original.network, options.prune)
+    chosen = chosen_mask(checkpoint, genome, options, pick)
+    mask = chosen.mask
     keeps = genome.layout.split(mask)
     compensation = compensating.read(run, options.compensate)
     compensated = compensating.network_of(original.network, keeps, compensation)
@@ -73,7 +80,8 @@ def export_run(
     base_parameters, base_macs = network_cost(original.network)
     removed = int((~mask).sum())
     if removed == 0:
-        reporter.message("BEST removes nothing: the exported network equals the original.")
+        which = "BEST" if pick is None else f"what --pick {pick!r} finds"
+        reporter.message(f"{which} removes nothing: the exported network equals the original.")
     smaller.notes = {
         "pruned_from": {
             "model_digest": original.digest(),
@@ -82,6 +90,7 @@ def export_run(
             "parameters": base_parameters,
             "macs": base_macs,
             "compensation": options.compensate,
+            **({} if pick is None else {"pick": pick}),
         },
         "data": original.notes.get("data"),
         "versions": versions(),
@@ -90,12 +99,15 @@ def export_run(
     parity, sizes = write_checked(
         directory,
         smaller,
-        chosen,
+        form,
         images.images[:PARITY_IMAGES],
         lambda x: np.asarray(masked(compensated, x)),
     )
     return {
         "format": format,
+        "pick": pick,
+        "accuracy_drop": chosen.accuracy_drop,
+        "correct": chosen.correct,
         "runtime": runtime,
         "files": sizes,
         "parameters": parameters,

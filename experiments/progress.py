@@ -91,6 +91,8 @@ class Terminal:
         if len(state.islands) > 1:
             highest = [max(individual.score for individual in island.population) for island in state.islands]
             figures.append(f"{len(highest)} islands at {min(highest):.2f} to {max(highest):.2f}")
+        if state.front is not None:
+            figures.append(f"front of {len(state.front):,}")
         if state.stopped:
             figures.append(f"{state.stopped:,} stopped early")
         self._figures = ", ".join([*figures, f"{rate:.1f} evaluations/s"])

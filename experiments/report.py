@@ -14,6 +14,7 @@ from engine.layout import Layout
 from engine.run_directory import JOURNAL, RunDirectory
 from engine.state import SearchState
 from experiments import compensating, plots
+from experiments.front_points import front_json, front_table
 from experiments.held_out import measure_held_out
 from experiments.held_out_images import SPLIT, held_out_images, none_apart
 from experiments.island_plots import island_scores_figure
@@ -25,7 +26,8 @@ from experiments.pages.repeating import search_command
 from experiments.pages.run_page import run_page
 from experiments.pages.speed import measure_speed
 from experiments.pages.trade_off import TradeOff
-from experiments.pages.trade_off_plots import trade_off_figure
+from experiments.pages.trade_off_plots import NOUNS, trade_off_figure
+from experiments.picking import front_among_all
 from experiments.population_plots import population_scores_figure
 from experiments.progress import Reporter, Silent
 from experiments.report_page import Measured, comparison_data, comparison_table, report_page
@@ -51,6 +53,7 @@ FIGURES = {
     "latency_drop": "Latency dropped by BEST, from the table of measured layers",
     "kept_filters": "Filters that BEST keeps in each layer",
     "trade_off": "Accuracy drop against parameters dropped of every mask that was scored",
+    "mac_trade_off": "Accuracy drop against MACs dropped of every mask that was scored",
     "population_scores": "Scores in the population",
     "island_scores": "Highest score on each island",
 }
@@ -105,7 +108,10 @@ def make_report(
     pruned = Measured(counts["correct"], counts["total"], int(best["parameters"]), int(best["macs"]))
     table = comparison_table(base, pruned, split=SPLIT)
     measurements = comparison_data(base, pruned, split=SPLIT)
-    scored = TradeOff.of(state, Genome.of(searched.network, options.prune))
+    genome = Genome.of(searched.network, options.prune)
+    scored = TradeOff.of(state, genome)
+    front = front_among_all(state, genome) if state.front is None else state.front
+    shown = front_json(front, front.masks(state.archive, layout))
     try:
         figures = _figures(rows, state, layout, options, scored)
         found = findings(state, options, rows, measurements["accuracy_percent"]["drop_percent"])
@@ -131,6 +137,7 @@ def make_report(
         "layers": layer_widths(searched.network, layout, mask),
         "stages": stage_savings(searched.network, smaller),
         "trade_off": scored.to_json(options.threshold),
+        "front": shown,
         "classes": None if classes is None else classes.to_json(),
         "speed": measure_speed(searched.network, smaller, searched.normalisation),
         "settings": _details(options, state),
@@ -147,6 +154,7 @@ def make_report(
             title=report["title"],
             table=table,
             details=report["settings"],
+            front=front_table(shown),
             figures={FIGURES[name]: f"{name}.png" for name in figures},
         ),
         HTML_PAGE: run_page(report, figures, rows, architecture.input_shape, len(searched.classes)),
@@ -162,7 +170,7 @@ def _figures(
 ) -> dict[str, Figure]:
     best = state.best
     kept = map(int, layout.kept(best.individual.mask))
-    place = (best.figures["parameter_drop"], best.figures["accuracy_drop"])
+    places = {name: (best.figures[name], best.figures["accuracy_drop"]) for name in NOUNS}
     noun = OBJECTIVES[options.objective].noun
     figures = {
         "accuracy_drop": plots.accuracy_drop_figure(rows, options.threshold),
@@ -170,7 +178,8 @@ def _figures(
         "mac_drop": plots.mac_drop_figure(rows),
         **({"latency_drop": plots.latency_drop_figure(rows)} if options.objective == LATENCY else {}),
         "kept_filters": plots.kept_filters_figure(list(zip(layout.names, kept, layout.sizes, strict=True))),
-        "trade_off": trade_off_figure(scored, place, options.threshold),
+        "trade_off": trade_off_figure(scored, places["parameter_drop"], options.threshold),
+        "mac_trade_off": trade_off_figure(scored, places["mac_drop"], options.threshold, "mac_drop"),
     }
     if len(state.islands) > 1:
         figures["island_scores"] = island_scores_figure(rows, options.settings.migrate_every, noun)
@@ -208,6 +217,7 @@ def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
     islands = {"islands": _islands(settings)} if settings.islands > 1 else {}
     ancestry = {ANCESTRY: ancestry_text(best["ancestry"])} if "ancestry" in best else {}
     images = "all" if options.data.images is None else f"{options.data.images:,}"
+    front = {"front": _front(options, state)} if options.aims else {}
     return {
         "generations": f"{state.generation}",
         "masks evaluated": f"{state.evaluations:,}, {state.stopped:,} of them stopped early",
@@ -216,6 +226,7 @@ def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
         "accuracy drop of BEST on them": f"{best['accuracy_drop']:.2f}% (threshold {options.threshold:g}%)",
         "objective": _objective(options),
         "score of BEST": f"{best['score']:.4f}",
+        **front,
         "compensation of removed filters": options.compensate,
         **islands,
         **({"widths": f"multiples of {settings.round_to}, or whole layers"} if settings.round_to > 1 else {}),
@@ -253,6 +264,11 @@ def _islands(settings: SearchSettings) -> str:
     often = "every generation" if settings.migrate_every == 1 else f"every {settings.migrate_every} generations"
     shared = "initial population, parents and cap are of each"
     return f"{settings.islands}, sending {masks} to the next {often}; {shared}"
+
+
+def _front(options: SearchOptions, state: SearchState) -> str:
+    size = "" if state.front is None else f"{len(state.front):,} masks: "
+    return f"{size}{', '.join(options.aims)}, by NSGA-II, up to an accuracy drop of {options.limit:g}%"
 
 
 def _stopping(settings: SearchSettings) -> str:

@@ -108,17 +108,20 @@ def report_page(
     table: str,
     details: Mapping[str, str],
     figures: Mapping[str, str],
+    front: str = "",
 ) -> str:
     """Return the text of ``report.md``.
 
-    ``table`` is Markdown and goes in as it is; ``details`` become a table of settings; ``figures`` maps
-    each caption to a file name relative to the report's folder. Raises ValueError for a figure that is not a
-    relative file name inside that folder.
+    ``table`` and ``front`` are Markdown and go in as they are; ``details`` become a table of settings;
+    ``figures`` maps each caption to a file name relative to the report's folder. Raises ValueError for a figure
+    that is not a relative file name inside that folder.
     """
     parts = [f"# {one_line(title)}", table.strip()]
     if details:
         rows = [("setting", "value"), *((str(key), str(value)) for key, value in details.items())]
         parts += ["## Settings", markdown_table(rows, align_right=False)]
+    if front:
+        parts += ["## Front", front.strip()]
     if figures:
         parts.append("## Figures")
         for caption, name in figures.items():

@@ -10,6 +10,7 @@ from experiments.compensating import check_compensation
 from experiments.importances import named_methods
 from experiments.measuring import DataOptions
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, on_gpu
+from fitness.front_objective import check_front, default_limit, named_objectives
 from fitness.importance import IMPORTANCES
 from fitness.precision import resolved
 from fitness.rewards import check_objective
@@ -25,7 +26,8 @@ class SearchOptions:
     names the importances, joined by commas, that half of the initial population is from (:mod:`fitness.seeding`).
     ``compensate`` is ``none`` or a key of :data:`models.compensation.coefficients.METHODS`, from at most
     ``compensation_images`` of the training split. ``objective`` is a key of :data:`fitness.rewards.OBJECTIVES`;
-    latency is that of ``latency_batch`` images at a time.
+    latency is that of ``latency_batch`` images at a time. ``objectives``, joined by commas, are those of a search
+    for a front (:mod:`fitness.front_objective`) of masks whose accuracy drop is ``front_limit`` percent at most.
 
     Raises:
         OptionError: a value out of its range.
@@ -45,6 +47,8 @@ class SearchOptions:
     compensation_images: int = 1500
     objective: str = "parameters"
     latency_batch: int = 1
+    objectives: str | None = None
+    front_limit: float | None = None
     settings: SearchSettings = field(default_factory=SearchSettings)
 
     def __post_init__(self) -> None:
@@ -59,6 +63,17 @@ class SearchOptions:
         check_compensation(self.compensate, self.compensation_images)
         if self.seed_with is not None:
             check_places(self.settings.population, len(self.seeds))
+        check_front(self.objectives, self.front_limit, self.threshold, self.settings.race)
+
+    @property
+    def aims(self) -> tuple[str, ...]:
+        """The objectives of a search for a front, accuracy first; none of a search for BEST alone."""
+        return () if self.objectives is None else named_objectives(self.objectives)
+
+    @property
+    def limit(self) -> float:
+        """``front_limit``, or what it is where none was given."""
+        return default_limit(self.threshold) if self.front_limit is None else self.front_limit
 
     @property
     def seeds(self) -> tuple[str, ...]:

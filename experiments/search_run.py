@@ -23,6 +23,7 @@ from experiments.ray_metrics import with_metrics
 from experiments.search_options import Backend, SearchOptions
 from experiments.status import summary
 from fitness.evaluator import ShardedEvaluator
+from fitness.front_objective import FrontObjective
 from fitness.genome import Genome
 from fitness.latency import MaskLatency
 from fitness.objective import CostObjective
@@ -217,6 +218,8 @@ def _prepared(
             **({"seed_with": options.seeds} if options.seeds else {}),
             **compensating.digest(compensation),
             **latency_table.digest(table),
+            # Nor do searches for one best mask know of fronts.
+            **({"objectives": [options.aims, options.limit]} if options.aims else {}),
         }
     )
     founders = None
@@ -224,7 +227,10 @@ def _prepared(
         importances = compute_importances(options.seeds, model, genome, images, options.settings.seed, reporter)
         founders = SeededFounders(importances, genome.layout, options.settings)
     with make_evaluator(model, genome, images, options, backend, reporter, compensation) as evaluator:
-        search = Search(options.settings, genome.layout, evaluator, objective, founders)
+        judge = FrontObjective(objective, options.aims, options.limit) if options.aims else objective
+        search = Search(
+            options.settings, genome.layout, evaluator, judge, founders, front=options.objectives is not None
+        )
         yield search, identity, model, evaluator, table
 
 

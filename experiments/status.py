@@ -4,18 +4,22 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from engine.errors import RunError
 from engine.journal import islands_summary
 from engine.pool_figures import PoolFigures
 from engine.run_directory import DESCRIPTION, RunDirectory
 from engine.state import SearchState
+from experiments.front_points import front_json
 from fitness.rewards import OBJECTIVES
 
 
 def summary(state: SearchState, generations: int, objective: str) -> dict[str, Any]:
     """generation, generations (asked for), objective, evaluations, failures, stopped, complete, BEST and figures.
 
-    Where there are several islands also each one's population, as in the journal.
+    Where there are several islands also each one's population, as in the journal; where a front is searched for
+    also the front (:func:`experiments.front_points.front_json`).
     """
     return {
         "generation": state.generation,
@@ -31,6 +35,7 @@ def summary(state: SearchState, generations: int, objective: str) -> dict[str, A
             "filters": len(state.best.individual.mask),
         },
         **islands_summary(state),
+        **_front(state),
     }
 
 
@@ -69,6 +74,15 @@ def read_status(
             "best": None,
         }
     return {**summary(checkpoint.state, generations, objective), **_workers(run)}
+
+
+def _front(state: SearchState) -> dict[str, Any]:
+    if state.front is None:
+        return {}
+    # A mask is as long as BEST's.
+    packed, length = state.archive.to_arrays()[0][state.front.rows], len(state.best.individual.mask)
+    masks = np.unpackbits(packed, axis=1, count=length).astype(bool)
+    return {"front": front_json(state.front, masks)}
 
 
 def ancestry_text(ancestry: dict[str, int]) -> str:

@@ -105,6 +105,7 @@ def scalars_of(row: Mapping[str, Any], timing: Mapping[str, Any]) -> dict[str, f
     }
     for number, island in enumerate(row.get("islands", ())):
         found[f"islands/{number}/highest_score"] = island["highest_score"]
+    found |= {f"front/{name}": value for name, value in row.get("front", {}).items()}
     if seconds := timing.get("seconds"):
         found["speed/seconds"] = seconds
         found["speed/evaluations_per_second"] = row["new_evaluations"] / seconds

@@ -143,7 +143,8 @@ def _from_run(name: str, path: Path) -> tuple[dict[str, np.ndarray], dict[str, A
     settings = replace(
         SearchSettings.from_json(description["configuration"]["settings"]), parents=PARENTS, pairing="all"
     )
-    parents = np.stack([parent.mask for parent in make_toolbox(settings, layout).select(state.population)])
+    selected = make_toolbox(settings, layout).select(np.random.default_rng(0), state.population)
+    parents = np.stack([parent.mask for parent in selected])
     arrays = {f"{name}_parents": layout.pack(parents)}
     for count in PAIRINGS:
         offspring = breed(layout, settings, parents, count)

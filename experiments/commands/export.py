@@ -26,12 +26,18 @@ from experiments.commands.interruption import interruptible
     show_default=True,
     help="A model directory, or what JAX, ONNX Runtime or PyTorch load without this software.",
 )
+@click.option(
+    "--pick",
+    metavar="CONDITIONS",
+    help="Instead of BEST, the mask of the run's front that drops most at 'accuracy_drop<1', say; also "
+    "parameter_drop, mac_drop (percent), parameters and macs, with < <= > >=, joined by commas.",
+)
 @click.option("--model", help="Where the run's model is now, if it moved.")
 @click.option("--data-dir", help="Where the run's data is now, if it moved.")
 @model_class_option()
 @json_option
 def export(run_dir: str, pruned_dir: Path, as_json: bool, **options: Any) -> None:
-    """Write BEST of RUN_DIR as a physically smaller network into the directory PRUNED_DIR.
+    """Write BEST of RUN_DIR, or what --pick finds, as a physically smaller network into the directory PRUNED_DIR.
 
     It is read back and compared with the masked network on images of the run first.
     """
@@ -40,7 +46,8 @@ def export(run_dir: str, pruned_dir: Path, as_json: bool, **options: Any) -> Non
     with interruptible("nothing was written.") as terminal:
         result = export_run(run_dir, pruned_dir, reporter=terminal, **options)
     lines = [
-        f"{result['removed_filters']:,} filters removed",
+        f"{result['removed_filters']:,} filters removed, at an accuracy drop of "
+        f"{result['accuracy_drop']:.2f}% on the fitness images",
         f"{result['parameters']:,} parameters ({result['parameter_drop']:.2f}% drop), "
         f"{result['macs']:,} MACs ({result['mac_drop']:.2f}% drop)",
         f"as the masked network in {result['runtime']} on {result['parity_images']} images: "

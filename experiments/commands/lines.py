@@ -44,6 +44,9 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
         lines.append(
             "  highest scores of the islands " + ", ".join("-" if s is None else f"{s:.4f}" for s in scores)
         )
+    if "front" in result:
+        front = result["front"]
+        lines.append(f"  front of {front['size']:,} masks, hypervolume {front['hypervolume']:.4f}")
     if "workers" in result:
         lines.append(f"  last generation: {PoolFigures(**result['workers'])}")
     held_out = result.get("held_out")

@@ -49,6 +49,17 @@ from experiments.commands.lines import summary_lines
 @click.option("--migrate-every", type=int, default=10, show_default=True, help="Generations between migrations.")
 @click.option("--migrants", type=int, default=2, show_default=True, help="Best masks sent to the next island.")
 @objective_options
+@click.option(
+    "--objectives",
+    metavar="LIST",
+    help="Search for a whole front by NSGA-II: accuracy,parameters or accuracy,macs or accuracy,parameters,macs.",
+)
+@click.option(
+    "--front-limit",
+    type=float,
+    help="Largest accuracy drop of interest on that front, percent; if not given 10, or five thresholds if that "
+    "is more.",
+)
 @click.option("--threshold", type=float, default=2.0, show_default=True, help="Accuracy drop allowed, percent.")
 @click.option("--lambda", "weight", type=float, default=0.5, show_default=True, help="Of Algorithm 1, 0 to 1.")
 @click.option("--epsilon", "offset", type=float, default=10.0, show_default=True, help="Of Algorithm 1.")

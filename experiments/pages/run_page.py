@@ -5,13 +5,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from experiments.front_points import thinned
 from experiments.pages.network_picture import network_picture
 from experiments.pages.rendering import Drawn, count, render
+from experiments.pages.trade_off_plots import NOUNS
 from experiments.plot_style import percent
 
 MOST_CLASSES = 20
 """Classes up to which there is room for a line each and for whole confusion matrices."""
-MOST_STEPS = 8
 MOST_PAIRS = 15
 
 _SERIES = {
@@ -50,19 +51,22 @@ def run_page(
     else:
         alt = "Highest, median and lowest score of the population over the generations."
         series.append(Drawn.of(figures["population_scores"], alt=alt))
-    drawn = Drawn.of(
-        figures["trade_off"],
-        alt=f"Accuracy drop against parameters dropped of {count(trade_off['masks'])} masks. BEST drops "
-        f"{percent(best['parameter_drop'])} of the parameters at an accuracy drop of "
-        f"{percent(best['accuracy_drop'])}; the threshold is {percent(threshold)}.",
-        caption="Lower right is better. Star: BEST. Line: the front, which no mask surpasses.",
-    )
+    trade_offs = [
+        Drawn.of(
+            figures[figure],
+            alt=f"Accuracy drop against {NOUNS[name]} dropped of {count(trade_off['masks'])} masks. BEST drops "
+            f"{percent(best[name])} of the {NOUNS[name]} at an accuracy drop of "
+            f"{percent(best['accuracy_drop'])}; the threshold is {percent(threshold)}.",
+            caption="Lower right is better. Star: BEST. Line: the front, which no mask surpasses.",
+        )
+        for figure, name in (("trade_off", "parameter_drop"), ("mac_trade_off", "mac_drop"))
+    ]
     return render(
         "run.html",
         report=report,
         picture=network_picture(report["layers"], input_shape, classes),
-        trade_off=drawn,
-        steps=_thinned(trade_off["front"]),
+        trade_offs=trade_offs,
+        steps=thinned(report["front"]["points"]),
         series=series,
         **_classes(report["classes"]),
     )
@@ -80,13 +84,6 @@ def _told_of_islands(rows: Sequence[Mapping[str, Any]]) -> str:
     scores = [island["highest_score"] for island in rows[-1]["islands"]]
     told = ", ".join("none" if score is None else f"{score:.2f}" for score in scores)
     return f"Highest scores of the {len(scores)} islands over the generations; in the last one: {told}."
-
-
-def _thinned(front: Sequence[Mapping[str, float]]) -> list[Mapping[str, float]]:
-    """A few points of the front, evenly spaced and with both ends."""
-    if len(front) <= MOST_STEPS:
-        return list(front)
-    return [front[round(i * (len(front) - 1) / (MOST_STEPS - 1))] for i in range(MOST_STEPS)]
 
 
 def _classes(found: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Accuracy drop against parameter drop of every mask that a search has a full count of."""
+"""Accuracy drop against parameter and MAC drop of every mask that a search has a full count of."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from engine.contracts import FAILED, STOPPED
+from engine.front import non_dominated
 from engine.state import SearchState
 from fitness.genome import Genome
 from fitness.objective import percent_drop
@@ -20,12 +21,14 @@ class TradeOff:
 
     Attributes:
         parameter_drop: ``float64[n]``, percent of the original network.
+        mac_drop: likewise.
         accuracy_drop: ``float64[n]``, percent of the original's accuracy on the fitness images.
         stopped: masks that were stopped early and so have no count.
         failed: masks that answered NaN or infinity.
     """
 
     parameter_drop: np.ndarray
+    mac_drop: np.ndarray
     accuracy_drop: np.ndarray
     stopped: int
     failed: int
@@ -36,28 +39,32 @@ class TradeOff:
         packed, correct = state.archive.to_arrays()
         counted = (correct != FAILED) & (correct != STOPPED)
         kept = packed[counted]
-        original = int(genome(genome.layout.full()[None]).parameters[0])
-        parts = [
-            genome(genome.layout.unpack(kept[first : first + _AT_ONCE])).parameters
-            for first in range(0, len(kept), _AT_ONCE)
+        original = genome(genome.layout.full()[None])
+        # Once at least, for arrays to concatenate.
+        costs = [
+            genome(genome.layout.unpack(kept[first : first + _AT_ONCE]))
+            for first in range(0, max(1, len(kept)), _AT_ONCE)
         ]
-        parameters = np.concatenate(parts) if parts else np.zeros(0, np.int64)
         return cls(
-            percent_drop(original, parameters),
+            percent_drop(original.parameters[0], np.concatenate([cost.parameters for cost in costs])),
+            percent_drop(original.macs[0], np.concatenate([cost.macs for cost in costs])),
             percent_drop(state.original_correct, correct[counted]),
             stopped=state.archive.stopped(),
             failed=state.archive.failures(),
         )
 
-    def front(self) -> np.ndarray:
-        """Indices of the masks that none surpasses: none drops as many parameters at less accuracy drop.
+    def dropped(self, name: str) -> np.ndarray:
+        """``float64[n]``: what ``parameter_drop`` or ``mac_drop`` names."""
+        return {"parameter_drop": self.parameter_drop, "mac_drop": self.mac_drop}[name]
 
-        In order of parameter drop; of equal masks the one evaluated first.
+    def front(self, name: str = "parameter_drop") -> np.ndarray:
+        """Indices of the masks that none surpasses: none drops as much of this at less accuracy drop.
+
+        In order of that drop; of equal masks the one evaluated first.
         """
-        order = np.lexsort((np.arange(len(self.accuracy_drop)), self.accuracy_drop, -self.parameter_drop))
-        lowest = np.minimum.accumulate(self.accuracy_drop[order])
-        better = np.r_[True, self.accuracy_drop[order][1:] < lowest[:-1]] if len(order) else np.zeros(0, bool)
-        return order[better][::-1]
+        drop = self.dropped(name)
+        kept = np.flatnonzero(non_dominated(np.stack([-self.accuracy_drop, drop], axis=1)))
+        return kept[np.argsort(drop[kept])]
 
     def to_json(self, threshold: float) -> dict[str, Any]:
         """How many there are, how many of them within the threshold, and the front, as plain values."""

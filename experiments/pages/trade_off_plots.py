@@ -1,4 +1,4 @@
-"""The figure of everything that a search ever scored."""
+"""The figures of everything that a search ever scored."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,18 +10,22 @@ TALLEST = 5.0
 """Height of the view, in thresholds, where some masks lie far above."""
 MOST_MARKS = 1500
 """Points up to which a vector figure stays small; more are drawn as one image within it."""
+NOUNS = {"parameter_drop": "parameters", "mac_drop": "MACs"}
 
 
-def trade_off_figure(found: TradeOff, best: tuple[float, float], threshold: float) -> Figure:
-    """Draw each mask at its parameter drop and accuracy drop, the front, the threshold and BEST.
+def trade_off_figure(
+    found: TradeOff, best: tuple[float, float], threshold: float, name: str = "parameter_drop"
+) -> Figure:
+    """Draw each mask at its drop (a key of :data:`NOUNS`) and accuracy drop, the front, the threshold and BEST.
 
-    ``best`` is BEST's (parameter drop, accuracy drop); all drops and ``threshold`` are in percent.
+    ``best`` is BEST's (that drop, accuracy drop); all drops and ``threshold`` are in percent.
     """
     figure, axes = new_figure(7.2, 4.8)
+    drop = found.dropped(name)
     top = _top(found, best[1], threshold)
     shown = found.accuracy_drop <= top
     masks = axes.plot(
-        found.parameter_drop[shown],
+        drop[shown],
         found.accuracy_drop[shown],
         linestyle="none",
         marker="o",
@@ -33,7 +37,7 @@ def trade_off_figure(found: TradeOff, best: tuple[float, float], threshold: floa
         zorder=2,
     )
     beyond = axes.plot(
-        found.parameter_drop[~shown],
+        drop[~shown],
         np.full(np.count_nonzero(~shown), top),
         linestyle="none",
         marker="^",
@@ -46,10 +50,10 @@ def trade_off_figure(found: TradeOff, best: tuple[float, float], threshold: floa
     )
     for marks in (*masks, *beyond):
         marks.set_rasterized(len(found.accuracy_drop) > MOST_MARKS)
-    front = found.front()
+    front = found.front(name)
     front = front[shown[front]]
     axes.plot(
-        found.parameter_drop[front],
+        drop[front],
         found.accuracy_drop[front],
         color=INK,
         linewidth=1.2,
@@ -76,7 +80,7 @@ def trade_off_figure(found: TradeOff, best: tuple[float, float], threshold: floa
         zorder=4,
         clip_on=False,
     )
-    low, high = _range(found.parameter_drop, best[0], 0.0)
+    low, high = _range(drop, best[0], 0.0)
     # BEST usually stands at the right end; its text goes where there is room.
     left = best[0] > low + 0.6 * (high - low)
     axes.annotate(
@@ -96,14 +100,14 @@ def trade_off_figure(found: TradeOff, best: tuple[float, float], threshold: floa
     axes.set_xlim(low - room, high + room)
     low, _ = _range(found.accuracy_drop, best[1], threshold)
     axes.set_ylim(low - 0.06 * (top - low), top)
-    axes.set_xlabel("parameters dropped (%)", fontsize=10, color=INK)
+    axes.set_xlabel(f"{NOUNS[name]} dropped (%)", fontsize=10, color=INK)
     axes.set_ylabel("accuracy drop (%)", fontsize=10, color=INK)
     legend(axes)
     within = int(np.count_nonzero(found.accuracy_drop < threshold))
     above = "" if shown.all() else f", {np.count_nonzero(~shown):,} above the view (triangles)"
     headline(
         axes,
-        "Everything the search scored",
+        f"Accuracy against {NOUNS[name]}",
         f"{len(found.accuracy_drop):,} masks, {within:,} of them within the threshold{above}",
         above_legend=True,
     )

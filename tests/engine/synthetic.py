@@ -4,7 +4,7 @@ import numpy as np
 
 from engine import racing
 from engine.config import SearchSettings
-from engine.contracts import FAILED, STOPPED, Appraisal
+from engine.contracts import FAILED, STOPPED, Aims, Appraisal
 from engine.layout import Layout
 from engine.search import Search
 
@@ -79,8 +79,22 @@ class RemovedBits:
         return Appraisal(score, feasible, {"accuracy_drop": drop, "removed": removed})
 
 
-def make_search(evaluator=None, objective=None, **settings):
+class RemovedParts(RemovedBits):
+    """With aims: accuracy, up to a drop of ``limit`` percent, and removed bits of the first 5 and of the others."""
+
+    def __init__(self, limit=20):
+        self.limit = limit
+
+    def appraise(self, masks, correct, original_correct):
+        found = super().appraise(masks, correct, original_correct)
+        drop = np.where(correct == FAILED, np.inf, found.figures["accuracy_drop"])
+        parts = [(~masks[:, :5]).mean(axis=1), (~masks[:, 5:]).mean(axis=1)]
+        aims = Aims(np.stack([1 - drop / self.limit, *parts], axis=1), np.maximum(0, drop - self.limit))
+        return Appraisal(found.score, found.feasible, found.figures, aims)
+
+
+def make_search(evaluator=None, objective=None, *, front=False, **settings):
     chosen = SearchSettings(
         **{"population": 12, "parents": 6, "population_cap": 20, "mutation": 0.05, **settings}
     )
-    return Search(chosen, LAYOUT, evaluator or WeightedBits(), objective or RemovedBits())
+    return Search(chosen, LAYOUT, evaluator or WeightedBits(), objective or RemovedBits(), front=front)

@@ -68,7 +68,7 @@ def self_contained(text):
 def test_the_page_needs_nothing_and_every_image_says_what_it_shows(reported):
     _, _, text = reported
     page = self_contained(text)
-    assert len(page.all("img")) == 5
+    assert len(page.all("img")) == 6
     assert len(page.all("h1")) == 1
     ids = {attributes.get("id") for _, attributes in page.elements}
     assert {link["href"][1:] for link in page.all("a")} <= ids

@@ -84,7 +84,7 @@ def test_islands_are_searched_resumed_and_reported(tiny_directory, tiny_data, tm
     assert [island["size"] for island in result["islands"]] == [12, 12, 12]
     make_report(whole)
     page = (whole / "report" / "report.md").read_text()
-    assert page.count("![") == 6
+    assert page.count("![") == 7
     assert "3, sending the best mask to the next every 3 generations" in page
     assert (whole / "report" / "island_scores.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
@@ -315,7 +315,7 @@ def test_the_report_is_written(finished):
     run, result = finished
     report = make_report(run)
     assert f"{result['best']['parameters']:,}" in report["table"]
-    assert (run / "report" / "report.md").read_text().count("![") == 6
+    assert (run / "report" / "report.md").read_text().count("![") == 7
     for figure in report["figures"]:
         assert Path(figure).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert not [name for name in os.listdir(run / "report") if name.endswith(".tmp")]
