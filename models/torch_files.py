@@ -22,6 +22,8 @@ PARALLEL = "module."
 """What ``torch.nn.DataParallel`` puts before every name."""
 _DAMAGED = "is damaged, or not what torch.save writes; save the state_dict anew."
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+_LONGEST_HEADER = 100_000_000
+"""Bytes; safetensors reads none that is longer."""
 
 
 def read_state_dict(path: Path) -> dict[str, np.ndarray]:
@@ -53,15 +55,24 @@ def _check_name(path: Path, pickled: bool) -> None:
         raise StoreError(f"{path} is missing; give a .safetensors or .pt file.") from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
-    if pickled and start[8:9] == b"{":
+    safetensors = _is_safetensors(start)
+    if pickled and safetensors:
         raise StoreError(f"{path} holds safetensors, not what torch.save writes; rename it to .safetensors.")
     if pickled and not start.startswith((_ZIP, _PICKLE)):
         raise StoreError(f"{path} {_DAMAGED}")
-    if not pickled and start.startswith((_ZIP, _PICKLE)):
+    if not pickled and not safetensors and start.startswith((_ZIP, _PICKLE)):
         raise StoreError(
             f"{path} is not a usable safetensors file: it is a pickle, as torch.save writes it; name it "
             f"{path.stem}.pt if it is a PyTorch state_dict."
         )
+
+
+def _is_safetensors(start: bytes) -> bool:
+    """Whether a file that begins with these 9 bytes is safetensors: the length of its header, and the header.
+
+    A header of 640 or 1,152 bytes begins as a pickle does; no pickle has so small a number there.
+    """
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= _LONGEST_HEADER
 
 
 def _read_pickled(path: Path) -> dict[str, np.ndarray]:

@@ -150,6 +150,19 @@ def test_a_pickle_by_the_name_of_safetensors_is_named(tmp_path):
     assert not (tmp_path / "trap").exists()
 
 
+@pytest.mark.parametrize("length", [0x80, 0x280, 0x480])
+def test_safetensors_whose_first_byte_is_that_of_a_pickle_are_read(tmp_path, length):
+    """The file begins with the length of its header."""
+    arrays, path = {"a": np.arange(3, dtype=np.float32)}, tmp_path / "a.safetensors"
+    for padding in range(length):
+        save_file(arrays, path, metadata={"padding": "x" * padding})
+        start = path.read_bytes()[:8]
+        if int.from_bytes(start, "little") == length:
+            break
+    assert start[0] == 0x80
+    np.testing.assert_array_equal(read_state_dict(path)["a"], arrays["a"])
+
+
 def test_without_pytorch_the_remedy_is_named(monkeypatch, tmp_path):
     importing = builtins.__import__
 
