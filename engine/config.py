@@ -5,9 +5,13 @@ from typing import Any
 
 from engine.errors import OptionError
 from engine.operators import PAIRINGS
+from engine.variation.registry import BITS, CROSSOVERS, is_guided, named_mutations
 
 _OF_ISLANDS = {"islands", "migrate_every", "migrants"}
 """Settings that a run of one population may lack: it was begun before there were islands."""
+
+_OF_VARIATION = {"mutate": BITS, "crossover": "point"}
+"""Settings that a run may lack, with the values it then has: it was begun before there was a choice."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class SearchSettings:
         islands: populations that evolve apart.
         migrate_every: generations from one migration to the next.
         migrants: masks of each island that the next one is sent, at most.
+        mutate: mutations (:mod:`engine.variation`), joined by commas; ``bits`` is the paper's. With any other,
+            offspring that cannot matter are drawn anew (:mod:`engine.screening`).
+        crossover: ``point`` is the paper's; see :data:`engine.variation.registry.CROSSOVERS`.
 
     Raises:
         OptionError: a value out of its range.
@@ -48,6 +55,8 @@ class SearchSettings:
     islands: int = 1
     migrate_every: int = 10
     migrants: int = 2
+    mutate: str = BITS
+    crossover: str = "point"
 
     def __post_init__(self) -> None:
         if self.population < 2:
@@ -65,6 +74,9 @@ class SearchSettings:
                 raise OptionError(f"{option} is a probability from 0 to 1, not {value}.")
         if self.pairing not in PAIRINGS:
             raise OptionError(f"--pairing must be one of {', '.join(PAIRINGS)}, not {self.pairing!r}.")
+        named_mutations(self.mutate)
+        if self.crossover not in CROSSOVERS:
+            raise OptionError(f"--crossover must be one of {', '.join(CROSSOVERS)}, not {self.crossover!r}.")
         if self.seed < 0:
             raise OptionError(f"--seed must be 0 or more, not {self.seed}.")
         if not 0 <= self.race < 1:
@@ -92,6 +104,11 @@ class SearchSettings:
                 f"{self.population_cap}; lower --migrants or raise --population-cap."
             )
 
+    @property
+    def guided(self) -> bool:
+        """Whether a mutation needs a guide."""
+        return is_guided(self.mutate)
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object from which :meth:`from_json` builds equal settings."""
         return asdict(self)
@@ -100,21 +117,23 @@ class SearchSettings:
         """What decides a search's course, as JSON, for the identity of a run.
 
         One island never migrates; leaving its settings of islands out keeps the identity of runs that were begun
-        before there were islands.
+        before there were islands. So does leaving out the paper's mutation and crossover.
         """
-        return {
-            name: value for name, value in self.to_json().items() if self.islands > 1 or name not in _OF_ISLANDS
-        }
+        entry = self.to_json()
+        left_out = {name for name, value in _OF_VARIATION.items() if entry[name] == value}
+        if self.islands == 1:
+            left_out |= _OF_ISLANDS
+        return {name: value for name, value in entry.items() if name not in left_out}
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> "SearchSettings":
-        """Inverse of :meth:`to_json`, also for runs begun before there were islands.
+        """Inverse of :meth:`to_json`, also for runs begun before there were islands or mutations to choose.
 
         Raises:
             OptionError: a key is unknown or missing.
         """
         names = {field.name for field in fields(cls)}
-        if not names - _OF_ISLANDS <= set(entry) <= names:
+        if not names - _OF_ISLANDS - set(_OF_VARIATION) <= set(entry) <= names:
             odd = sorted(set(entry) ^ names)
             raise OptionError(
                 f"the search settings do not fit this version ({', '.join(odd)}); use the version of evoprune "

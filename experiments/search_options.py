@@ -6,13 +6,13 @@ from typing import Any, get_args, get_type_hints
 from engine.config import SearchSettings
 from engine.errors import OptionError, RunError
 from engine.pool_options import PoolOptions
-from experiments.compensating import check_compensation
+from experiments.compensating import NONE, check_compensation
 from experiments.importances import named_methods
 from experiments.measuring import DataOptions
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, on_gpu
 from fitness.importance import IMPORTANCES
 from fitness.precision import resolved
-from fitness.seeding import check_places
+from fitness.seeding import LARGEST_COMPENSATED_REMOVAL, LARGEST_REMOVAL, Ladders
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,9 @@ class SearchOptions:
 
     ``weight`` and ``offset`` are the paper's lambda and epsilon. ``batch_size`` None picks one for the
     device when the run begins; it is then fixed, because it may decide the last bit of a logit. ``seed_with``
-    names the importances, joined by commas, that half of the initial population is from (:mod:`fitness.seeding`).
+    names the importances, joined by commas, that half of the initial population is from (:mod:`fitness.seeding`)
+    and that guided mutations go by; ``floor`` has shares of each layer that stay in seeds, joined by commas, and
+    with ``climb`` the whole initial population is found along the importances, near what is feasible.
     ``compensate`` is ``none`` or a key of :data:`models.compensation.coefficients.METHODS`, from at most
     ``compensation_images`` of the training split.
 
@@ -39,6 +41,8 @@ class SearchOptions:
     batch_size: int | None = None
     precision: str = "auto"
     seed_with: str | None = None
+    floor: str | None = None
+    climb: bool = False
     compensate: str = "none"
     compensation_images: int = 1500
     settings: SearchSettings = field(default_factory=SearchSettings)
@@ -51,7 +55,15 @@ class SearchOptions:
         resolved(self.precision, on_gpu=False)
         check_compensation(self.compensate, self.compensation_images)
         if self.seed_with is not None:
-            check_places(self.settings.population, len(self.seeds))
+            self.ladders.check_places(self.settings.population, len(self.seeds))
+            return
+        for given, option in (
+            (self.floor is not None, f"--floor {self.floor}"),
+            (self.climb, "--climb"),
+            (self.settings.guided, f"--mutate {self.settings.mutate}"),
+        ):
+            if given:
+                raise OptionError(f"{option} needs importances to go by; name some with --seed-with.")
 
     @property
     def seeds(self) -> tuple[str, ...]:
@@ -61,6 +73,24 @@ class SearchOptions:
             OptionError: one is unknown or named twice.
         """
         return () if self.seed_with is None else named_methods(self.seed_with, "--seed-with", IMPORTANCES)
+
+    @property
+    def ladders(self) -> Ladders:
+        """How seeds stand on their importances.
+
+        Raises:
+            OptionError: ``floor`` is no list of shares.
+        """
+        floors = (0.0,)
+        if self.floor is not None:
+            try:
+                floors = tuple(float(share) for share in self.floor.split(","))
+            except ValueError:
+                raise OptionError(
+                    f"--floor {self.floor!r} is not a list of numbers; write shares of a layer as 0,0.1,0.2."
+                ) from None
+        largest = LARGEST_REMOVAL if self.compensate == NONE else LARGEST_COMPENSATED_REMOVAL
+        return Ladders(floors, self.climb, largest)
 
     def on(self, backend: "Backend") -> "SearchOptions":
         """The same with all that is left to the device settled, so that resuming elsewhere changes nothing."""

@@ -12,7 +12,7 @@ from engine.errors import OptionError, RunError
 from engine.run_directory import RunDirectory, identity_of
 from engine.search import Search
 from engine.state import SearchState
-from experiments import compensating
+from experiments import compensating, guidance
 from experiments.environment import hardware, versions
 from experiments.evaluators import make_evaluator, report_precision
 from experiments.held_out import measure_held_out
@@ -52,14 +52,17 @@ def start_search(
     reporter = with_metrics(reporter or Silent(), backend.name, run.location)
     options = replace(options, model=str(Path(options.model).resolve()), data=options.data.resolved())
     options = options.on(backend)
-    with _prepared(options, backend, reporter, begins=True) as (search, identity, model, evaluator):
+    with _prepared(options, backend, reporter, begins=True) as (search, identity, model, evaluator, importances):
         description = _description(options, identity, search, backend, model)
         description |= compensating.digest(evaluator.compensation)
+        description |= guidance.digest(importances) if options.settings.guided else {}
         description["precision_difference"] = report_precision(evaluator, reporter)
         with run.locked():
             run.check_free()
             # Before the description, without which it is no run yet.
             compensating.write(run, evaluator.compensation)
+            if options.settings.guided:
+                guidance.write(run, importances)
             description["images"] = evaluator.total
             run.begin(description)
             return _continue(run, search, identity, options, backend, reporter, model, evaluator, None)
@@ -119,7 +122,7 @@ def _resume(
             )
         options = replace(options, generations=generations)
     prepared = _prepared(options, backend, reporter, begins=checkpoint is None, begun=run)
-    with prepared as (search, identity, loaded, evaluator):
+    with prepared as (search, identity, loaded, evaluator, _):
         if identity != description.get("identity"):
             raise RunError(
                 f"the model or the data are not those that {run.location} began with; give them with --model and "
@@ -176,11 +179,11 @@ def _prepared(
     *,
     begins: bool,
     begun: RunDirectory | None = None,
-) -> Iterator[tuple[Search, str, Model, ShardedEvaluator]]:
+) -> Iterator[tuple[Search, str, Model, ShardedEvaluator, guidance.Importances]]:
     """Model, data, evaluator and objective of a search; the evaluator's workers end with the block.
 
-    Only a search that ``begins``, at generation 0, needs founders, and the time that importances take.
-    ``begun`` is a run to go on with, whose compensation is then taken.
+    Only a search that ``begins``, at generation 0, needs founders, and the time that importances take, unless its
+    operators go by them. ``begun`` is a run to go on with, whose compensation and importances are then taken.
     """
     if backend.name == "ray":
         # This process evaluates little itself; by default JAX would take most of a GPU from the workers.
@@ -197,6 +200,11 @@ def _prepared(
         compensation = compensating.gather(model, genome, *chosen, options.data)
     else:
         compensation = compensating.read(begun, options.compensate)
+    importances: guidance.Importances = {}
+    if begun is not None and options.settings.guided:
+        importances = guidance.read(begun, options.seeds)
+    elif begins and options.seeds:
+        importances = compute_importances(options.seeds, model, genome, images, options.settings.seed, reporter)
     identity = identity_of(
         {
             "settings": options.settings.course(),
@@ -206,18 +214,20 @@ def _prepared(
             "precision": options.precision,
             "model": model.digest(),
             "images": images.digest(),
-            # Searches that are not seeded or compensated keep the identity that they had before there was either.
+            # Searches without these keep the identity that they had before there were any.
             **({"seed_with": options.seeds} if options.seeds else {}),
+            **({"ladders": asdict(options.ladders)} if options.floor is not None or options.climb else {}),
+            **(guidance.digest(importances) if options.settings.guided else {}),
             **compensating.digest(compensation),
         }
     )
     founders = None
     if begins and options.seeds:
-        importances = compute_importances(options.seeds, model, genome, images, options.settings.seed, reporter)
-        founders = SeededFounders(importances, genome.layout, options.settings)
+        founders = SeededFounders(importances, genome.layout, options.settings, objective, options.ladders)
+    guide = guidance.guide_of(importances, genome.layout) if options.settings.guided else None
     with make_evaluator(model, genome, images, options, backend, reporter, compensation) as evaluator:
-        search = Search(options.settings, genome.layout, evaluator, objective, founders)
-        yield search, identity, model, evaluator
+        search = Search(options.settings, genome.layout, evaluator, objective, founders, guide)
+        yield search, identity, model, evaluator, importances
 
 
 def _description(
