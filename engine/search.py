@@ -133,10 +133,17 @@ class Search:
         )
 
     def run(
-        self, state: SearchState, generations: int, on_generation: Callable[[SearchState], None]
+        self,
+        state: SearchState,
+        generations: int,
+        on_generation: Callable[[SearchState], None],
+        evaluations: int | None = None,
     ) -> SearchState:
-        """Step until ``state.generation`` is ``generations``, reporting each new state."""
-        while state.generation < generations:
+        """Step until ``state.generation`` is ``generations``, reporting each new state.
+
+        Or until ``evaluations`` masks have been evaluated; the generation that reaches them is finished.
+        """
+        while state.generation < generations and (evaluations is None or state.evaluations < evaluations):
             state = self.step(state)
             on_generation(state)
         return state

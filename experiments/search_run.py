@@ -35,9 +35,12 @@ def start_search(
     options: SearchOptions,
     backend: Backend | None = None,
     *,
+    evaluations: int | None = None,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
     """Search in a new run directory, a path or a URL, until ``options.generations``.
+
+    Or until ``evaluations`` masks have been evaluated, if that is sooner; the last generation is finished.
 
     Returns:
         generation, evaluations, complete, best and held_out; see :func:`experiments.status.summary`.
@@ -65,13 +68,15 @@ def start_search(
                 guidance.write(run, importances)
             description["images"] = evaluator.total
             run.begin(description)
-            return _continue(run, search, identity, options, backend, reporter, model, evaluator, None)
+            prepared = (search, identity, options, backend, reporter, model, evaluator)
+            return _continue(run, *prepared, None, evaluations)
 
 
 def resume_search(
     directory: str | os.PathLike[str],
     *,
     generations: int | None = None,
+    evaluations: int | None = None,
     backend: Backend | None = None,
     model: str | None = None,
     data_dir: str | None = None,
@@ -82,6 +87,7 @@ def resume_search(
     Args:
         directory: of the run, a path or a URL.
         generations: the new total; the run's own if None.
+        evaluations: stop, in this call, once so many masks have been evaluated in all.
         backend: may differ from the one that the run began on, which is the default.
         model: where the model is now, if it moved.
         data_dir: where the data is now, if it moved.
@@ -94,12 +100,13 @@ def resume_search(
     """
     run = RunDirectory.open(directory)
     with run.locked():
-        return _resume(run, generations, backend, model, data_dir, reporter or Silent())
+        return _resume(run, generations, evaluations, backend, model, data_dir, reporter or Silent())
 
 
 def _resume(
     run: RunDirectory,
     generations: int | None,
+    evaluations: int | None,
     backend: Backend | None,
     model: str | None,
     data_dir: str | None,
@@ -134,7 +141,7 @@ def _resume(
             run.write_description({**description, "configuration": options.to_json()})
         run.rewind(checkpoint)
         state = None if checkpoint is None else checkpoint.state
-        return _continue(run, search, identity, options, backend, reporter, loaded, evaluator, state)
+        return _continue(run, search, identity, options, backend, reporter, loaded, evaluator, state, evaluations)
 
 
 def _continue(
@@ -147,6 +154,7 @@ def _continue(
     model: Model,
     evaluator: ShardedEvaluator,
     state: SearchState | None,
+    evaluations: int | None,
 ) -> dict[str, Any]:
     """The main loop's surroundings: make each generation durable, then tell about it."""
     started = perf_counter()
@@ -165,7 +173,7 @@ def _continue(
         record(state)
     else:
         reporter.generation(state, options.generations)
-    state = search.run(state, options.generations, record)
+    state = search.run(state, options.generations, record, evaluations)
     mask = state.best.individual.mask
     held_out = measure_held_out(run, model, options, mask, reporter, evaluator.compensation)
     return {**summary(state, options.generations), "held_out": held_out}

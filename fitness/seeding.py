@@ -4,13 +4,13 @@ Of ``population`` individuals half, rounded down, are seeds; the others are the 
 (:func:`engine.operators.near_original`). The seeds are dealt out evenly to orders in which filters leave: of each
 method, globally with each of the floors (:func:`fitness.ranking.removal_order`), and by layer. Those of one order
 stand on a ladder: of *n* seeds, number *i* removes the first filters to leave up to the share
-``largest * ((i + u) / n) ** 2``, u uniform in [0, 1): denser where little is removed. ``u`` is drawn anew for each
-seed, by the generator of its island, so that islands get rungs of their own.
+``largest * ((i + u) / n) ** 2``, u uniform in [0, 1): denser where little is removed. ``u`` is drawn anew for
+each seed, by the generator of its island, so that islands get rungs of their own.
 
 Where the founders climb, all individuals are seeds. For each order the largest feasible removal is found first
 (:func:`fitness.ladder.climb`, coarsely); of its *n* seeds, number *i* removes the share
-``1 - BELOW * ((i - u) / n) ** 2`` of that, number 0 all of it. Generation 0 then begins near the border of what is
-feasible.
+``1 - BELOW * ((i - u) / n) ** 2`` of that, number 0 all of it. Generation 0 then begins near the border of what
+is feasible.
 """
 
 from collections.abc import Mapping, Sequence
