@@ -173,7 +173,8 @@ class Search:
     def _pointless(self, masks: np.ndarray, island: Island, state: SearchState) -> np.ndarray:
         """``bool[n]``: masks that are known, or that the island would not take with every image right."""
         known = state.archive.known(masks)
-        if not self._truncates() or len(island.population) < self.settings.population_cap:
+        full = len(island.population) >= self.settings.population_cap
+        if not (full and self._truncates() and self.objective.monotone):
             return known
         every = np.full(len(masks), self.evaluator.total)
         highest = self.objective.appraise(masks, every, state.original_correct).score

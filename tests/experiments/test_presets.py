@@ -50,9 +50,9 @@ def test_values_of_a_preset_are_those_of_options_and_options_win(monkeypatch):
 
 def test_a_config_file_may_name_a_preset_and_wins_over_it(monkeypatch, tmp_path):
     path = tmp_path / "options.toml"
-    path.write_text('preset = "quality"\nmutate = "budget"\n')
+    path.write_text('preset = "quality"\ncrossover = "point"\n')
     chosen = configured(monkeypatch, "--config", str(path))
-    assert chosen.settings.mutate == "budget"
+    assert chosen.settings.crossover == "point"
     assert chosen.compensate == "linear"
     assert configured(monkeypatch, "--config", str(path), "--preset", "paper").compensate == "none"
 
