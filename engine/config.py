@@ -10,7 +10,7 @@ from engine.variation.registry import BITS, CROSSOVERS, is_guided, named_mutatio
 _OF_ISLANDS = {"islands", "migrate_every", "migrants"}
 """Settings that a run of one population may lack: it was begun before there were islands."""
 
-_OF_VARIATION = {"mutate": BITS, "crossover": "point"}
+_LATER = {"mutate": BITS, "crossover": "point", "round_to": 1}
 """Settings that a run may lack, with the values it then has: it was begun before there was a choice."""
 
 
@@ -38,6 +38,7 @@ class SearchSettings:
         mutate: mutations (:mod:`engine.variation`), joined by commas; ``bits`` is the paper's. With any other,
             offspring that cannot matter are drawn anew (:mod:`engine.screening`).
         crossover: ``point`` is the paper's; see :data:`engine.variation.registry.CROSSOVERS`.
+        round_to: every layer keeps a multiple of so many filters, or all (:mod:`engine.rounding`).
 
     Raises:
         OptionError: a value out of its range.
@@ -57,6 +58,7 @@ class SearchSettings:
     migrants: int = 2
     mutate: str = BITS
     crossover: str = "point"
+    round_to: int = 1
 
     def __post_init__(self) -> None:
         if self.population < 2:
@@ -87,6 +89,8 @@ class SearchSettings:
             raise OptionError(
                 f"--race {self.race} stops evaluations early; leave out either it or --no-stop-early."
             )
+        if self.round_to < 1:
+            raise OptionError(f"--round-to must be 1 or more filters, not {self.round_to}; 1 allows every width.")
         self._check_islands()
 
     def _check_islands(self) -> None:
@@ -117,23 +121,23 @@ class SearchSettings:
         """What decides a search's course, as JSON, for the identity of a run.
 
         One island never migrates; leaving its settings of islands out keeps the identity of runs that were begun
-        before there were islands. So does leaving out the paper's mutation and crossover.
+        before there were islands. So does leaving out the paper's mutation and crossover, and rounding to 1.
         """
         entry = self.to_json()
-        left_out = {name for name, value in _OF_VARIATION.items() if entry[name] == value}
+        idle = {name for name, value in _LATER.items() if entry[name] == value}
         if self.islands == 1:
-            left_out |= _OF_ISLANDS
-        return {name: value for name, value in entry.items() if name not in left_out}
+            idle |= _OF_ISLANDS
+        return {name: value for name, value in entry.items() if name not in idle}
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> "SearchSettings":
-        """Inverse of :meth:`to_json`, also for runs begun before there were islands or mutations to choose.
+        """Inverse of :meth:`to_json`, also for runs begun before there were islands, mutations or rounding.
 
         Raises:
             OptionError: a key is unknown or missing.
         """
         names = {field.name for field in fields(cls)}
-        if not names - _OF_ISLANDS - set(_OF_VARIATION) <= set(entry) <= names:
+        if not names - _OF_ISLANDS - set(_LATER) <= set(entry) <= names:
             odd = sorted(set(entry) ^ names)
             raise OptionError(
                 f"the search settings do not fit this version ({', '.join(odd)}); use the version of evoprune "

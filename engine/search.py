@@ -18,6 +18,7 @@ from engine.guide import Guide
 from engine.individual import Individual, individuals
 from engine.islands import Island
 from engine.layout import Layout
+from engine.rounding import round_widths
 from engine.screening import redrawn
 from engine.state import SearchState
 from engine.truncation import target_for
@@ -44,6 +45,7 @@ def make_toolbox(settings: SearchSettings, layout: Layout, guide: Guide | None =
     toolbox.register("mate", crossover(settings.crossover, layout))
     toolbox.register("mutate", mutation(settings.mutate, settings.mutation, layout, guide))
     toolbox.register("repair", operators.revive_empty_layers, layout=layout)
+    toolbox.register("round", round_widths, layout=layout, multiple=settings.round_to)
     toolbox.register("survive", tools.selBest, k=settings.population_cap)
     toolbox.register("migrate", islands.ring, migrants=settings.migrants)
     return toolbox
@@ -90,12 +92,13 @@ class Search:
         rngs = islands.generators(self.settings.seed, self.settings.islands)
         archive = Archive(self.layout)
         original = self.layout.full()[None]
-        broods = [self._founders(rng, _Remembering(self, archive)) for rng in rngs]
+        origins = () if self.founders is None else (*self.founders.origins, MUTATION)
+        remembering = _Remembering(self, archive)
+        broods = [self._founders(rng, remembering, len(origins) - 1) for rng in rngs]
         founders = Brood.together(broods)
         correct = self._count(archive, np.concatenate([original, founders.masks]))
         original_correct = checked_original(correct[0])
         appraisal = self.objective.appraise(original, correct[:1], original_correct)
-        origins = () if self.founders is None else (*self.founders.origins, MUTATION)
         unpruned = None if self.founders is None else np.zeros(original.shape, np.uint8)
         best = best_of(individuals(original, correct[:1], appraisal.score, unpruned), appraisal, 0, origins)
         newcomers, appraisal = self._appraised(founders, correct[1:], original_correct)
@@ -148,11 +151,13 @@ class Search:
             on_generation(state)
         return state
 
-    def _founders(self, rng: np.random.Generator, evaluator: Evaluator) -> Brood:
-        """The initial masks of an island."""
+    def _founders(self, rng: np.random.Generator, evaluator: Evaluator, mutation: int) -> Brood:
+        """The initial masks of an island; ``mutation`` numbers the origin of bits that were rounded."""
         if self.founders is None:
-            return Brood(self.toolbox.initialise(rng))
-        return Brood.founded(*self.founders(rng, evaluator))
+            founders = Brood(self.toolbox.initialise(rng))
+        else:
+            founders = Brood.founded(*self.founders(rng, evaluator))
+        return founders.changed(self.toolbox.round(rng, masks=founders.masks), mutation)
 
     def _offspring(self, island: Island, state: SearchState) -> Brood:
         """The masks that an island wants evaluated."""
@@ -162,7 +167,8 @@ class Search:
         crossed = parents.crossed(lambda rows: toolbox.mate(rng, rows, pairs))
 
         def changed(rows: np.ndarray) -> np.ndarray:
-            return toolbox.repair(rng, masks=toolbox.mutate(rng, crossed.masks[rows]))
+            repaired = toolbox.repair(rng, masks=toolbox.mutate(rng, crossed.masks[rows]))
+            return np.asarray(toolbox.round(rng, masks=repaired))
 
         masks = changed(np.arange(len(crossed.masks)))
         if self.settings.mutate != BITS:

@@ -15,7 +15,7 @@ from fitness.evaluator import ShardedEvaluator
 from fitness.genome import Genome
 from fitness.importance import IMPORTANCES
 from fitness.ladder import climb
-from fitness.objective import ParameterObjective
+from fitness.objective import CostObjective
 
 SEARCHES: Mapping[str, Callable[[Incumbent, np.random.Generator], None]] = {
     "random-search": random_search,
@@ -70,7 +70,7 @@ class Trail:
         }
 
 
-def along(order: np.ndarray, genome: Genome, evaluator: ShardedEvaluator, objective: ParameterObjective) -> Trail:
+def along(order: np.ndarray, genome: Genome, evaluator: ShardedEvaluator, objective: CostObjective) -> Trail:
     """The masks of a ladder along an order of removal (:mod:`fitness.ladder`)."""
     ladder = climb(order, genome.layout, evaluator, objective)
     tried = len(ladder.masks)
@@ -81,7 +81,7 @@ def searched(
     name: str,
     genome: Genome,
     evaluator: ShardedEvaluator,
-    objective: ParameterObjective,
+    objective: CostObjective,
     budget: int,
     seed: int,
 ) -> Trail:
@@ -94,7 +94,7 @@ def searched(
     return Trail(masks, correct, appraisal, len(masks) - 1, incumbent.spent, evaluator.total)
 
 
-def single(mask: np.ndarray, genome: Genome, evaluator: ShardedEvaluator, objective: ParameterObjective) -> Trail:
+def single(mask: np.ndarray, genome: Genome, evaluator: ShardedEvaluator, objective: CostObjective) -> Trail:
     """One mask, ``bool[f]``, behind the unpruned network; within the threshold or not."""
     masks = np.stack([genome.layout.full(), mask])
     correct = evaluator.evaluate(masks)

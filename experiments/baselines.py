@@ -22,7 +22,7 @@ from fitness.evaluator import CPU_BATCH, GPU_BATCH, LocalEvaluator, on_gpu
 from fitness.genome import Genome
 from fitness.importance import IMPORTANCES
 from fitness.importance.errors import ImportanceError
-from fitness.objective import ParameterObjective
+from fitness.objective import CostObjective
 from fitness.ranking import check_scope, removal_order
 from models import output_directory, store
 from models.store import Model
@@ -112,7 +112,7 @@ def compare_baselines(
         output_directory.check_target(out)
     model = store.load(directory)
     genome = Genome.of(model.network, options.prune)
-    objective = ParameterObjective(genome, options.threshold)
+    objective = CostObjective(genome, options.threshold)
     best = None if run is None else read_best(run, model, genome, reporter)
     budget = options.budget or (None if best is None else best.evaluations)
     names = options.chosen(budget)

@@ -123,6 +123,30 @@ def precision_option(command: Command) -> Command:
     )(command)
 
 
+def objective_options(command: Command) -> Command:
+    """``--objective`` and ``--latency-batch``."""
+    options = [
+        click.option(
+            "--objective",
+            type=click.Choice(["parameters", "macs", "latency"]),
+            default="parameters",
+            show_default=True,
+            help="What BEST is to drop most of: parameters, MACs, or the time that layers take on this device, "
+            "from a table that is measured first.",
+        ),
+        click.option(
+            "--latency-batch",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="Images at a time for which --objective latency measures.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def compensation_options(command: Command) -> Command:
     """``--compensate`` and ``--compensation-images``."""
     options = [

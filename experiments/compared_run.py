@@ -90,7 +90,7 @@ class ComparedRun:
         if held_out is not None and held_out["original_correct"]:
             original = held_out["original_correct"]
             drop = 100 * (original - held_out["correct"]) / original
-        entry = summary(state, self.options.generations)
+        entry = summary(state, self.options.generations, self.options.objective)
         return {
             "label": self.label,
             "run": self.location,

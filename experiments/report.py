@@ -32,6 +32,7 @@ from experiments.search_options import SearchOptions
 from experiments.searched_model import load_searched_model
 from experiments.status import ancestry_text, summary
 from fitness.genome import Genome
+from fitness.objective import OBJECTIVES
 from fitness.seeding import LARGEST_REMOVAL
 from models.compensation.compensation import Compensation
 from models.cost import network_cost
@@ -91,7 +92,7 @@ def make_report(
     if data_dir is not None:
         options = replace(options, data=options.data.moved(data_dir))
     searched = load_searched_model(run, checkpoint, model or options.model, options.prune)
-    best = summary(state, options.generations)["best"]
+    best = summary(state, options.generations, options.objective)["best"]
     mask = state.best.individual.mask
     compensation = compensating.read(run, options.compensate)
     held_out = measure_held_out(run, searched, options, mask, reporter, compensation)
@@ -209,9 +210,11 @@ def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
         "stopping early": _stopping(settings),
         "fitness images": f"{images} of the {options.data.split} split",
         "accuracy drop of BEST on them": f"{best['accuracy_drop']:.2f}% (threshold {options.threshold:g}%)",
+        "objective": _objective(options),
         "score of BEST": f"{best['score']:.4f}",
         "compensation of removed filters": options.compensate,
         **islands,
+        **({"widths": f"multiples of {settings.round_to}, or whole layers"} if settings.round_to > 1 else {}),
         "initial population": _initial_population(options),
         **ancestry,
         "parents": f"{settings.parents}, pairing {settings.pairing}",
@@ -221,6 +224,12 @@ def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
         "seed": f"{settings.seed}",
         "mask (SHA-256 of its bits)": best["sha256"],
     }
+
+
+def _objective(options: SearchOptions) -> str:
+    noun = OBJECTIVES[options.objective].noun
+    batch = f" of {options.latency_batch} images at a time" if options.objective == "latency" else ""
+    return f"to drop {noun}{batch}"
 
 
 def _initial_population(options: SearchOptions) -> str:

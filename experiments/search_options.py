@@ -11,6 +11,7 @@ from experiments.importances import named_methods
 from experiments.measuring import DataOptions
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, on_gpu
 from fitness.importance import IMPORTANCES
+from fitness.objective import check_objective
 from fitness.precision import resolved
 from fitness.seeding import LARGEST_COMPENSATED_REMOVAL, LARGEST_REMOVAL, Ladders
 
@@ -25,7 +26,8 @@ class SearchOptions:
     and that guided mutations go by; ``floor`` has shares of each layer that stay in seeds, joined by commas, and
     with ``climb`` the whole initial population is found along the importances, near what is feasible.
     ``compensate`` is ``none`` or a key of :data:`models.compensation.coefficients.METHODS`, from at most
-    ``compensation_images`` of the training split.
+    ``compensation_images`` of the training split. ``objective`` is a key of :data:`fitness.objective.OBJECTIVES`;
+    latency is that of ``latency_batch`` images at a time.
 
     Raises:
         OptionError: a value out of its range.
@@ -45,6 +47,8 @@ class SearchOptions:
     climb: bool = False
     compensate: str = "none"
     compensation_images: int = 1500
+    objective: str = "parameters"
+    latency_batch: int = 1
     settings: SearchSettings = field(default_factory=SearchSettings)
 
     def __post_init__(self) -> None:
@@ -53,6 +57,9 @@ class SearchOptions:
         if self.batch_size is not None and self.batch_size < 1:
             raise OptionError(f"--batch-size must be 1 or more, not {self.batch_size}.")
         resolved(self.precision, on_gpu=False)
+        check_objective(self.objective)
+        if self.latency_batch < 1:
+            raise OptionError(f"--latency-batch must be 1 or more, not {self.latency_batch}.")
         check_compensation(self.compensate, self.compensation_images)
         if self.seed_with is not None:
             self.ladders.check_places(self.settings.population, len(self.seeds))

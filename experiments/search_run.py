@@ -12,7 +12,7 @@ from engine.errors import OptionError, RunError
 from engine.run_directory import RunDirectory, identity_of
 from engine.search import Search
 from engine.state import SearchState
-from experiments import compensating, guidance
+from experiments import compensating, guidance, latency_table
 from experiments.environment import hardware, versions
 from experiments.evaluators import make_evaluator, report_precision
 from experiments.held_out import measure_held_out
@@ -24,9 +24,11 @@ from experiments.search_options import Backend, SearchOptions
 from experiments.status import summary
 from fitness.evaluator import ShardedEvaluator
 from fitness.genome import Genome
-from fitness.objective import ParameterObjective
+from fitness.latency import MaskLatency
+from fitness.objective import CostObjective
 from fitness.seeding import SeededFounders
 from models import store
+from models.latency.table import LatencyTable
 from models.store import Model
 
 
@@ -55,15 +57,17 @@ def start_search(
     reporter = with_metrics(reporter or Silent(), backend.name, run.location)
     options = replace(options, model=str(Path(options.model).resolve()), data=options.data.resolved())
     options = options.on(backend)
-    with _prepared(options, backend, reporter, begins=True) as (search, identity, model, evaluator, importances):
+    with _prepared(options, backend, reporter, begins=True) as (search, identity, model, evaluator, files):
+        importances, table = files
         description = _description(options, identity, search, backend, model)
-        description |= compensating.digest(evaluator.compensation)
+        description |= compensating.digest(evaluator.compensation) | latency_table.digest(table)
         description |= guidance.digest(importances) if options.settings.guided else {}
         description["precision_difference"] = report_precision(evaluator, reporter)
         with run.locked():
             run.check_free()
             # Before the description, without which it is no run yet.
             compensating.write(run, evaluator.compensation)
+            latency_table.write(run, table)
             if options.settings.guided:
                 guidance.write(run, importances)
             description["images"] = evaluator.total
@@ -176,7 +180,7 @@ def _continue(
     state = search.run(state, options.generations, record, evaluations)
     mask = state.best.individual.mask
     held_out = measure_held_out(run, model, options, mask, reporter, evaluator.compensation)
-    return {**summary(state, options.generations), "held_out": held_out}
+    return {**summary(state, options.generations, options.objective), "held_out": held_out}
 
 
 @contextmanager
@@ -187,18 +191,18 @@ def _prepared(
     *,
     begins: bool,
     begun: RunDirectory | None = None,
-) -> Iterator[tuple[Search, str, Model, ShardedEvaluator, guidance.Importances]]:
-    """Model, data, evaluator and objective of a search; the evaluator's workers end with the block.
+) -> Iterator[tuple[Search, str, Model, ShardedEvaluator, tuple[guidance.Importances, LatencyTable | None]]]:
+    """Model, data and evaluator of a search, its importances and latency table; workers end with the block.
 
     Only a search that ``begins``, at generation 0, needs founders, and the time that importances take, unless its
-    operators go by them. ``begun`` is a run to go on with, whose compensation and importances are then taken.
+    operators go by them. ``begun`` is a run to go on with, whose compensation, importances and latency table are
+    then taken.
     """
     if backend.name == "ray":
         # This process evaluates little itself; by default JAX would take most of a GPU from the workers.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     model = store.load(Path(options.model))
     genome = Genome.of(model.network, options.prune)
-    objective = ParameterObjective(genome, options.threshold, options.weight, options.offset)
     images = load_images(options.data, model)
     if options.settings.race > 0:
         # The first images have to be a random sample of all; files are often sorted by class.
@@ -206,17 +210,22 @@ def _prepared(
     if begun is None:
         chosen = options.compensate, options.compensation_images
         compensation = compensating.gather(model, genome, *chosen, options.data)
+        table = latency_table.measured(genome, options.objective, options.latency_batch, reporter)
     else:
         compensation = compensating.read(begun, options.compensate)
+        table = latency_table.read(begun, options.objective)
     importances: guidance.Importances = {}
     if begun is not None and options.settings.guided:
         importances = guidance.read(begun, options.seeds)
     elif begins and options.seeds:
         importances = compute_importances(options.seeds, model, genome, images, options.settings.seed, reporter)
+    algorithm = options.threshold, options.weight, options.offset
+    latency = None if table is None else MaskLatency(table, genome.layout)
+    objective = CostObjective(genome, *algorithm, options.objective, latency)
     identity = identity_of(
         {
             "settings": options.settings.course(),
-            "objective": ["parameters", options.threshold, options.weight, options.offset],
+            "objective": [options.objective, *algorithm],
             "genome": [options.prune, genome.layout.names, genome.layout.sizes],
             "batch_size": options.batch_size,
             "precision": options.precision,
@@ -227,6 +236,7 @@ def _prepared(
             **({"ladders": asdict(options.ladders)} if options.floor is not None or options.climb else {}),
             **(guidance.digest(importances) if options.settings.guided else {}),
             **compensating.digest(compensation),
+            **latency_table.digest(table),
         }
     )
     founders = None
@@ -235,7 +245,7 @@ def _prepared(
     guide = guidance.guide_of(importances, genome.layout) if options.settings.guided else None
     with make_evaluator(model, genome, images, options, backend, reporter, compensation) as evaluator:
         search = Search(options.settings, genome.layout, evaluator, objective, founders, guide)
-        yield search, identity, model, evaluator, importances
+        yield search, identity, model, evaluator, (importances, table)
 
 
 def _description(

@@ -11,14 +11,15 @@ from engine.run_directory import DESCRIPTION, RunDirectory
 from engine.state import SearchState
 
 
-def summary(state: SearchState, generations: int) -> dict[str, Any]:
-    """generation, generations (asked for), evaluations, failures, stopped, complete, BEST with its figures.
+def summary(state: SearchState, generations: int, objective: str) -> dict[str, Any]:
+    """generation, generations (asked for), objective, evaluations, failures, stopped, complete, BEST and figures.
 
     Where there are several islands also each one's population, as in the journal.
     """
     return {
         "generation": state.generation,
         "generations": generations,
+        "objective": objective,
         "evaluations": state.evaluations,
         "failures": state.failures,
         "stopped": state.stopped,
@@ -49,18 +50,21 @@ def read_status(
     generations = configuration.get("generations") if isinstance(configuration, dict) else None
     if not isinstance(generations, int) or isinstance(generations, bool):
         raise RunError(f"{run.store.full_name(DESCRIPTION)} is damaged (no number of generations); restore it.")
+    # Runs that do not say were begun before there was a choice.
+    objective = str(configuration.get("objective", "parameters"))
     checkpoint = run.latest(warn)
     if checkpoint is None:
         return {
             "generation": None,
             "generations": generations,
+            "objective": objective,
             "evaluations": 0,
             "failures": 0,
             "stopped": 0,
             "complete": False,
             "best": None,
         }
-    return {**summary(checkpoint.state, generations), **_workers(run)}
+    return {**summary(checkpoint.state, generations, objective), **_workers(run)}
 
 
 def ancestry_text(ancestry: dict[str, int]) -> str:

@@ -1,4 +1,7 @@
-"""Algorithm 1 of seed 003: reward dropped parameters while accuracy stays within a threshold.
+"""Algorithm 1 of seed 003: reward what is dropped while accuracy stays within a threshold.
+
+The paper rewards dropped parameters. Dropped MACs, or a dropped latency that was measured layer by layer
+(:mod:`models.latency`), can take their place; all else stays.
 
 The paper says its score alone keeps BEST within the threshold. It does not: with threshold 2, a mask that
 drops 40% of the parameters at an accuracy drop of 2.1% scores 40 / 12.1 - 1.05 = 2.26, more than one
@@ -6,14 +9,40 @@ within the threshold that drops 1%. So the score orders the population, and ``fe
 BEST.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from engine.contracts import FAILED, Appraisal
 from engine.errors import OptionError
 from models.cost import Cost
+
+
+class Reward(NamedTuple):
+    """What an objective rewards the dropping of: ``figure``, its drop in percent, and ``noun``, for people."""
+
+    figure: str
+    noun: str
+
+
+OBJECTIVES: Mapping[str, Reward] = {
+    "parameters": Reward("parameter_drop", "parameters"),
+    "macs": Reward("mac_drop", "MACs"),
+    "latency": Reward("latency_drop", "latency"),
+}
+"""By value of ``--objective``."""
+
+
+def check_objective(name: str) -> None:
+    """Refuse an unknown ``--objective``.
+
+    Raises:
+        OptionError: it is unknown.
+    """
+    if name not in OBJECTIVES:
+        raise OptionError(f"--objective must be one of {', '.join(OBJECTIVES)}, not {name!r}.")
 
 
 class CostModel(Protocol):
@@ -24,8 +53,16 @@ class CostModel(Protocol):
         ...
 
 
+class LatencyModel(Protocol):
+    """Latency of masks in closed form; no mask takes longer than the one that keeps everything."""
+
+    def __call__(self, masks: np.ndarray) -> np.ndarray:
+        """``bool[n, f]`` -> milliseconds, ``float64[n]``, above 0."""
+        ...
+
+
 @dataclass(frozen=True)
-class ParameterObjective:
+class CostObjective:
     """Score of Algorithm 1. All drops are percent of the original network.
 
     Attributes:
@@ -33,17 +70,25 @@ class ParameterObjective:
         threshold: accuracy drop that is still acceptable (exclusive), in percent.
         weight: the paper's lambda, weight of the accuracy drop beyond the threshold.
         offset: the paper's epsilon, keeps the ratio's denominator positive.
+        rewarded: what is to be dropped, a key of :data:`OBJECTIVES`.
+        latency: of masks; ``latency`` cannot be rewarded without it.
 
     Raises:
         OptionError: a value out of its range.
+        ValueError: latency is rewarded and not given.
     """
 
     cost: CostModel
     threshold: float = 2.0
     weight: float = 0.5
     offset: float = 10.0
+    rewarded: str = "parameters"
+    latency: LatencyModel | None = None
 
     def __post_init__(self) -> None:
+        check_objective(self.rewarded)
+        if self.rewarded == "latency" and self.latency is None:
+            raise ValueError("an objective that rewards latency needs a model of it")
         if not 0 <= self.threshold <= 100:
             raise OptionError(
                 f"--threshold is an accuracy drop from 0 to 100 percent, not {self.threshold}; the paper uses 2."
@@ -67,26 +112,32 @@ class ParameterObjective:
 
         A mask that removes nothing is feasible whatever the threshold: it is where the search begins.
         """
-        cost = self.cost(masks)
-        original = self.cost(np.ones((1, masks.shape[1]), bool))
-        parameter_drop = percent_drop(original.parameters[0], cost.parameters)
-        mac_drop = percent_drop(original.macs[0], cost.macs)
+        costs = self._costs(masks)
+        drop = costs[OBJECTIVES[self.rewarded].figure]
         failed = correct == FAILED
         accuracy_drop = np.where(failed, np.nan, percent_drop(original_correct, correct))
 
         within = accuracy_drop < self.threshold
         # Rows within the threshold may make the denominator anything; they take the other branch.
         beyond = np.where(within | failed, 0.0, accuracy_drop)
-        penalised = parameter_drop / (beyond + self.offset) - self.weight * beyond
-        score = np.where(failed, -np.inf, np.where(within, parameter_drop, penalised))
+        penalised = drop / (beyond + self.offset) - self.weight * beyond
+        score = np.where(failed, -np.inf, np.where(within, drop, penalised))
+        return Appraisal(score, ~failed & (within | masks.all(axis=1)), {"accuracy_drop": accuracy_drop, **costs})
+
+    def _costs(self, masks: np.ndarray) -> dict[str, np.ndarray]:
+        """What masks leave, and its drop, ``[n]`` each."""
+        cost, whole = self.cost(masks), np.ones((1, masks.shape[1]), bool)
+        original = self.cost(whole)
         figures = {
-            "accuracy_drop": accuracy_drop,
-            "parameter_drop": parameter_drop,
-            "mac_drop": mac_drop,
+            "parameter_drop": percent_drop(original.parameters[0], cost.parameters),
+            "mac_drop": percent_drop(original.macs[0], cost.macs),
             "parameters": cost.parameters,
             "macs": cost.macs,
         }
-        return Appraisal(score, ~failed & (within | masks.all(axis=1)), figures)
+        if self.latency is not None:
+            taken = self.latency(masks)
+            figures |= {"latency_drop": percent_drop(self.latency(whole)[0], taken), "latency_ms": taken}
+        return figures
 
 
 def percent_drop(original: int | np.ndarray, pruned: np.ndarray) -> np.ndarray:

@@ -28,6 +28,10 @@ class CompensationError(NetworkError):
     """Removed filters cannot be made up for, or not in the way asked for."""
 
 
+class LatencyError(NetworkError):
+    """A network whose layers cannot be timed one by one."""
+
+
 class TrainingError(NetworkError):
     """Training cannot start, or has diverged."""
 

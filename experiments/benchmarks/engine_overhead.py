@@ -23,7 +23,7 @@ from engine.search import Search
 from engine.state import SearchState
 from experiments.benchmarks.tables import table
 from fitness.genome import Genome
-from fitness.objective import ParameterObjective
+from fitness.objective import CostObjective
 from models.registry import NETWORKS
 
 WARM = 30
@@ -49,7 +49,7 @@ def main(generations: int, directory: Path | None) -> None:
     rows = []
     for pairing, offspring in (("adjacent", 20), ("all", 180)):
         settings = SearchSettings(population=300, parents=10, pairing=pairing)
-        search = Search(settings, genome.layout, Instant(), ParameterObjective(genome))
+        search = Search(settings, genome.layout, Instant(), CostObjective(genome))
         with tempfile.TemporaryDirectory(dir=directory) as folder:
             stepping, recording, state = timed(search, Path(folder) / "run", generations)
         rows.append(

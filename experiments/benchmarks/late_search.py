@@ -25,7 +25,7 @@ from experiments.measuring import DataOptions, load_images
 from experiments.search_options import SearchOptions
 from fitness.evaluator import LocalEvaluator
 from fitness.genome import Genome
-from fitness.objective import ParameterObjective
+from fitness.objective import CostObjective
 from models import store
 
 REMOVAL = {"conv4": 0.3, "conv5": 0.55}
@@ -56,7 +56,7 @@ def main(model_dir: Path, run_dir: Path, generations: int, threshold: float, **d
     images = load_images(options.data, model)
     evaluator = LocalEvaluator(model, genome.layout, images.images, images.labels)
     settings = SearchSettings(seed=1)
-    search = Search(settings, genome.layout, evaluator, ParameterObjective(genome, threshold))
+    search = Search(settings, genome.layout, evaluator, CostObjective(genome, threshold))
     search.toolbox.register("initialise", ladder, layout=genome.layout, count=settings.population)
     described = {**options.to_json(), "settings": asdict(settings)}
     run = RunDirectory.create(run_dir, {"configuration": described, "versions": versions()})

@@ -18,20 +18,24 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
     """Where a search stands, from what :func:`experiments.status.summary` returns."""
     from engine.pool_figures import PoolFigures
     from experiments.status import ancestry_text
+    from fitness.objective import OBJECTIVES
 
     state = "complete" if result["complete"] else "not complete"
     if result["best"] is None:
         return [f"no generation finished yet of {result['generations']}, {state}"]
-    best = result["best"]
+    best, noun = result["best"], OBJECTIVES[result["objective"]].noun
     lines = [
         f"generation {result['generation']} of {result['generations']}, {state}; "
         f"{result['evaluations']:,} masks evaluated, {result['failures']} failed, "
         f"{result['stopped']:,} stopped early",
-        f"BEST: score {best['score']:.4f}, {best['removed_filters']:,} of {best['filters']:,} filters removed",
+        f"BEST: score {best['score']:.4f} for dropped {noun}, "
+        f"{best['removed_filters']:,} of {best['filters']:,} filters removed",
         f"  accuracy drop  {best['accuracy_drop']:6.2f}% on the fitness images",
         f"  parameter drop {best['parameter_drop']:6.2f}%, {best['parameters']:,} left",
         f"  MAC drop       {best['mac_drop']:6.2f}%, {best['macs']:,} left",
     ]
+    if "latency_drop" in best:
+        lines.append(f"  latency drop   {best['latency_drop']:6.2f}%, {best['latency_ms']:.3f} ms left")
     if "ancestry" in best:
         lines.append(f"  removed filters come from {ancestry_text(best['ancestry'])}")
     if "islands" in result:

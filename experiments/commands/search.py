@@ -13,6 +13,7 @@ from experiments.cli_options import (
     data_options,
     json_option,
     model_class_option,
+    objective_options,
     precision_option,
     print_result,
     taken,
@@ -84,10 +85,18 @@ from experiments.presets import DEFAULT, PRESETS, take_preset
 )
 @click.option("--migrate-every", type=int, default=10, show_default=True, help="Generations between migrations.")
 @click.option("--migrants", type=int, default=2, show_default=True, help="Best masks sent to the next island.")
+@objective_options
 @click.option("--threshold", type=float, default=2.0, show_default=True, help="Accuracy drop allowed, percent.")
 @click.option("--lambda", "weight", type=float, default=0.5, show_default=True, help="Of Algorithm 1, 0 to 1.")
 @click.option("--epsilon", "offset", type=float, default=10.0, show_default=True, help="Of Algorithm 1.")
 @click.option("--prune", default="convolutions", show_default=True, help="Filters: convolutions or all.")
+@click.option(
+    "--round-to",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Each layer keeps a multiple of so many filters, or all; 8 suits most hardware.",
+)
 @click.option("--batch-size", type=int, help="Images in a batch; chosen for the device if not given.")
 @precision_option
 @compensation_options

@@ -19,6 +19,7 @@ from experiments.commands.interruption import interruptible
 @click.option("--methods", help="Names joined by commas; all if not given (docs/search-quality.md).")
 @click.option("--compensations", default="none,linear", show_default=True, help="Of --compensate.")
 @click.option("--thresholds", callback=numbers, default="2", show_default=True, help="Percent, as 0.5,1,2,5.")
+@click.option("--objective", type=click.Choice(["parameters", "macs"]), default="parameters", show_default=True)
 @click.option("--quick", is_flag=True, help="A small network on digits and a small budget, in a minute.")
 def main(
     out_dir: Path,
@@ -31,6 +32,7 @@ def main(
     methods: str | None,
     compensations: str,
     thresholds: tuple[float, ...],
+    objective: str,
     quick: bool,
 ) -> None:
     """Compare what searches find at equal budget; goes on where it was stopped."""
@@ -54,6 +56,7 @@ def main(
                 methods or ",".join(METHODS),
                 compensations,
                 thresholds,
+                objective,
             )
         run_quality(out_dir, options, terminal)
     click.echo((out_dir / "tables.md").read_text(encoding="utf-8"))

@@ -16,7 +16,7 @@ from experiments.quality.methods import GENETIC, RANKINGS, genetic_options
 from experiments.search_run import resume_search, start_search
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, LocalEvaluator, on_gpu
 from fitness.genome import Genome
-from fitness.objective import ParameterObjective
+from fitness.objective import OBJECTIVES, CostObjective
 from fitness.ranking import removal_order
 from models.compensation.compensation import Compensation
 from models.store import Model
@@ -41,7 +41,7 @@ class Cell:
 class Found:
     """BEST of a cell: its mask ``bool[f]`` of a genome, and how it was come by.
 
-    ``curve``: (evaluations so far, BEST's parameter drop); ``figures``: of BEST on fitness images.
+    ``curve``: (evaluations so far, the rewarded drop of BEST); ``figures``: of BEST on fitness images.
     """
 
     genome: Genome
@@ -59,13 +59,14 @@ def run_cell(
     data: DataOptions,
     evaluations: int,
     compensation: Compensation | None,
+    rewarded: str,
     reporter: Reporter,
 ) -> Found:
     """Run a cell until its budget is spent; a genetic search is a run in ``folder``, which is continued."""
     if cell.method in GENETIC:
-        return _genetic(cell, folder, model_directory, model, data, evaluations, reporter)
+        return _genetic(cell, folder, model_directory, model, data, evaluations, rewarded, reporter)
     genome = Genome.of(model.network, "all")
-    objective = ParameterObjective(genome, cell.threshold)
+    objective = CostObjective(genome, cell.threshold, rewarded=rewarded)
     images = load_images(data, model)
     importances = {}
     if cell.method in RANKINGS:
@@ -80,7 +81,7 @@ def run_cell(
             trail = along(order, genome, evaluator, objective)
         else:
             trail = searched(cell.method, genome, evaluator, objective, evaluations, cell.seed)
-    drops = trail.appraisal.figures["parameter_drop"]
+    drops = trail.appraisal.figures[OBJECTIVES[rewarded].figure]
     figures = {name: values[trail.best].item() for name, values in trail.appraisal.figures.items()}
     # The order of what is tried on a ladder means nothing, nor does an Incumbent know when its BESTs came.
     curve = [(trail.evaluations, float(drops[trail.best]))]
@@ -94,6 +95,7 @@ def _genetic(
     model: Model,
     data: DataOptions,
     evaluations: int,
+    rewarded: str,
     reporter: Reporter,
 ) -> Found:
     options = genetic_options(
@@ -104,6 +106,7 @@ def _genetic(
         threshold=cell.threshold,
         compensate=cell.compensate,
         evaluations=evaluations,
+        objective=rewarded,
     )
     run = RunDirectory(folder)
     if run.store.exists(DESCRIPTION):
@@ -119,6 +122,6 @@ def _genetic(
         Genome.of(model.network, options.prune),
         best.individual.mask,
         checkpoint.state.evaluations,
-        [(row["evaluations"], row["best"]["parameter_drop"]) for row in rows],
+        [(row["evaluations"], row["best"][OBJECTIVES[rewarded].figure]) for row in rows],
         dict(best.figures),
     )

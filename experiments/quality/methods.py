@@ -36,7 +36,15 @@ METHODS = (*GENETIC, *RANKINGS, *SEARCHES)
 
 
 def genetic_options(
-    method: str, model: str, data: DataOptions, *, seed: int, threshold: float, compensate: str, evaluations: int
+    method: str,
+    model: str,
+    data: DataOptions,
+    *,
+    seed: int,
+    threshold: float,
+    compensate: str,
+    evaluations: int,
+    objective: str = "parameters",
 ) -> SearchOptions:
     """The options of a search of :data:`GENETIC`; the protocol's compensation takes the place of a preset's."""
     values = {**GENETIC[method], "compensate": compensate}
@@ -44,4 +52,12 @@ def genetic_options(
     settings = SearchSettings(**{name: value for name, value in values.items() if name in names}, seed=seed)
     others = {name: value for name, value in values.items() if name not in names}
     # As many generations as evaluations are never needed: most generations evaluate several masks.
-    return SearchOptions(model, data, generations=evaluations, threshold=threshold, settings=settings, **others)
+    return SearchOptions(
+        model,
+        data,
+        generations=evaluations,
+        threshold=threshold,
+        objective=objective,
+        settings=settings,
+        **others,
+    )

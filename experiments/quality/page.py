@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments.markdown import markdown_table
 from experiments.plot_style import BLUE, GREY, INK, SMALL, VERMILION, headline, new_figure
+from fitness.objective import OBJECTIVES
 
 _COLOURS = (BLUE, VERMILION, INK, GREY, "#009E73", "#CC79A7", "#E69F00")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))
@@ -53,7 +54,7 @@ def tables(results: Mapping[str, Any]) -> str:
 
 
 def drop_figures(results: Mapping[str, Any]) -> dict[str, Figure]:
-    """For each compensation and threshold BEST's parameter drop over evaluations: medians, and ranges shaded."""
+    """For each compensation and threshold BEST's drop over evaluations: medians, and ranges shaded."""
     kinds = dict.fromkeys((cell["compensate"], cell["threshold"]) for cell in results["cells"])
     return {
         f"drop-{compensate}-{threshold:g}".replace(".", "_"): _drop_figure(
@@ -63,6 +64,7 @@ def drop_figures(results: Mapping[str, Any]) -> dict[str, Figure]:
                 if (cell["compensate"], cell["threshold"]) == (compensate, threshold)
             ],
             f"compensation: {compensate}; threshold {threshold:g}%",
+            OBJECTIVES[results["settings"]["objective"]].noun,
         )
         for compensate, threshold in kinds
     }
@@ -75,7 +77,7 @@ def best_so_far(curve: Sequence[Sequence[float]], budgets: np.ndarray) -> np.nda
     return drops[np.searchsorted(evaluations, budgets, side="right") - 1]
 
 
-def _drop_figure(cells: Cells, subtitle: str) -> Figure:
+def _drop_figure(cells: Cells, subtitle: str, noun: str) -> Figure:
     figure, axes = new_figure(8.6, 5.2)
     budgets = np.linspace(0, max(cell["evaluations"] for cell in cells), 200)
     styles = cycle([(colour, dash) for dash in _DASHES for colour in _COLOURS])
@@ -85,7 +87,7 @@ def _drop_figure(cells: Cells, subtitle: str) -> Figure:
         axes.plot(budgets, np.median(drops, axis=0), label=method, color=colour, linestyle=dash, linewidth=1.6)
         axes.fill_between(budgets, drops.min(axis=0), drops.max(axis=0), color=colour, alpha=0.12, linewidth=0)
     axes.set_xlabel("masks evaluated", fontsize=10, color=INK)
-    axes.set_ylabel("parameter drop of BEST (%)", fontsize=10, color=INK)
+    axes.set_ylabel(f"{noun} that BEST drops (%)", fontsize=10, color=INK)
     axes.legend(frameon=False, fontsize=SMALL, labelcolor=INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
     headline(axes, "What methods find at equal budget", subtitle, above_legend=False)
     return figure

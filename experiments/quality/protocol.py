@@ -44,6 +44,7 @@ class QualityOptions:
         methods: names joined by commas.
         compensations: ``--compensate`` values joined by commas.
         thresholds: accuracy drops allowed, percent.
+        objective: ``parameters`` or ``macs``.
 
     Raises:
         OptionError: a value out of its range.
@@ -56,6 +57,7 @@ class QualityOptions:
     methods: str = ",".join(METHODS)
     compensations: str = "none,linear"
     thresholds: tuple[float, ...] = (2.0,)
+    objective: str = "parameters"
 
     def __post_init__(self) -> None:
         for option, number in (("--evaluations", self.evaluations), ("--seeds", self.seeds)):
@@ -116,6 +118,7 @@ def run_quality(out: Path, options: QualityOptions, reporter: Reporter | None = 
                 options.data,
                 options.evaluations,
                 compensation,
+                options.objective,
                 reporter,
             )
             return {

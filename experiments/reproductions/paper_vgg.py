@@ -187,7 +187,7 @@ def _found(subject: Subject, place: Path, options: SearchOptions, reporter: Repo
         base_macs=macs,
         original_correct=state.original_correct,
         evaluations=state.evaluations,
-        best=summary(state, options.generations)["best"],
+        best=summary(state, options.generations, options.objective)["best"],
         held_out=held_out,
         rows=[row for row in run.journal() if row["generation"] <= state.generation],
     )

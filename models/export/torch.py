@@ -1,6 +1,7 @@
-"""A PyTorch ``state_dict`` in safetensors: the inverse of :mod:`models.torch_vgg`, bit for bit.
+"""A PyTorch ``state_dict`` in safetensors: the inverse of :mod:`models.torch_import`, bit for bit.
 
-``export.json`` lists the modules whose names the arrays have, so that PyTorch can build the network.
+``export.json`` lists the modules of a VGG whose names the arrays have, or the widths of a ResNet
+(:mod:`models.export.torch_resnet`), so that PyTorch can build the network.
 """
 
 from itertools import pairwise
@@ -15,7 +16,9 @@ from models.errors import ExportError
 from models.export import description
 from models.export.contract import Predict
 from models.export.native import predictor
+from models.export.torch_resnet import resnet_network, resnet_sizes, resnet_state_dict
 from models.normalisation import Normalisation
+from models.resnet import ResNetArchitecture
 from models.state import arrays_of
 from models.store import Model
 from models.torch_import import import_network
@@ -24,6 +27,7 @@ from models.vgg import VGGArchitecture
 
 FILE = "state_dict.safetensors"
 _MODULES = "modules"
+_RESNET = "resnet"
 
 
 class Torch:
@@ -41,8 +45,12 @@ class Torch:
 
     def files(self, model: Model) -> dict[str, bytes]:
         """See :class:`models.export.contract.Format`."""
-        modules = _modules(_vgg(model))
-        described = description.describe(model, self.name, FILE, layout="NCHW", **{_MODULES: modules})
+        architecture = _known(model)
+        if isinstance(architecture, VGGArchitecture):
+            parts: dict[str, Any] = {_MODULES: _modules(architecture)}
+        else:
+            parts = {_RESNET: resnet_sizes(architecture)}
+        described = description.describe(model, self.name, FILE, layout="NCHW", **parts)
         return {FILE: save(state_dict(model)), description.DESCRIPTION: described}
 
     def load(self, directory: Path) -> Predict:
@@ -55,30 +63,46 @@ class Torch:
             given = described["input"]
             normalisation = Normalisation(tuple(given["mean"]), tuple(given["std"]))
             return predictor(import_network(directory / FILE, normalisation, input_size=given["shape"][2]))
-        network = torch.nn.Module()
-        for part, layers in described[_MODULES].items():
-            built = [getattr(torch.nn, kind)(*sizes) for kind, *sizes in layers]
-            network.add_module(part, torch.nn.Sequential(*built))
+        network, logits = (
+            resnet_network(described[_RESNET]) if _RESNET in described else _vgg_network(described[_MODULES])
+        )
         network.load_state_dict(load_file(directory / FILE))
         network.eval()
 
         def predict(images: np.ndarray) -> np.ndarray:
             inputs = np.ascontiguousarray(description.normalised(described, images))
             with torch.inference_mode():
-                features = network.features(torch.from_numpy(inputs))
-                return network.classifier(features.flatten(1)).numpy()
+                return logits(torch.from_numpy(inputs)).numpy()
 
         return predict
+
+
+def _vgg_network(modules: dict[str, list[list[Any]]]) -> tuple[Any, Any]:
+    """The ``torch.nn.Module`` that holds the arrays, and the function of images (NCHW) that gives its logits."""
+    import torch
+
+    network: Any = torch.nn.Module()
+    for part, layers in modules.items():
+        built = [getattr(torch.nn, kind)(*sizes) for kind, *sizes in layers]
+        network.add_module(part, torch.nn.Sequential(*built))
+    return network, lambda images: network.classifier(network.features(images).flatten(1))
 
 
 def state_dict(model: Model) -> dict[str, np.ndarray]:
     """The model's arrays with PyTorch's names, shapes and order of axes.
 
     Raises:
-        ExportError: the network is no VGG.
+        ExportError: the network is neither a VGG nor a ResNet.
     """
-    architecture = _vgg(model)
-    ours = arrays_of(model.network)
+    architecture, ours = _known(model), arrays_of(model.network)
+    if isinstance(architecture, VGGArchitecture):
+        arrays = _vgg_state_dict(architecture, ours)
+    else:
+        arrays = resnet_state_dict(ours)
+    return {name: np.array(array, order="C") for name, array in arrays.items()}
+
+
+def _vgg_state_dict(architecture: VGGArchitecture, ours: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     places = _places(architecture)
     arrays: dict[str, np.ndarray] = {}
     for stage, place in places["features"].items():
@@ -96,14 +120,15 @@ def state_dict(model: Model) -> dict[str, np.ndarray]:
             matrix = matrix.reshape(len(matrix), -1)
         arrays[f"classifier.{place}.weight"] = matrix
         arrays[f"classifier.{place}.bias"] = ours[f"{stage}.dense.bias"]
-    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return arrays
 
 
-def _vgg(model: Model) -> VGGArchitecture:
+def _known(model: Model) -> VGGArchitecture | ResNetArchitecture:
     architecture = model.network.architecture
-    if not isinstance(architecture, VGGArchitecture):
+    if not isinstance(architecture, VGGArchitecture | ResNetArchitecture):
         raise ExportError(
-            f"--format torch knows the layout of a VGG, not of {architecture.name}; take --format onnx."
+            f"--format torch knows the layouts of a VGG and a ResNet, not of {architecture.name}; take --format "
+            "onnx."
         )
     return architecture
 

@@ -32,6 +32,7 @@ def test_defaults_are_the_papers():
         ({"race": 1.0}, "--race"),
         ({"race": float("nan")}, "--race"),
         ({"race": 0.1, "stop_early": False}, "--no-stop-early"),
+        ({"round_to": 0}, "--round-to must be 1 or more filters, not 0"),
         ({"islands": 0}, "--islands must be 1 or more, not 0"),
         ({"migrate_every": 0}, "--migrate-every must be 1 or more, not 0"),
         ({"migrants": 0}, "--migrants must be 1 or more, not 0"),
@@ -54,7 +55,7 @@ def test_settings_of_another_version_are_refused():
 
 def test_settings_from_before_there_were_islands_are_those_of_one_island():
     older = SearchSettings(seed=4).to_json()
-    for name in ("islands", "migrate_every", "migrants", "mutate", "crossover"):
+    for name in ("islands", "migrate_every", "migrants", "mutate", "crossover", "round_to"):
         del older[name]
     assert SearchSettings.from_json(older) == SearchSettings(seed=4)
     assert SearchSettings(seed=4).course() == older
@@ -73,3 +74,8 @@ def test_impossible_pools_name_the_option(values):
     [name] = values
     with pytest.raises(OptionError, match="--" + name.replace("_", "-")):
         PoolOptions(**values)
+
+
+def test_rounding_is_part_of_the_course_only_where_it_changes_widths():
+    assert "round_to" not in SearchSettings().course()
+    assert SearchSettings(round_to=8).course()["round_to"] == 8

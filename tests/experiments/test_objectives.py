@@ -1,0 +1,143 @@
+"""Searches for fewer MACs or less latency, from the option to the files."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.errors import OptionError, RunError
+from engine.run_directory import RunDirectory, identity_of
+from experiments.cli_options import objective_options
+from experiments.commands.lines import summary_lines
+from experiments.exporting import export_run
+from experiments.measuring import load_images
+from experiments.search_run import resume_search, start_search
+from experiments.status import read_status
+from fitness.objective import OBJECTIVES
+from models import store
+from models.latency import measuring
+from models.latency.table import LatencyTable
+from tests.experiments.test_search_run import GENERATIONS, SETTINGS, options_for, traces
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_table():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measuring, "POINTS", 2)
+        patch.setattr(measuring, "ROUNDS", 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory, tiny_directory, tiny_data):
+    path = tmp_path_factory.mktemp("runs") / "fast"
+    return path, start_search(path, options_for(tiny_directory, tiny_data, objective="latency"))
+
+
+def test_the_score_of_best_is_the_drop_of_macs(tiny_directory, tiny_data, tmp_path):
+    run = tmp_path / "run"
+    result = start_search(run, options_for(tiny_directory, tiny_data, objective="macs"))
+    best = result["best"]
+    assert best["score"] == best["mac_drop"] > 0
+    assert best["score"] != best["parameter_drop"]
+    assert "latency_drop" not in best
+    assert not (run / "latency.json").exists()
+    assert read_status(run)["objective"] == result["objective"] == "macs"
+    assert "for dropped MACs" in summary_lines(result)[1]
+
+
+def test_the_score_of_best_is_the_drop_of_the_tables_latency(fast, tiny_genome):
+    run, result = fast
+    best = result["best"]
+    assert best["score"] == best["latency_drop"] >= 0
+    table = LatencyTable.from_json(json.loads((run / "latency.json").read_text()))
+    mask = RunDirectory.open(run).latest(pytest.fail).state.best.individual.mask
+    kept = {name: np.array([keep.sum()]) for name, keep in tiny_genome.layout.split(mask).items()}
+    [milliseconds], [whole] = table(kept, 1), table({}, 1)
+    assert best["latency_ms"] == milliseconds
+    assert best["latency_drop"] == pytest.approx(100 * (whole - milliseconds) / whole)
+    assert any(f"{milliseconds:.3f} ms" in line for line in summary_lines(result))
+
+
+def test_a_resumed_search_keeps_its_table(fast, tiny_directory, tiny_data, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    content = (fast[0] / "latency.json").read_text()
+    kept = LatencyTable.from_json(json.loads(content))
+    monkeypatch.setattr("experiments.latency_table.measure", lambda *_: kept)
+    start_search(run, options_for(tiny_directory, tiny_data, generations=3, objective="latency"))
+    monkeypatch.setattr("experiments.latency_table.measure", None)
+    assert resume_search(run, generations=GENERATIONS) == fast[1]
+    assert traces(run) == traces(fast[0])
+    assert (run / "latency.json").read_text() == content
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "another"])
+def test_a_table_that_is_not_the_runs_is_refused(tiny_directory, tiny_data, tmp_path, damage):
+    run = tmp_path / "run"
+    start_search(run, options_for(tiny_directory, tiny_data, generations=0, objective="latency"))
+    table = run / "latency.json"
+    content = table.read_text()
+    table.unlink()
+    if damage != "missing":
+        table.write_text(content[:-40] if damage == "cut" else content.replace('"batch": 1', '"batch": 2'))
+    with pytest.raises(RunError, match=r"latency\.json.*restore it"):
+        resume_search(run)
+
+
+def test_runs_from_before_there_were_objectives_have_the_same_identity(
+    tiny_directory, tiny_data, tiny_model, tiny_genome, tmp_path
+):
+    run = tmp_path / "run"
+    options = options_for(tiny_directory, tiny_data, generations=1, batch_size=5)
+    start_search(run, options)
+    description = RunDirectory.open(run).description()
+    before = {
+        "settings": options.settings.course(),
+        "objective": ["parameters", options.threshold, options.weight, options.offset],
+        "genome": [options.prune, tiny_genome.layout.names, tiny_genome.layout.sizes],
+        "batch_size": 5,
+        "precision": "float32",
+        "model": tiny_model.digest(),
+        "images": load_images(options.data, tiny_model).digest(),
+    }
+    assert description["identity"] == identity_of(before)
+    for name in ("objective", "latency_batch"):
+        del description["configuration"][name]
+    (run / "run.json").write_text(json.dumps(description))
+    assert read_status(run)["objective"] == "parameters"
+    assert resume_search(run, generations=2)["objective"] == "parameters"
+
+
+def test_objectives_differ_in_identity(fast, tiny_directory, tiny_data, tmp_path):
+    identities = {RunDirectory.open(fast[0]).description()["identity"]}
+    for objective in ("parameters", "macs"):
+        start_search(
+            tmp_path / objective, options_for(tiny_directory, tiny_data, generations=0, objective=objective)
+        )
+        identities.add(RunDirectory.open(tmp_path / objective).description()["identity"])
+    assert len(identities) == 3
+
+
+def test_impossible_options_are_refused(tiny_directory, tiny_data):
+    with pytest.raises(OptionError, match="--objective must be one of parameters, macs, latency"):
+        options_for(tiny_directory, tiny_data, objective="watts")
+    with pytest.raises(OptionError, match="--latency-batch"):
+        options_for(tiny_directory, tiny_data, latency_batch=0)
+
+
+def test_the_command_line_knows_every_objective():
+    [option, _] = objective_options(lambda: None).__click_params__[::-1]
+    assert option.type.choices == tuple(OBJECTIVES)
+
+
+def test_widths_are_rounded_up_to_the_exported_network(tiny_directory, tiny_data, tmp_path):
+    settings = replace(SETTINGS, round_to=4, mutation=0.2)
+    start_search(tmp_path / "run", options_for(tiny_directory, tiny_data, threshold=60.0, settings=settings))
+    export_run(tmp_path / "run", tmp_path / "pruned")
+    pruned, original = (
+        {group.name: group.size for group in store.load(path).network.filter_groups}
+        for path in (tmp_path / "pruned", tiny_directory)
+    )
+    assert pruned != original
+    assert all(width % 4 == 0 or width == original[name] for name, width in pruned.items())
