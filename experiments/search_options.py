@@ -88,7 +88,7 @@ class SearchOptions:
         Raises:
             OptionError: ``floor`` is no list of shares.
         """
-        floors = (0.0,)
+        floors: tuple[float, ...] = (0.0,)
         if self.floor is not None:
             try:
                 floors = tuple(float(share) for share in self.floor.split(","))

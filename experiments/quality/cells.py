@@ -74,11 +74,13 @@ def run_cell(
         importances = compute_importances((importance,), model, genome, images, 0, reporter)
     batch = GPU_BATCH if on_gpu() else CPU_BATCH
     arrays = (model, genome.layout, images.images, images.labels, batch)
-    ordered = {"order": "hardest-first", "pauses": True} if cell.method in SEARCHES else {}
-    with LocalEvaluator(*arrays, compensation=compensation, **ordered) as evaluator:
+    # Searches stop masks early, so the images that tell most come first.
+    stops = cell.method in SEARCHES
+    order = "hardest-first" if stops else "given"
+    with LocalEvaluator(*arrays, compensation=compensation, order=order, pauses=stops) as evaluator:
         if cell.method in RANKINGS:
-            order = removal_order(importances[importance], genome.layout, floor=floor)
-            trail = along(order, genome, evaluator, objective)
+            leaving = removal_order(importances[importance], genome.layout, floor=floor)
+            trail = along(leaving, genome, evaluator, objective)
         else:
             trail = searched(cell.method, genome, evaluator, objective, evaluations, cell.seed)
     drops = trail.appraisal.figures[OBJECTIVES[rewarded].figure]

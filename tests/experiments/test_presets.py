@@ -7,7 +7,7 @@ import click
 import pytest
 
 from engine.config import SearchSettings
-from experiments.cli import main
+from experiments.cli import run as main
 from experiments.commands.search import search
 from experiments.measuring import DataOptions
 from experiments.presets import DEFAULT, PRESETS
