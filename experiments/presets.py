@@ -20,7 +20,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "seed_with": "taylor-squared,reconstruction",
         "floor": "0,0.05,0.1,0.2",
         "climb": True,
-        "mutate": "budget,swap",
+        "mutate": "budget",
         "crossover": "layers",
         "population": 40,
         "population_cap": 10,

@@ -124,7 +124,7 @@ def test_climbing_seeds_stand_at_the_border_and_below_it():
     removed = (~masks).sum(axis=1)
     assert len(masks) == 15
     assert set(numbers) == {1, 2}
-    # 30 of 50 may go; the search for the border found it to the filter, as half a percent of 50 is less.
+    # 30 of 50 may go; the search for the border found it to the filter, as a fiftieth of 50 is one.
     assert removed.max() == 30
     assert (removed == 30).sum() >= 6
     assert removed.min() >= 30 * (1 - BELOW) - 1
