@@ -94,8 +94,9 @@ def run_quality(out: Path, options: QualityOptions, reporter: Reporter | None = 
     model = store.load(Path(options.model))
     options = replace(options, model=str(Path(options.model).resolve()), data=options.data.resolved())
     out = Path(out)
-    # Where things are does not matter to what comes out.
-    settings = {**asdict(options), "data": {**asdict(options.data), "data_dir": None}, "model": model.digest()}
+    # Where things are does not matter to what comes out. Through JSON, which has no tuples.
+    known = {**asdict(options), "data": {**asdict(options.data), "data_dir": None}, "model": model.digest()}
+    settings = json.loads(json.dumps(known))
     steps = Steps(out, settings)
     splits = [
         split

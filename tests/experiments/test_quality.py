@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from engine.errors import OptionError, RunError
 from experiments.measuring import DataOptions
 from experiments.quality import cells, protocol
+from experiments.quality.__main__ import main
 from experiments.quality.methods import GENETIC, METHODS, genetic_options
 from experiments.quality.page import best_so_far, tables
 from experiments.quality.protocol import QualityOptions, run_quality
@@ -113,3 +115,19 @@ def test_rankings_run_once_and_first_seeds_first():
 def test_best_over_a_budget_by_hand():
     curve = [(10, 1.0), (20, 3.0)]
     assert best_so_far(curve, np.array([0, 9, 10, 19.5, 20, 100])).tolist() == [0, 0, 1, 1, 3, 3]
+
+
+@pytest.mark.slow
+def test_the_quick_protocol_runs_on_digits_and_goes_on(tmp_path):
+    arguments = [str(tmp_path / "out"), "--quick"]
+    first = CliRunner().invoke(main, arguments)
+    assert first.exit_code == 0, first.output
+    cells = json.loads((tmp_path / "out" / "results.json").read_text())["cells"]
+    assert {(cell["method"], cell["compensate"]) for cell in cells} == {
+        (method, compensate)
+        for method in ("paper", "quality", "ranking", "hill-climbing")
+        for compensate in ("none", "linear")
+    }
+    assert max(cell["best"]["parameter_drop"] for cell in cells if cell["method"] == "quality") > 10
+    assert CliRunner().invoke(main, arguments).output.endswith(first.output[first.output.index("## Threshold") :])
+    assert CliRunner().invoke(main, [str(tmp_path / "other")]).exit_code == 2
