@@ -33,7 +33,7 @@ USUAL = ("taylor", "taylor-squared", "magnitude", "cosine", "karnin", "random", 
 class Trail:
     """Masks ``bool[n, f]`` of one method, in its order, with counts ``int64[n]`` on ``total`` images.
 
-    ``best``: the row of the largest parameter drop within the threshold; ``evaluations``: masks tried in all.
+    ``best``: the row of the largest drop within the threshold; ``evaluations``: masks tried in all.
     """
 
     masks: np.ndarray
@@ -50,6 +50,7 @@ class Trail:
         return {
             "parameter_drop_within_threshold": best["parameter_drop"],
             "mac_drop_within_threshold": best["mac_drop"],
+            **({"latency_drop_within_threshold": best["latency_drop"]} if "latency_drop" in best else {}),
             "accuracy_drop_within_threshold": best["accuracy_drop"],
             "removed_filters": best["removed_filters"],
             "sha256": mask_sha256(self.masks[self.best]),

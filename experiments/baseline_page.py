@@ -13,31 +13,35 @@ from experiments.baseline_plots import baseline_figure
 from experiments.markdown import markdown_table
 from experiments.plots import render_figures
 from experiments.report_page import report_page
+from fitness.rewards import OBJECTIVES
 
-CAPTION = "Accuracy without retraining against parameters dropped"
+CAPTION = "Accuracy without retraining against what is dropped"
 
 
 def baseline_table(result: Mapping[str, Any]) -> str:
-    """The largest parameter drop within the threshold of each method, largest first, as Markdown.
+    """The largest drop within the threshold of each method, largest first, as Markdown.
 
     ``result``: of :func:`experiments.baselines.compare_baselines`. A run's BEST follows, whatever its drop.
     """
     rows = [
         _row(name, entry["evaluations"], entry, within="_within_threshold")
-        for name, entry in by_drop(result["methods"])
+        for name, entry in by_drop(result["methods"], result["objective"])
     ]
     if result["run"] is not None:
         beyond = "" if result["run"]["within_threshold"] else ", beyond the threshold"
         method = result["run"]["compensation"]
         how = "" if method == "none" else f", compensated by {method}"
         rows.append(_row(f"BEST of the run{how}{beyond}", result["run"]["evaluations"], result["run"], within=""))
-    header = ("method", "parameter drop", "MAC drop", "accuracy drop", "filters removed", "masks evaluated")
+    latency = ("latency drop",) if result["objective"] == "latency" else ()
+    costs = ("parameter drop", "MAC drop", *latency)
+    header = ("method", *costs, "accuracy drop", "filters removed", "masks evaluated")
     return markdown_table([header, *rows], align_right=True)
 
 
-def by_drop(methods: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Names and entries, largest parameter drop within the threshold first."""
-    return sorted(methods.items(), key=lambda item: -item[1]["parameter_drop_within_threshold"])
+def by_drop(methods: Mapping[str, Mapping[str, Any]], objective: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Names and entries, largest drop of the objective's within the threshold first."""
+    figure = f"{OBJECTIVES[objective].figure}_within_threshold"
+    return sorted(methods.items(), key=lambda item: -item[1][figure])
 
 
 def write_baselines(
@@ -67,7 +71,8 @@ def write_baselines(
 
 
 def _row(name: str, evaluations: int, entry: Mapping[str, Any], *, within: str) -> tuple[str, ...]:
-    drops = [entry[f"{kind}_drop{within}"] for kind in ("parameter", "mac", "accuracy")]
+    known = (f"{kind}_drop{within}" for kind in ("parameter", "mac", "latency", "accuracy"))
+    drops = [entry[name] for name in known if name in entry]
     shown = ["failed" if drop is None else f"{drop:.2f}%" for drop in drops]
     return (name, *shown, f"{entry['removed_filters']:,}", f"{evaluations:,}")
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from experiments.plot_style import BLUE, GREY, INK, SMALL, VERMILION, style
+from fitness.rewards import OBJECTIVES
 
 # Methods are told apart by marker and dashes as well as by colour (Okabe and Ito's, which differ in brightness).
 _COLOURS = (BLUE, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", INK)
@@ -21,17 +22,18 @@ def baseline_figure(result: Mapping[str, Any]) -> Figure:
     """Draw the curves of all methods, whole on the left and near the threshold on the right.
 
     ``result``: of :func:`experiments.baselines.compare_baselines`. Methods are named in order of their largest
-    parameter drop within the threshold; a run's BEST is a star.
+    drop within the threshold; a run's BEST is a star.
     """
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
     figure = Figure(figsize=(12.0, 5.6), layout=layout, facecolor="white")
     whole, near = figure.subplots(1, 2)
+    noun = OBJECTIVES[result["objective"]].noun
     original = 100 * result["original_correct"] / result["total"]
     floor = original * (1 - result["threshold"] / 100)
     for axes in (whole, near):
         style(axes)
         _draw(axes, result, floor)
-        axes.set_xlabel("parameters dropped (%)", fontsize=10, color=INK)
+        axes.set_xlabel(f"{noun} dropped (%)", fontsize=10, color=INK)
         axes.set_ylabel(f"accuracy on {result['total']:,} {result['split']} images (%)", fontsize=10, color=INK)
     whole.set_ylim(bottom=0)
     whole.set_title("all", loc="left", fontsize=10, color=INK)
@@ -49,7 +51,7 @@ def baseline_figure(result: Mapping[str, Any]) -> Figure:
         handlelength=3.6,
     )
     figure.suptitle(
-        "Accuracy without retraining against parameters dropped", fontsize=13, fontweight="bold", color=INK
+        f"Accuracy without retraining against {noun} dropped", fontsize=13, fontweight="bold", color=INK
     )
     return figure
 
@@ -63,11 +65,12 @@ def _draw(axes: Axes, result: Mapping[str, Any], floor: float) -> None:
         label=f"threshold ({result['threshold']:g}%)",
         zorder=2,
     )
-    ranked = sorted(result["methods"].items(), key=lambda item: -item[1]["parameter_drop_within_threshold"])
+    drop = OBJECTIVES[result["objective"]].figure
+    ranked = sorted(result["methods"].items(), key=lambda item: -item[1][f"{drop}_within_threshold"])
     for number, (name, entry) in enumerate(ranked):
         points = [point for point in entry["curve"] if point["accuracy"] is not None]
         axes.plot(
-            [point["parameter_drop"] for point in points],
+            [point[drop] for point in points],
             [100 * point["accuracy"] for point in points],
             color=GREY if name == "random" else _COLOURS[number % len(_COLOURS)],
             linestyle=_DASHES[number % len(_DASHES)],
@@ -76,32 +79,33 @@ def _draw(axes: Axes, result: Mapping[str, Any], floor: float) -> None:
             markersize=4.5,
             markeredgecolor="white",
             markeredgewidth=0.4,
-            label=f"{name} ({entry['parameter_drop_within_threshold']:.1f}%)",
+            label=f"{name} ({entry[f'{drop}_within_threshold']:.1f}%)",
             zorder=3,
         )
     run = result["run"]
     if run is not None and run["accuracy"] is not None:
         axes.plot(
-            [run["parameter_drop"]],
+            [run[drop]],
             [100 * run["accuracy"]],
             linestyle="none",
             marker="*",
             markersize=17,
             color=VERMILION,
             markeredgecolor=INK,
-            label=f"BEST of the run ({run['parameter_drop']:.1f}%)",
+            label=f"BEST of the run ({run[drop]:.1f}%)",
             zorder=4,
         )
 
 
 def _look_near(axes: Axes, result: Mapping[str, Any], original: float, floor: float) -> None:
-    """Show what lies around the threshold: drops of a few times it, and parameters somewhat beyond the best."""
-    drops = [entry["parameter_drop_within_threshold"] for entry in result["methods"].values()]
+    """Show what lies around the threshold: drops of a few times it, and drops somewhat beyond the best."""
+    drop = OBJECTIVES[result["objective"]].figure
+    drops = [entry[f"{drop}_within_threshold"] for entry in result["methods"].values()]
     accuracies = [
         100 * p["accuracy"] for entry in result["methods"].values() for p in entry["curve"] if p["accuracy"]
     ]
     if result["run"] is not None:
-        drops.append(result["run"]["parameter_drop"])
+        drops.append(result["run"][drop])
     furthest = max([1.2 * max(drops, default=0.0), 1.0])
     below = max(_ROOM * (original - floor), 0.01 * original)
     above = max(accuracies, default=original) - original + 0.1 * below

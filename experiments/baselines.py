@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.errors import OptionError
 from engine.evaluation import checked_original
-from experiments import compensating
+from experiments import compensating, latency_table
 from experiments.baseline_methods import METHODS, SEARCHES, USUAL, Trail, along, searched, single
 from experiments.baseline_page import baseline_table, write_baselines
 from experiments.datasets import ImageSet
@@ -22,8 +22,10 @@ from fitness.evaluator import CPU_BATCH, GPU_BATCH, LocalEvaluator, on_gpu
 from fitness.genome import Genome
 from fitness.importance import IMPORTANCES
 from fitness.importance.errors import ImportanceError
+from fitness.latency import MaskLatency
 from fitness.objective import CostObjective
 from fitness.ranking import check_scope, removal_order
+from fitness.rewards import OBJECTIVES, check_objective
 from models import output_directory, store
 from models.store import Model
 
@@ -41,6 +43,9 @@ class BaselineOptions:
         floor: share of each layer's filters that stays.
         importance_images: images of the training split that importances are computed on; None: 1,000, or all.
         budget: masks that each search tries; None: as many as the run has.
+        objective: what the searches are to drop and methods are ranked by, a key of
+            :data:`fitness.rewards.OBJECTIVES`.
+        latency_batch: images at a time that latency is measured for.
         precision: of evaluation; see :mod:`fitness.precision`.
 
     Raises:
@@ -56,9 +61,12 @@ class BaselineOptions:
     importance_images: int | None = None
     budget: int | None = None
     precision: str = "auto"
+    objective: str = "parameters"
+    latency_batch: int = 1
 
     def __post_init__(self) -> None:
         check_scope(self.scope, self.floor)
+        check_objective(self.objective)
         if self.budget is not None and self.budget < 1:
             raise OptionError(f"--budget must be 1 or more masks, not {self.budget}.")
 
@@ -112,11 +120,13 @@ def compare_baselines(
         output_directory.check_target(out)
     model = store.load(directory)
     genome = Genome.of(model.network, options.prune)
-    objective = CostObjective(genome, options.threshold)
     best = None if run is None else read_best(run, model, genome, reporter)
     budget = options.budget or (None if best is None else best.evaluations)
     names = options.chosen(budget)
     images = load_images(options.data, model)
+    table = latency_table.measured(genome, options.objective, options.latency_batch, reporter)
+    latency = None if table is None else MaskLatency(table, genome.layout)
+    objective = CostObjective(genome, options.threshold, rewarded=options.objective, latency=latency)
     ranked = tuple(name for name in names if name in IMPORTANCES)
     seen = importance_images(options.data, options.importance_images, model) if ranked else None
     importances, left_out = (
@@ -146,6 +156,7 @@ def compare_baselines(
         "total": len(images),
         "original_correct": original,
         "threshold": options.threshold,
+        "objective": options.objective,
         "importance_images": None if seen is None else len(seen),
         "precision_difference": precision_difference,
         "methods": {name: trail.to_json() for name, trail in trails.items()},
@@ -204,6 +215,7 @@ def _details(options: BaselineOptions, result: dict[str, Any]) -> dict[str, str]
     return {
         "images": f"{result['total']:,} of the {result['split']} split",
         "threshold": f"{options.threshold:g}% accuracy drop",
+        "objective": f"to drop {OBJECTIVES[options.objective].noun}",
         **ranking,
         "seed": f"{options.data.seed}",
         **{f"{name} is left out": reason for name, reason in result["left_out"].items()},

@@ -16,7 +16,9 @@ _MOST_NUMBERS = 20
 _MOST_MIGRATIONS = 25
 
 
-def island_scores_figure(rows: Sequence[Mapping[str, Any]], migrate_every: int) -> Figure:
+def island_scores_figure(
+    rows: Sequence[Mapping[str, Any]], migrate_every: int, noun: str = "parameters"
+) -> Figure:
     """Draw the highest score in each island's population over the generations, and when they migrate.
 
     ``rows`` are journal rows of a search on several islands, in order of generation. An island has no score
@@ -45,7 +47,7 @@ def island_scores_figure(rows: Sequence[Mapping[str, Any]], migrate_every: int) 
         ends.append((scores[-1], island, colour))
     generation_axis(axes, generations)
     axes.margins(y=0.08)
-    axes.set_ylabel("highest score on the island", fontsize=10, color=INK)
+    axes.set_ylabel(f"highest score on the island (dropped {noun})", fontsize=10, color=INK)
     if count <= _MOST_NUMBERS:
         _number(axes, generations[-1], [end for end in ends if math.isfinite(end[0])])
     marked = 0 < len(migrations) <= _MOST_MIGRATIONS

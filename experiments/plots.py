@@ -97,6 +97,23 @@ def mac_drop_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     )
 
 
+def latency_drop_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw the latency dropped by BEST, in percent of the original's, over the generations.
+
+    Latency is that of the run's table of measured layers.
+    Raises ValueError when there are no rows or a value is not finite.
+    """
+    return _saving_figure(
+        rows,
+        key="latency_drop",
+        label="latency dropped by BEST (%)",
+        title="Latency dropped by BEST",
+        left="latency_ms",
+        unit="ms",
+        form=",.3f",
+    )
+
+
 def kept_filters_figure(layers: Sequence[tuple[str, int, int]]) -> Figure:
     """Draw how many filters each layer keeps, in front of how many it had.
 
@@ -176,9 +193,16 @@ def render_figures(figures: Mapping[str, Figure]) -> dict[str, bytes]:
 
 
 def _saving_figure(
-    rows: Sequence[Mapping[str, Any]], *, key: str, label: str, title: str, left: str, unit: str
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    key: str,
+    label: str,
+    title: str,
+    left: str,
+    unit: str,
+    form: str = ",",
 ) -> Figure:
-    """Draw ``best[key]``, in percent, over the generations; ``best[left]`` counts what is left."""
+    """Draw ``best[key]``, in percent, over the generations; ``best[left]`` is left, written as ``form``."""
     generations, drops = _series(rows, key)
     figure, axes = new_figure(7.2, 4.2)
     axes.fill_between(generations, drops, step="post", color=BLUE, alpha=0.12, linewidth=0)
@@ -191,7 +215,7 @@ def _saving_figure(
     headline(
         axes,
         title,
-        f"after generation {generations[-1]:,}: {rows[-1]['best'][left]:,} {unit} left",
+        f"after generation {generations[-1]:,}: {rows[-1]['best'][left]:{form}} {unit} left",
         above_legend=False,
     )
     return figure

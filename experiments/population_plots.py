@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from experiments.plot_style import BLUE, GREY, INK, generation_axis, headline, legend, new_figure
 
 
-def population_scores_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
+def population_scores_figure(rows: Sequence[Mapping[str, Any]], noun: str = "parameters") -> Figure:
     """Draw the highest, median and lowest score of the population over the generations.
 
     ``rows`` are journal rows in order of generation; there is no score while all masks have failed.
+    ``noun`` says what the score rewards the dropping of.
     Raises ValueError when there are no rows.
     """
     if not rows:
@@ -33,7 +34,7 @@ def population_scores_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
         line.set(drawstyle="steps-post", marker="o", markersize=4, markevery=[len(values) - 1], clip_on=False)
     generation_axis(axes, generations)
     axes.margins(y=0.08)
-    axes.set_ylabel("score", fontsize=10, color=INK)
+    axes.set_ylabel(f"score (dropped {noun})", fontsize=10, color=INK)
     legend(axes)
     size = rows[-1]["population"]["size"]
     headline(

@@ -85,7 +85,7 @@ class Terminal:
         best = state.best
         rate = (state.evaluations - self._evaluations_before) / max(perf_counter() - self._started, 1e-9)
         figures = [f"BEST {best.individual.score:.2f}"]
-        for name in ("accuracy", "parameter", "mac"):
+        for name in ("accuracy", "parameter", "mac", "latency"):
             if f"{name}_drop" in best.figures:
                 figures.append(f"{name} drop {best.figures[f'{name}_drop']:.2f}%")
         if len(state.islands) > 1:

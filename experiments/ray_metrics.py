@@ -18,6 +18,7 @@ _OF_BEST = {
     "accuracy_drop": "Accuracy drop of BEST on the fitness images, percent.",
     "parameter_drop": "Parameters dropped by BEST, percent.",
     "mac_drop": "MACs dropped by BEST, percent.",
+    "latency_drop": "Latency dropped by BEST, percent; only where the search rewards it.",
 }
 _OF_SEARCH = {
     "generation": "Generations finished.",

@@ -17,6 +17,7 @@ from experiments import compensating, plots
 from experiments.held_out import measure_held_out
 from experiments.held_out_images import SPLIT, held_out_images, none_apart
 from experiments.island_plots import island_scores_figure
+from experiments.latency_table import LATENCY
 from experiments.pages.class_results import ClassResults, class_results
 from experiments.pages.findings import findings
 from experiments.pages.layers import layer_widths, stage_savings
@@ -32,7 +33,7 @@ from experiments.search_options import SearchOptions
 from experiments.searched_model import load_searched_model
 from experiments.status import ancestry_text, summary
 from fitness.genome import Genome
-from fitness.objective import OBJECTIVES
+from fitness.rewards import OBJECTIVES
 from fitness.seeding import LARGEST_REMOVAL
 from models.compensation.compensation import Compensation
 from models.cost import network_cost
@@ -47,6 +48,7 @@ FIGURES = {
     "accuracy_drop": "Accuracy drop of BEST on the fitness images (the paper's Figure 4.1)",
     "parameter_drop": "Parameters dropped by BEST (Figure 4.2)",
     "mac_drop": "MACs dropped by BEST (Figure 4.3)",
+    "latency_drop": "Latency dropped by BEST, from the table of measured layers",
     "kept_filters": "Filters that BEST keeps in each layer",
     "trade_off": "Accuracy drop against parameters dropped of every mask that was scored",
     "population_scores": "Scores in the population",
@@ -161,17 +163,19 @@ def _figures(
     best = state.best
     kept = map(int, layout.kept(best.individual.mask))
     place = (best.figures["parameter_drop"], best.figures["accuracy_drop"])
+    noun = OBJECTIVES[options.objective].noun
     figures = {
         "accuracy_drop": plots.accuracy_drop_figure(rows, options.threshold),
         "parameter_drop": plots.parameter_drop_figure(rows),
         "mac_drop": plots.mac_drop_figure(rows),
+        **({"latency_drop": plots.latency_drop_figure(rows)} if options.objective == LATENCY else {}),
         "kept_filters": plots.kept_filters_figure(list(zip(layout.names, kept, layout.sizes, strict=True))),
         "trade_off": trade_off_figure(scored, place, options.threshold),
     }
     if len(state.islands) > 1:
-        figures["island_scores"] = island_scores_figure(rows, options.settings.migrate_every)
+        figures["island_scores"] = island_scores_figure(rows, options.settings.migrate_every, noun)
     else:
-        figures["population_scores"] = population_scores_figure(rows)
+        figures["population_scores"] = population_scores_figure(rows, noun)
     return figures
 
 
@@ -228,7 +232,7 @@ def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
 
 def _objective(options: SearchOptions) -> str:
     noun = OBJECTIVES[options.objective].noun
-    batch = f" of {options.latency_batch} images at a time" if options.objective == "latency" else ""
+    batch = f", batches of {options.latency_batch}" if options.objective == LATENCY else ""
     return f"to drop {noun}{batch}"
 
 

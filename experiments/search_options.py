@@ -11,8 +11,8 @@ from experiments.importances import named_methods
 from experiments.measuring import DataOptions
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, on_gpu
 from fitness.importance import IMPORTANCES
-from fitness.objective import check_objective
 from fitness.precision import resolved
+from fitness.rewards import check_objective
 from fitness.seeding import LARGEST_COMPENSATED_REMOVAL, LARGEST_REMOVAL, Ladders
 
 
@@ -26,7 +26,7 @@ class SearchOptions:
     and that guided mutations go by; ``floor`` has shares of each layer that stay in seeds, joined by commas, and
     with ``climb`` the whole initial population is found along the importances, near what is feasible.
     ``compensate`` is ``none`` or a key of :data:`models.compensation.coefficients.METHODS`, from at most
-    ``compensation_images`` of the training split. ``objective`` is a key of :data:`fitness.objective.OBJECTIVES`;
+    ``compensation_images`` of the training split. ``objective`` is a key of :data:`fitness.rewards.OBJECTIVES`;
     latency is that of ``latency_batch`` images at a time.
 
     Raises:

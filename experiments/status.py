@@ -9,6 +9,7 @@ from engine.journal import islands_summary
 from engine.pool_figures import PoolFigures
 from engine.run_directory import DESCRIPTION, RunDirectory
 from engine.state import SearchState
+from fitness.rewards import OBJECTIVES
 
 
 def summary(state: SearchState, generations: int, objective: str) -> dict[str, Any]:
@@ -47,11 +48,14 @@ def read_status(
     """
     run = RunDirectory.open(directory)
     configuration = run.description().get("configuration")
-    generations = configuration.get("generations") if isinstance(configuration, dict) else None
+    asked = configuration if isinstance(configuration, dict) else {}
+    generations = asked.get("generations")
     if not isinstance(generations, int) or isinstance(generations, bool):
         raise RunError(f"{run.store.full_name(DESCRIPTION)} is damaged (no number of generations); restore it.")
     # Runs that do not say were begun before there was a choice.
-    objective = str(configuration.get("objective", "parameters"))
+    objective = asked.get("objective", "parameters")
+    if not isinstance(objective, str) or objective not in OBJECTIVES:
+        raise RunError(f"{run.store.full_name(DESCRIPTION)} is damaged (no known objective); restore it.")
     checkpoint = run.latest(warn)
     if checkpoint is None:
         return {

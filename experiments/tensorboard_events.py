@@ -98,6 +98,7 @@ def scalars_of(row: Mapping[str, Any], timing: Mapping[str, Any]) -> dict[str, f
     """What is drawn of a generation; a score that does not exist is left out."""
     best, population = row["best"], row["population"]
     found = {f"best/{name}": best[name] for name in ("score", "accuracy_drop", "parameter_drop", "mac_drop")}
+    found |= {f"best/{name}": best[name] for name in ("latency_drop", "latency_ms") if name in best}
     found |= {f"population/{name}": population[name] for name in population}
     found |= {
         f"search/{name}": row.get(name) for name in ("evaluations", "new_evaluations", "failures", "stopped")

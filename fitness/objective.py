@@ -9,40 +9,15 @@ within the threshold that drops 1%. So the score orders the population, and ``fe
 BEST.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from engine.contracts import FAILED, Appraisal
 from engine.errors import OptionError
+from fitness.rewards import OBJECTIVES, check_objective
 from models.cost import Cost
-
-
-class Reward(NamedTuple):
-    """What an objective rewards the dropping of: ``figure``, its drop in percent, and ``noun``, for people."""
-
-    figure: str
-    noun: str
-
-
-OBJECTIVES: Mapping[str, Reward] = {
-    "parameters": Reward("parameter_drop", "parameters"),
-    "macs": Reward("mac_drop", "MACs"),
-    "latency": Reward("latency_drop", "latency"),
-}
-"""By value of ``--objective``."""
-
-
-def check_objective(name: str) -> None:
-    """Refuse an unknown ``--objective``.
-
-    Raises:
-        OptionError: it is unknown.
-    """
-    if name not in OBJECTIVES:
-        raise OptionError(f"--objective must be one of {', '.join(OBJECTIVES)}, not {name!r}.")
 
 
 class CostModel(Protocol):
@@ -70,7 +45,7 @@ class CostObjective:
         threshold: accuracy drop that is still acceptable (exclusive), in percent.
         weight: the paper's lambda, weight of the accuracy drop beyond the threshold.
         offset: the paper's epsilon, keeps the ratio's denominator positive.
-        rewarded: what is to be dropped, a key of :data:`OBJECTIVES`.
+        rewarded: what is to be dropped, a key of :data:`fitness.rewards.OBJECTIVES`.
         latency: of masks; ``latency`` cannot be rewarded without it.
 
     Raises:

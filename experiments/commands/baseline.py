@@ -10,6 +10,7 @@ from experiments.cli_options import (
     config_option,
     data_options,
     json_option,
+    objective_options,
     precision_option,
     print_result,
     taken,
@@ -32,6 +33,7 @@ from experiments.commands.interruption import interruptible
     help="Images of the train split that importances are computed on; 1,000, or all, if not given.",
 )
 @click.option("--threshold", type=float, default=2.0, show_default=True, help="Accuracy drop allowed, percent.")
+@objective_options
 @click.option("--prune", default="convolutions", show_default=True, help="Filters: convolutions or all.")
 @click.option(
     "--scope",
@@ -47,9 +49,9 @@ from experiments.commands.interruption import interruptible
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of images and methods.")
 @json_option
 def baseline(model_dir: Path, as_json: bool, **options: Any) -> None:
-    """Compare methods on MODEL_DIR: accuracy without retraining against parameters dropped.
+    """Compare methods on MODEL_DIR: accuracy without retraining against parameters, MACs or latency dropped.
 
-    For each method, the table gives the largest parameter drop that was found within the threshold.
+    For each method, the table gives the largest such drop that was found within the threshold.
     """
     from experiments.baselines import BaselineOptions, compare_baselines
     from experiments.measuring import DataOptions

@@ -18,7 +18,7 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
     """Where a search stands, from what :func:`experiments.status.summary` returns."""
     from engine.pool_figures import PoolFigures
     from experiments.status import ancestry_text
-    from fitness.objective import OBJECTIVES
+    from fitness.rewards import OBJECTIVES
 
     state = "complete" if result["complete"] else "not complete"
     if result["best"] is None:

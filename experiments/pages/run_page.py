@@ -17,6 +17,7 @@ MOST_PAIRS = 15
 _SERIES = {
     "parameter_drop": ("parameters dropped by BEST", "The paper's Figure 4.2."),
     "mac_drop": ("MACs dropped by BEST", "The paper's Figure 4.3."),
+    "latency_drop": ("latency dropped by BEST", "From the run's table of measured layers."),
     "accuracy_drop": ("accuracy drop of BEST on the fitness images", "The paper's Figure 4.1."),
 }
 
@@ -42,6 +43,7 @@ def run_page(
     series = [
         Drawn.of(figures[name], alt=_told(what, name, rows), caption=caption)
         for name, (what, caption) in _SERIES.items()
+        if name in figures
     ]
     if "island_scores" in figures:
         series.append(Drawn.of(figures["island_scores"], alt=_told_of_islands(rows)))

@@ -16,8 +16,9 @@ from experiments.quality.methods import GENETIC, RANKINGS, genetic_options
 from experiments.search_run import resume_search, start_search
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, LocalEvaluator, on_gpu
 from fitness.genome import Genome
-from fitness.objective import OBJECTIVES, CostObjective
+from fitness.objective import CostObjective
 from fitness.ranking import removal_order
+from fitness.rewards import OBJECTIVES
 from models.compensation.compensation import Compensation
 from models.store import Model
 

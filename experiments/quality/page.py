@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments.markdown import markdown_table
 from experiments.plot_style import BLUE, GREY, INK, SMALL, VERMILION, headline, new_figure
-from fitness.objective import OBJECTIVES
+from fitness.rewards import OBJECTIVES
 
 _COLOURS = (BLUE, VERMILION, INK, GREY, "#009E73", "#CC79A7", "#E69F00")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))

@@ -62,6 +62,7 @@ def test_settings_from_before_there_were_islands_are_those_of_one_island():
     assert SearchSettings(seed=4, migrate_every=3, migrants=1).course() == older
     apart = SearchSettings(seed=4, islands=2)
     assert apart.course() == {**older, "islands": 2, "migrate_every": 10, "migrants": 2}
+    assert apart.to_json() == {**apart.course(), "round_to": 1, "mutate": "bits", "crossover": "point"}
     assert SearchSettings.from_json(apart.to_json()) == apart
 
 

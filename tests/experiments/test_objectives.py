@@ -8,13 +8,16 @@ import pytest
 
 from engine.errors import OptionError, RunError
 from engine.run_directory import RunDirectory, identity_of
+from experiments.baseline_plots import baseline_figure
+from experiments.baselines import BaselineOptions, compare_baselines
 from experiments.cli_options import objective_options
 from experiments.commands.lines import summary_lines
 from experiments.exporting import export_run
-from experiments.measuring import load_images
+from experiments.measuring import DataOptions, load_images
+from experiments.report import make_report
 from experiments.search_run import resume_search, start_search
 from experiments.status import read_status
-from fitness.objective import OBJECTIVES
+from fitness.rewards import OBJECTIVES
 from models import store
 from models.latency import measuring
 from models.latency.table import LatencyTable
@@ -141,3 +144,29 @@ def test_widths_are_rounded_up_to_the_exported_network(tiny_directory, tiny_data
     )
     assert pruned != original
     assert all(width % 4 == 0 or width == original[name] for name, width in pruned.items())
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_other_methods_are_ranked_by_the_same_objective(tiny_directory, tiny_data, objective):
+    data = DataOptions(f"npz:{tiny_data}")
+    options = BaselineOptions(
+        data, methods="random,magnitude,random-search", threshold=40.0, budget=12, objective=objective
+    )
+    result = compare_baselines(tiny_directory, options)
+    drop = OBJECTIVES[objective].figure
+    drops = [entry[f"{drop}_within_threshold"] for entry in result["methods"].values()]
+    assert max(drops) > 0
+    # The best comes first in the table.
+    first = next(line for line in result["table"].splitlines() if f"{max(drops):.2f}%" in line)
+    assert first == result["table"].splitlines()[2]
+    figure = baseline_figure(result)
+    assert {axes.get_xlabel() for axes in figure.axes} == {f"{OBJECTIVES[objective].noun} dropped (%)"}
+    searched = result["methods"]["random-search"]["curve"]
+    assert [point[drop] for point in searched] == sorted(point[drop] for point in searched)
+
+
+def test_the_report_names_the_objective(fast):
+    report = make_report(fast[0])
+    assert report["settings"]["objective"] == "to drop latency, batches of 1"
+    assert "--objective latency" in report["command"]
+    assert (fast[0] / "report" / "latency_drop.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from engine.contracts import FAILED
 from engine.errors import OptionError
-from fitness.objective import OBJECTIVES, CostObjective
+from fitness.objective import CostObjective
+from fitness.rewards import OBJECTIVES
 from models.cost import Cost
 
 
