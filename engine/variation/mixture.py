@@ -1,4 +1,4 @@
-"""Several mutations in one search: a chain of one to three of them for each mask, drawn at random."""
+"""Several mutations in one search: for each mask a chain of none to three of them, drawn at random."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,14 +11,17 @@ LONGEST = 3
 
 
 def mixed(rng: np.random.Generator, masks: np.ndarray, mutations: Sequence[Mutation]) -> np.ndarray:
-    """``bool[n, f]``: each row is changed by one mutation, half of them by another, a quarter by a third."""
+    """``bool[n, f]``: each row is changed by as many mutations as a coin falls heads in a row.
+
+    Half of the rows stay as crossover made them; copies of parents are drawn anew (:mod:`engine.screening`).
+    """
     changed = masks.copy()
     going = np.arange(len(masks))
     for _ in range(LONGEST):
+        going = going[rng.random(len(going)) < 0.5]
         drawn = rng.integers(len(mutations), size=len(going))
         for number, mutation in enumerate(mutations):
             rows = going[drawn == number]
             if len(rows):
                 changed[rows] = mutation(rng, changed[rows])
-        going = going[rng.random(len(going)) < 0.5]
     return changed

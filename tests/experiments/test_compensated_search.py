@@ -72,8 +72,6 @@ def test_no_gradient_is_taken_where_the_search_knows_the_network(tiny_directory,
     options = options_for(tiny_directory, tiny_data, generations=0, **changes)
     if seeds == "taylor-squared":
         start_search(run, options)
-        with pytest.raises(AssertionError, match="a gradient was taken"), gradient_free():
-            start_search(tmp_path / "again", options)
     with gradient_free():
         result = resume_search(run, generations=3) if run.exists() else start_search(run, options)
     assert result["best"]["parameter_drop"] > 0
