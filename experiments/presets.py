@@ -23,7 +23,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "mutate": "budget",
         "crossover": "layers",
         "population": 40,
-        "population_cap": 10,
+        "parents": 4,
+        "population_cap": 4,
     },
 }
 """Preset -> option, as click knows it -> value."""
