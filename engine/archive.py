@@ -24,6 +24,10 @@ class Archive:
         fresh = {key: row for row, key in reversed(list(enumerate(keys))) if key not in self._counts}
         return masks[sorted(fresh.values())]
 
+    def known(self, masks: np.ndarray) -> np.ndarray:
+        """``bool[n]``: which rows of ``bool[n, f]`` were added before."""
+        return np.array([key in self._counts for key in self._keys(masks)], bool)
+
     def add(self, masks: np.ndarray, correct: np.ndarray) -> None:
         """Record counts ``int64[n]`` of ``bool[n, f]``."""
         self._counts.update(zip(self._keys(masks), map(int, correct), strict=True))

@@ -5,12 +5,13 @@ from typing import Any
 
 from engine.errors import OptionError
 from engine.operators import PAIRINGS
+from engine.variation.registry import BITS, CROSSOVERS, is_guided, named_mutations
 
 _OF_ISLANDS = {"islands", "migrate_every", "migrants"}
 """Settings that a run of one population may lack: it was begun before there were islands."""
 
-_LATER = _OF_ISLANDS | {"round_to"}
-"""All that a run may lack."""
+_LATER = {"mutate": BITS, "crossover": "point", "round_to": 1}
+"""Settings that a run may lack, with the values it then has: it was begun before there was a choice."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ class SearchSettings:
         islands: populations that evolve apart.
         migrate_every: generations from one migration to the next.
         migrants: masks of each island that the next one is sent, at most.
+        mutate: mutations (:mod:`engine.variation`), joined by commas; ``bits`` is the paper's. With any other,
+            offspring that cannot matter are drawn anew (:mod:`engine.screening`).
+        crossover: ``point`` is the paper's; see :data:`engine.variation.registry.CROSSOVERS`.
         round_to: every layer keeps a multiple of so many filters, or all (:mod:`engine.rounding`).
 
     Raises:
@@ -52,6 +56,8 @@ class SearchSettings:
     islands: int = 1
     migrate_every: int = 10
     migrants: int = 2
+    mutate: str = BITS
+    crossover: str = "point"
     round_to: int = 1
 
     def __post_init__(self) -> None:
@@ -70,6 +76,9 @@ class SearchSettings:
                 raise OptionError(f"{option} is a probability from 0 to 1, not {value}.")
         if self.pairing not in PAIRINGS:
             raise OptionError(f"--pairing must be one of {', '.join(PAIRINGS)}, not {self.pairing!r}.")
+        named_mutations(self.mutate)
+        if self.crossover not in CROSSOVERS:
+            raise OptionError(f"--crossover must be one of {', '.join(CROSSOVERS)}, not {self.crossover!r}.")
         if self.seed < 0:
             raise OptionError(f"--seed must be 0 or more, not {self.seed}.")
         if not 0 <= self.race < 1:
@@ -99,6 +108,11 @@ class SearchSettings:
                 f"{self.population_cap}; lower --migrants or raise --population-cap."
             )
 
+    @property
+    def guided(self) -> bool:
+        """Whether a mutation needs a guide."""
+        return is_guided(self.mutate)
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object from which :meth:`from_json` builds equal settings."""
         return asdict(self)
@@ -106,21 +120,24 @@ class SearchSettings:
     def course(self) -> dict[str, Any]:
         """What decides a search's course, as JSON, for the identity of a run.
 
-        One island never migrates, and rounding to 1 changes no width; leaving these settings out keeps the
-        identity of runs that were begun before there were islands or rounding.
+        One island never migrates; leaving its settings of islands out keeps the identity of runs that were begun
+        before there were islands. So does leaving out the paper's mutation and crossover, and rounding to 1.
         """
-        idle = (_OF_ISLANDS if self.islands == 1 else set()) | ({"round_to"} if self.round_to == 1 else set())
-        return {name: value for name, value in self.to_json().items() if name not in idle}
+        entry = self.to_json()
+        idle = {name for name, value in _LATER.items() if entry[name] == value}
+        if self.islands == 1:
+            idle |= _OF_ISLANDS
+        return {name: value for name, value in entry.items() if name not in idle}
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> "SearchSettings":
-        """Inverse of :meth:`to_json`, also for runs begun before there were islands or rounding.
+        """Inverse of :meth:`to_json`, also for runs begun before there were islands, mutations or rounding.
 
         Raises:
             OptionError: a key is unknown or missing.
         """
         names = {field.name for field in fields(cls)}
-        if not names - _LATER <= set(entry) <= names:
+        if not names - _OF_ISLANDS - set(_LATER) <= set(entry) <= names:
             odd = sorted(set(entry) ^ names)
             raise OptionError(
                 f"the search settings do not fit this version ({', '.join(odd)}); use the version of evoprune "

@@ -97,9 +97,10 @@ class Founders(Protocol):
     origins: tuple[str, ...]
     """What a founder may come from, for people; at most 100."""
 
-    def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, rng: np.random.Generator, evaluator: Evaluator) -> tuple[np.ndarray, np.ndarray]:
         """The founders of one island: ``bool[n, f]``, no layer empty, and ``uint8[n]``, rows of ``origins``.
 
-        As many as the settings ask for (``population``).
+        As many as the settings ask for (``population``). What they ask the evaluator counts as evaluations of
+        the search.
         """
         ...

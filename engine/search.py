@@ -11,19 +11,24 @@ from engine.ancestry import MUTATION, Brood
 from engine.archive import Archive
 from engine.best import best_of, better
 from engine.config import SearchSettings
-from engine.contracts import STOPPED, Appraisal, Evaluator, Founders, Objective
+from engine.contracts import STOPPED, Appraisal, Evaluator, Founders, Objective, Target
 from engine.errors import OptionError
 from engine.evaluation import checked_counts, checked_original
 from engine.front import Front, extended
+from engine.guide import Guide
 from engine.individual import Individual, individuals
 from engine.islands import Island
 from engine.layout import Layout
 from engine.rounding import round_widths
+from engine.screening import redrawn
 from engine.state import SearchState
 from engine.truncation import target_for, target_within
+from engine.variation.registry import BITS, crossover, mutation
 
 
-def make_toolbox(settings: SearchSettings, layout: Layout, *, front: bool = False) -> base.Toolbox:
+def make_toolbox(
+    settings: SearchSettings, layout: Layout, guide: Guide | None = None, *, front: bool = False
+) -> base.Toolbox:
     """The operators of a search, each on whole generations; replace one by registering another.
 
     Each works on one island, except ``migrate``: from the populations of all to those who arrive on each. With
@@ -40,8 +45,8 @@ def make_toolbox(settings: SearchSettings, layout: Layout, *, front: bool = Fals
     )
     toolbox.register("select", nsga2.select if front else operators.fittest, k=settings.parents)
     toolbox.register("pair", operators.PAIRINGS[settings.pairing])
-    toolbox.register("mate", operators.single_point_crossover)
-    toolbox.register("mutate", operators.flip_bits, probability=settings.mutation)
+    toolbox.register("mate", crossover(settings.crossover, layout))
+    toolbox.register("mutate", mutation(settings.mutate, settings.mutation, layout, guide))
     toolbox.register("repair", operators.revive_empty_layers, layout=layout)
     toolbox.register("round", round_widths, layout=layout, multiple=settings.round_to)
     toolbox.register("survive", nsga2.survive if front else tools.selBest, k=settings.population_cap)
@@ -55,9 +60,10 @@ class Search:
     Holds no state of its own, so any state can be continued. ``founders`` make generation 0 in place of the
     toolbox's ``initialise``; BEST then tells what it descends from. A state that is continued needs them no more.
     ``front`` searches for a front beside BEST, by NSGA-II; the objective's appraisals then have aims.
+    ``guide`` is what guided mutations go by, the same for the whole search.
 
     Raises:
-        OptionError: a race with an objective that is not monotone.
+        OptionError: a race with an objective that is not monotone, or a guided mutation without a guide.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class Search:
         evaluator: Evaluator,
         objective: Objective,
         founders: Founders | None = None,
+        guide: Guide | None = None,
         *,
         front: bool = False,
     ):
@@ -81,7 +88,7 @@ class Search:
         self.objective = objective
         self.founders = founders
         self.front = front
-        self.toolbox = make_toolbox(settings, layout, front=front)
+        self.toolbox = make_toolbox(settings, layout, guide, front=front)
 
     def start(self) -> SearchState:
         """Evaluate the initial population of each island.
@@ -93,7 +100,8 @@ class Search:
         archive = Archive(self.layout)
         original = self.layout.full()[None]
         origins = () if self.founders is None else (*self.founders.origins, MUTATION)
-        broods = [self._founders(rng, len(origins) - 1) for rng in rngs]
+        remembering = _Remembering(self, archive)
+        broods = [self._founders(rng, remembering, len(origins) - 1) for rng in rngs]
         founders = Brood.together(broods)
         correct = self._count(archive, np.concatenate([original, founders.masks]))
         original_correct = checked_original(correct[0])
@@ -117,7 +125,7 @@ class Search:
     def step(self, state: SearchState) -> SearchState:
         """One generation: select, cross, mutate, evaluate, truncate, migrate. ``state``'s generators move on."""
         known = len(state.archive)
-        broods = [self._offspring(island, len(state.origins) - 1) for island in state.islands]
+        broods = [self._offspring(island, state) for island in state.islands]
         offspring = Brood.together(broods)
         correct = self._count(state.archive, offspring.masks, state)
         # A stopped mask has no count to judge, and no full population has a place for it.
@@ -138,30 +146,55 @@ class Search:
         )
 
     def run(
-        self, state: SearchState, generations: int, on_generation: Callable[[SearchState], None]
+        self,
+        state: SearchState,
+        generations: int,
+        on_generation: Callable[[SearchState], None],
+        evaluations: int | None = None,
     ) -> SearchState:
-        """Step until ``state.generation`` is ``generations``, reporting each new state."""
-        while state.generation < generations:
+        """Step until ``state.generation`` is ``generations``, reporting each new state.
+
+        Or until ``evaluations`` masks have been evaluated; the generation that reaches them is finished.
+        """
+        while state.generation < generations and (evaluations is None or state.evaluations < evaluations):
             state = self.step(state)
             on_generation(state)
         return state
 
-    def _founders(self, rng: np.random.Generator, mutation: int) -> Brood:
+    def _founders(self, rng: np.random.Generator, evaluator: Evaluator, mutation: int) -> Brood:
         """The initial masks of an island; ``mutation`` numbers the origin of bits that were rounded."""
         if self.founders is None:
             founders = Brood(self.toolbox.initialise(rng))
         else:
-            founders = Brood.founded(*self.founders(rng))
+            founders = Brood.founded(*self.founders(rng, evaluator))
         return founders.changed(self.toolbox.round(rng, masks=founders.masks), mutation)
 
-    def _offspring(self, island: Island, mutation: int) -> Brood:
-        """The masks that an island wants evaluated; ``mutation`` numbers the origin of bits that changed."""
+    def _offspring(self, island: Island, state: SearchState) -> Brood:
+        """The masks that an island wants evaluated."""
         toolbox, rng = self.toolbox, island.rng
         parents = Brood.of(toolbox.select(rng, island.population))
         pairs = toolbox.pair(len(parents.masks))
         crossed = parents.crossed(lambda rows: toolbox.mate(rng, rows, pairs))
-        repaired = toolbox.repair(rng, masks=toolbox.mutate(rng, crossed.masks))
-        return crossed.changed(toolbox.round(rng, masks=repaired), mutation)
+
+        def changed(rows: np.ndarray) -> np.ndarray:
+            repaired = toolbox.repair(rng, masks=toolbox.mutate(rng, crossed.masks[rows]))
+            return np.asarray(toolbox.round(rng, masks=repaired))
+
+        masks = changed(np.arange(len(crossed.masks)))
+        if self.settings.mutate != BITS:
+            masks = redrawn(masks, changed, lambda drawn: self._pointless(drawn, island, state))
+        # The number of the origin of bits that changed is the last.
+        return crossed.changed(masks, len(state.origins) - 1)
+
+    def _pointless(self, masks: np.ndarray, island: Island, state: SearchState) -> np.ndarray:
+        """``bool[n]``: masks that are known, or that the island would not take with every image right."""
+        known = state.archive.known(masks)
+        full = len(island.population) >= self.settings.population_cap
+        if not (full and self._truncates() and self.objective.monotone):
+            return known
+        every = np.full(len(masks), self.evaluator.total)
+        highest = self.objective.appraise(masks, every, state.original_correct).score
+        return known | (highest <= min(individual.score for individual in island.population))
 
     def _settled(self, known: list[Island], newcomers: list[Individual], homes: np.ndarray) -> list[Island]:
         """The islands after truncation; ``homes`` numbers the island of each newcomer."""
@@ -223,3 +256,15 @@ class Search:
 def _homes(broods: list[Brood]) -> np.ndarray:
     """``int64[n]``: the number of the island that each row of the broods together is from."""
     return np.repeat(np.arange(len(broods)), [len(brood.masks) for brood in broods])
+
+
+class _Remembering:
+    """An evaluator for founders, who want to know something beforehand: what it counts is in the archive."""
+
+    def __init__(self, search: Search, archive: Archive):
+        self.total = search.evaluator.total
+        self._count = search._count
+        self._archive = archive
+
+    def evaluate(self, masks: np.ndarray, target: Target | None = None) -> np.ndarray:
+        return self._count(self._archive, masks)

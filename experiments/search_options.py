@@ -6,7 +6,7 @@ from typing import Any, get_args, get_type_hints
 from engine.config import SearchSettings
 from engine.errors import OptionError, RunError
 from engine.pool_options import PoolOptions
-from experiments.compensating import check_compensation
+from experiments.compensating import NONE, check_compensation
 from experiments.importances import named_methods
 from experiments.measuring import DataOptions
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, on_gpu
@@ -14,7 +14,7 @@ from fitness.front_objective import check_front, default_limit, named_objectives
 from fitness.importance import IMPORTANCES
 from fitness.precision import resolved
 from fitness.rewards import check_objective
-from fitness.seeding import check_places
+from fitness.seeding import LARGEST_COMPENSATED_REMOVAL, LARGEST_REMOVAL, Ladders
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,9 @@ class SearchOptions:
 
     ``weight`` and ``offset`` are the paper's lambda and epsilon. ``batch_size`` None picks one for the
     device when the run begins; it is then fixed, because it may decide the last bit of a logit. ``seed_with``
-    names the importances, joined by commas, that half of the initial population is from (:mod:`fitness.seeding`).
+    names the importances, joined by commas, that half of the initial population is from (:mod:`fitness.seeding`)
+    and that guided mutations go by; ``floor`` has shares of each layer that stay in seeds, joined by commas, and
+    with ``climb`` the whole initial population is found along the importances, near what is feasible.
     ``compensate`` is ``none`` or a key of :data:`models.compensation.coefficients.METHODS`, from at most
     ``compensation_images`` of the training split. ``objective`` is a key of :data:`fitness.rewards.OBJECTIVES`;
     latency is that of ``latency_batch`` images at a time. ``objectives``, joined by commas, are those of a search
@@ -43,6 +45,8 @@ class SearchOptions:
     batch_size: int | None = None
     precision: str = "auto"
     seed_with: str | None = None
+    floor: str | None = None
+    climb: bool = False
     compensate: str = "none"
     compensation_images: int = 1500
     objective: str = "parameters"
@@ -62,8 +66,19 @@ class SearchOptions:
             raise OptionError(f"--latency-batch must be 1 or more, not {self.latency_batch}.")
         check_compensation(self.compensate, self.compensation_images)
         if self.seed_with is not None:
-            check_places(self.settings.population, len(self.seeds))
+            self.ladders.check_places(self.settings.population, len(self.seeds))
+        else:
+            self._check_no_order_is_needed()
         check_front(self.objectives, self.front_limit, self.threshold, self.settings.race)
+
+    def _check_no_order_is_needed(self) -> None:
+        for given, option in (
+            (self.floor is not None, f"--floor {self.floor}"),
+            (self.climb, "--climb"),
+            (self.settings.guided, f"--mutate {self.settings.mutate}"),
+        ):
+            if given:
+                raise OptionError(f"{option} needs importances to go by; name some with --seed-with.")
 
     @property
     def aims(self) -> tuple[str, ...]:
@@ -83,6 +98,24 @@ class SearchOptions:
             OptionError: one is unknown or named twice.
         """
         return () if self.seed_with is None else named_methods(self.seed_with, "--seed-with", IMPORTANCES)
+
+    @property
+    def ladders(self) -> Ladders:
+        """How seeds stand on their importances.
+
+        Raises:
+            OptionError: ``floor`` is no list of shares.
+        """
+        floors: tuple[float, ...] = (0.0,)
+        if self.floor is not None:
+            try:
+                floors = tuple(float(share) for share in self.floor.split(","))
+            except ValueError:
+                raise OptionError(
+                    f"--floor {self.floor!r} is not a list of numbers; write shares of a layer as 0,0.1,0.2."
+                ) from None
+        largest = LARGEST_REMOVAL if self.compensate == NONE else LARGEST_COMPENSATED_REMOVAL
+        return Ladders(floors, self.climb, largest)
 
     def on(self, backend: "Backend") -> "SearchOptions":
         """The same with all that is left to the device settled, so that resuming elsewhere changes nothing."""

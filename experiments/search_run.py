@@ -12,7 +12,7 @@ from engine.errors import OptionError, RunError
 from engine.run_directory import RunDirectory, identity_of
 from engine.search import Search
 from engine.state import SearchState
-from experiments import compensating, latency_table
+from experiments import compensating, guidance, latency_table
 from experiments.environment import hardware, versions
 from experiments.evaluators import make_evaluator, report_precision
 from experiments.held_out import measure_held_out
@@ -38,9 +38,12 @@ def start_search(
     options: SearchOptions,
     backend: Backend | None = None,
     *,
+    evaluations: int | None = None,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
     """Search in a new run directory, a path or a URL, until ``options.generations``.
+
+    Or until ``evaluations`` masks have been evaluated, if that is sooner; the last generation is finished.
 
     Returns:
         generation, evaluations, complete, best and held_out; see :func:`experiments.status.summary`.
@@ -55,24 +58,30 @@ def start_search(
     reporter = with_metrics(reporter or Silent(), backend.name, run.location)
     options = replace(options, model=str(Path(options.model).resolve()), data=options.data.resolved())
     options = options.on(backend)
-    with _prepared(options, backend, reporter, begins=True) as (search, identity, model, evaluator, table):
+    with _prepared(options, backend, reporter, begins=True) as (search, identity, model, evaluator, files):
+        importances, table = files
         description = _description(options, identity, search, backend, model)
         description |= compensating.digest(evaluator.compensation) | latency_table.digest(table)
+        description |= guidance.digest(importances) if options.settings.guided else {}
         description["precision_difference"] = report_precision(evaluator, reporter)
         with run.locked():
             run.check_free()
             # Before the description, without which it is no run yet.
             compensating.write(run, evaluator.compensation)
             latency_table.write(run, table)
+            if options.settings.guided:
+                guidance.write(run, importances)
             description["images"] = evaluator.total
             run.begin(description)
-            return _continue(run, search, identity, options, backend, reporter, model, evaluator, None)
+            prepared = (search, identity, options, backend, reporter, model, evaluator)
+            return _continue(run, *prepared, None, evaluations)
 
 
 def resume_search(
     directory: str | os.PathLike[str],
     *,
     generations: int | None = None,
+    evaluations: int | None = None,
     backend: Backend | None = None,
     model: str | None = None,
     data_dir: str | None = None,
@@ -83,6 +92,7 @@ def resume_search(
     Args:
         directory: of the run, a path or a URL.
         generations: the new total; the run's own if None.
+        evaluations: stop, in this call, once so many masks have been evaluated in all.
         backend: may differ from the one that the run began on, which is the default.
         model: where the model is now, if it moved.
         data_dir: where the data is now, if it moved.
@@ -95,12 +105,13 @@ def resume_search(
     """
     run = RunDirectory.open(directory)
     with run.locked():
-        return _resume(run, generations, backend, model, data_dir, reporter or Silent())
+        return _resume(run, generations, evaluations, backend, model, data_dir, reporter or Silent())
 
 
 def _resume(
     run: RunDirectory,
     generations: int | None,
+    evaluations: int | None,
     backend: Backend | None,
     model: str | None,
     data_dir: str | None,
@@ -135,7 +146,7 @@ def _resume(
             run.write_description({**description, "configuration": options.to_json()})
         run.rewind(checkpoint)
         state = None if checkpoint is None else checkpoint.state
-        return _continue(run, search, identity, options, backend, reporter, loaded, evaluator, state)
+        return _continue(run, search, identity, options, backend, reporter, loaded, evaluator, state, evaluations)
 
 
 def _continue(
@@ -148,6 +159,7 @@ def _continue(
     model: Model,
     evaluator: ShardedEvaluator,
     state: SearchState | None,
+    evaluations: int | None,
 ) -> dict[str, Any]:
     """The main loop's surroundings: make each generation durable, then tell about it."""
     started = perf_counter()
@@ -166,7 +178,7 @@ def _continue(
         record(state)
     else:
         reporter.generation(state, options.generations)
-    state = search.run(state, options.generations, record)
+    state = search.run(state, options.generations, record, evaluations)
     mask = state.best.individual.mask
     held_out = measure_held_out(run, model, options, mask, reporter, evaluator.compensation)
     return {**summary(state, options.generations, options.objective), "held_out": held_out}
@@ -180,11 +192,12 @@ def _prepared(
     *,
     begins: bool,
     begun: RunDirectory | None = None,
-) -> Iterator[tuple[Search, str, Model, ShardedEvaluator, LatencyTable | None]]:
-    """Model, data, evaluator and latency table of a search; the evaluator's workers end with the block.
+) -> Iterator[tuple[Search, str, Model, ShardedEvaluator, tuple[guidance.Importances, LatencyTable | None]]]:
+    """Model, data and evaluator of a search, its importances and latency table; workers end with the block.
 
-    Only a search that ``begins``, at generation 0, needs founders, and the time that importances take.
-    ``begun`` is a run to go on with, whose compensation and latency table are then taken.
+    Only a search that ``begins``, at generation 0, needs founders, and the time that importances take, unless its
+    operators go by them. ``begun`` is a run to go on with, whose compensation, importances and latency table are
+    then taken.
     """
     if backend.name == "ray":
         # This process evaluates little itself; by default JAX would take most of a GPU from the workers.
@@ -202,6 +215,11 @@ def _prepared(
     else:
         compensation = compensating.read(begun, options.compensate)
         table = latency_table.read(begun, options.objective)
+    importances: guidance.Importances = {}
+    if begun is not None and options.settings.guided:
+        importances = guidance.read(begun, options.seeds)
+    elif begins and options.seeds:
+        importances = compute_importances(options.seeds, model, genome, images, options.settings.seed, reporter)
     algorithm = options.threshold, options.weight, options.offset
     latency = None if table is None else MaskLatency(table, genome.layout)
     objective = CostObjective(genome, *algorithm, options.objective, latency)
@@ -214,8 +232,10 @@ def _prepared(
             "precision": options.precision,
             "model": model.digest(),
             "images": images.digest(),
-            # Searches that are not seeded or compensated keep the identity that they had before there was either.
+            # Searches without these keep the identity that they had before there were any.
             **({"seed_with": options.seeds} if options.seeds else {}),
+            **({"ladders": asdict(options.ladders)} if options.floor is not None or options.climb else {}),
+            **(guidance.digest(importances) if options.settings.guided else {}),
             **compensating.digest(compensation),
             **latency_table.digest(table),
             # Nor do searches for one best mask know of fronts.
@@ -224,14 +244,13 @@ def _prepared(
     )
     founders = None
     if begins and options.seeds:
-        importances = compute_importances(options.seeds, model, genome, images, options.settings.seed, reporter)
-        founders = SeededFounders(importances, genome.layout, options.settings)
+        founders = SeededFounders(importances, genome.layout, options.settings, objective, options.ladders)
+    guide = guidance.guide_of(importances, genome.layout) if options.settings.guided else None
     with make_evaluator(model, genome, images, options, backend, reporter, compensation) as evaluator:
         judge = FrontObjective(objective, options.aims, options.limit) if options.aims else objective
-        search = Search(
-            options.settings, genome.layout, evaluator, judge, founders, front=options.objectives is not None
-        )
-        yield search, identity, model, evaluator, table
+        front = options.objectives is not None
+        search = Search(options.settings, genome.layout, evaluator, judge, founders, guide, front=front)
+        yield search, identity, model, evaluator, (importances, table)
 
 
 def _description(

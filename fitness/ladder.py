@@ -5,7 +5,7 @@ the largest feasible removal for certain, and trying all is too much. What is se
 :data:`RUNGS` steps over the whole order, denser at its beginning; then, between the highest feasible rung and the
 one above it, finer ladders, until the two differ by one filter. The answer is feasible, removing the next filter
 of the order is not (unless none is left), and neither is any rung above. Each ladder is evaluated in one call, so
-that its masks share what they can.
+that its masks share what they can. A coarser search may be asked for.
 """
 
 from dataclasses import dataclass
@@ -36,21 +36,41 @@ class Ladder:
     best: int
 
 
-def climb(order: np.ndarray, layout: Layout, evaluator: Evaluator, objective: Objective) -> Ladder:
+def climb(
+    order: np.ndarray,
+    layout: Layout,
+    evaluator: Evaluator,
+    objective: Objective,
+    *,
+    rungs: int = RUNGS,
+    finer: int = FINER_RUNGS,
+    resolution: int = 1,
+) -> Ladder:
     """Find the largest feasible removal along ``order`` (:func:`fitness.ranking.removal_order`).
+
+    Args:
+        order: filters, the first to leave first.
+        layout: of the filters.
+        evaluator: counts.
+        objective: says what is feasible.
+        rungs: steps of the first ladder.
+        finer: rungs between two of a finer ladder.
+        resolution: filters by which the answer and the rung above it may still differ.
 
     Raises:
         EvaluationError: the unpruned network fails, or gets no image right.
     """
     counts: dict[int, int] = {}
-    rungs = np.unique(np.rint(len(order) * np.linspace(0, 1, RUNGS + 1) ** 2).astype(np.int64))
-    while len(rungs):
-        found = checked_counts(evaluator, masks_along(order, rungs, layout))
-        counts.update(zip(rungs.tolist(), found.tolist(), strict=True))
+    ascending = np.unique(np.rint(len(order) * np.linspace(0, 1, rungs + 1) ** 2).astype(np.int64))
+    while len(ascending):
+        found = checked_counts(evaluator, masks_along(order, ascending, layout))
+        counts.update(zip(ascending.tolist(), found.tolist(), strict=True))
         ladder = _ladder(counts, order, layout, objective)
         low, high = ladder.removed[[ladder.best, min(ladder.best + 1, len(counts) - 1)]]
-        between = np.rint(np.linspace(low, high, FINER_RUNGS + 2)).astype(np.int64)
-        rungs = np.setdiff1d(between, ladder.removed)
+        if high - low <= resolution:
+            break
+        between = np.rint(np.linspace(low, high, finer + 2)).astype(np.int64)
+        ascending = np.setdiff1d(between, ladder.removed)
     return ladder
 
 

@@ -20,11 +20,21 @@ from experiments.cli_options import (
 )
 from experiments.commands.interruption import how_to_resume, interruptible
 from experiments.commands.lines import summary_lines
+from experiments.presets import DEFAULT, PRESETS, take_preset
 
 
 @click.command(epilog="Example: evoprune search run --model small --data cifar10 --images 5000")
 @click.argument("run_dir")
 @config_option
+@click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default=DEFAULT,
+    show_default=True,
+    callback=take_preset,
+    expose_value=False,
+    help="Values of other options, by name (docs/search-quality.md); options that are given win.",
+)
 @click.option("--model", required=True, help="Model directory to search.")
 @model_class_option()
 @data_options("train")
@@ -42,6 +52,33 @@ from experiments.commands.lines import summary_lines
     metavar="METHODS",
     help="Importances that half of the initial individuals come from, as taylor,magnitude; they are computed on "
     "fitness images. Without it all are near the original, as in the paper.",
+)
+@click.option(
+    "--floor",
+    metavar="SHARES",
+    help="Shares of each layer's filters that stay in seeds, as 0,0.1,0.2; dealt out evenly. The search may "
+    "remove more.",
+)
+@click.option(
+    "--climb/--no-climb",
+    default=False,
+    show_default=True,
+    help="Find the largest removal within the threshold along each importance first, and make all initial "
+    "individuals from there.",
+)
+@click.option(
+    "--mutate",
+    default="bits",
+    show_default=True,
+    metavar="MUTATIONS",
+    help="bits is the paper's; or any of bits, blocks, budget, swap, guided-bits, joined by commas. All but bits "
+    "and blocks go by the importances of --seed-with.",
+)
+@click.option(
+    "--crossover",
+    default="point",
+    show_default=True,
+    help="point is the paper's; layers takes whole layers from either parent, layer-borders cuts between two.",
 )
 @click.option(
     "--islands", type=int, default=1, show_default=True, help="Populations of these sizes, evolving apart."

@@ -9,6 +9,7 @@ from fitness.importance.karnin import karnin
 from fitness.importance.magnitude import magnitude
 from fitness.importance.oracle import oracle
 from fitness.importance.random import random_importance
+from fitness.importance.reconstruction import reconstruction
 from fitness.importance.taylor import taylor, taylor_squared
 
 IMPORTANCES: Mapping[str, Importance] = {
@@ -21,6 +22,7 @@ IMPORTANCES: Mapping[str, Importance] = {
     "magnitude-l2-raw": partial(magnitude, order=2, by_layer=False),
     "oracle": oracle,
     "random": random_importance,
+    "reconstruction": reconstruction,
     "taylor": taylor,
     "taylor-squared": taylor_squared,
 }

@@ -55,13 +55,14 @@ def test_settings_of_another_version_are_refused():
 
 def test_settings_from_before_there_were_islands_are_those_of_one_island():
     older = SearchSettings(seed=4).to_json()
-    del older["islands"], older["migrate_every"], older["migrants"], older["round_to"]
+    for name in ("islands", "migrate_every", "migrants", "mutate", "crossover", "round_to"):
+        del older[name]
     assert SearchSettings.from_json(older) == SearchSettings(seed=4)
     assert SearchSettings(seed=4).course() == older
     assert SearchSettings(seed=4, migrate_every=3, migrants=1).course() == older
     apart = SearchSettings(seed=4, islands=2)
     assert apart.course() == {**older, "islands": 2, "migrate_every": 10, "migrants": 2}
-    assert apart.to_json() == {**apart.course(), "round_to": 1}
+    assert apart.to_json() == {**apart.course(), "round_to": 1, "mutate": "bits", "crossover": "point"}
     assert SearchSettings.from_json(apart.to_json()) == apart
 
 

@@ -1,9 +1,11 @@
 """Searches with compensation, from the command line's options to the exported network."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import jax
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
@@ -25,7 +27,7 @@ from models import store
 from models.compensation.coefficients import METHODS
 from models.errors import CompensationError
 from models.state import arrays_of
-from tests.experiments.test_search_run import GENERATIONS, options_for, traces
+from tests.experiments.test_search_run import GENERATIONS, SETTINGS, options_for, traces
 
 LINEAR = {"compensate": "linear", "compensation_images": 30}
 
@@ -34,20 +36,46 @@ def forbidden(*_, **__):
     raise AssertionError("a gradient was taken")
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, tiny_directory, tiny_data):
-    """A search in which no gradient can be taken."""
-    path = tmp_path_factory.mktemp("runs") / "finished"
-    weights = (tiny_directory / "weights.safetensors").read_bytes()
+@contextmanager
+def gradient_free():
+    """A place in which no gradient can be taken and no weight trained."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (jax, nnx):
             for name in ("grad", "value_and_grad", "vjp", "jvp", "linearize", "jacrev", "jacfwd"):
                 if hasattr(module, name):
                     patch.setattr(module, name, forbidden)
         patch.setattr(nnx.Optimizer, "update", forbidden)
+        patch.setattr(optax, "apply_updates", forbidden)
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tiny_directory, tiny_data):
+    """A search in which no gradient can be taken."""
+    path = tmp_path_factory.mktemp("runs") / "finished"
+    weights = (tiny_directory / "weights.safetensors").read_bytes()
+    with gradient_free():
         result = start_search(path, options_for(tiny_directory, tiny_data, **LINEAR))
     assert (tiny_directory / "weights.safetensors").read_bytes() == weights
     return path, result
+
+
+QUALITY = replace(SETTINGS, population=12, mutate="budget,swap", crossover="layers")
+
+
+@pytest.mark.parametrize("seeds", ["magnitude,reconstruction", "taylor-squared"])
+def test_no_gradient_is_taken_where_the_search_knows_the_network(tiny_directory, tiny_data, tmp_path, seeds):
+    """Taylor takes those of the loss by activations, once, before generation 0; the search then takes none."""
+    run = tmp_path / "run"
+    weights = (tiny_directory / "weights.safetensors").read_bytes()
+    changes = {"seed_with": seeds, "climb": True, "floor": "0,0.2", "settings": QUALITY, "prune": "all", **LINEAR}
+    options = options_for(tiny_directory, tiny_data, generations=0, **changes)
+    if seeds == "taylor-squared":
+        start_search(run, options)
+    with gradient_free():
+        result = resume_search(run, generations=3) if run.exists() else start_search(run, options)
+    assert result["best"]["parameter_drop"] > 0
+    assert (tiny_directory / "weights.safetensors").read_bytes() == weights
 
 
 def test_the_search_finds_something_and_best_scores_the_same(finished, tiny_directory, tiny_data, tmp_path):

@@ -1,0 +1,21 @@
+"""The protocol on scikit-learn's digits: the same code, a small network and a small budget."""
+
+from pathlib import Path
+
+from experiments.measuring import DataOptions
+from experiments.progress import Reporter
+from experiments.quality.protocol import QualityOptions
+from experiments.training_run import NetworkOptions, train_model
+from models.training_settings import TrainingSettings
+
+TRAINING = TrainingSettings(epochs=4, batch_size=64, augmentation="none")
+
+
+def quick_options(model: Path, reporter: Reporter) -> QualityOptions:
+    """A LeNet-5 trained into ``model``, where it is not there yet, and few cells."""
+    data = DataOptions("digits", images=200)
+    if not model.exists():
+        train_model(model, NetworkOptions("lenet5"), DataOptions("digits"), TRAINING, reporter=reporter)
+    return QualityOptions(
+        str(model), data, evaluations=80, seeds=1, methods="paper,quality,ranking,hill-climbing"
+    )

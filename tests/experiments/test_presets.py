@@ -1,0 +1,72 @@
+"""Presets: named values of other options, which those that are given win over."""
+
+import json
+from dataclasses import fields
+
+import click
+import pytest
+
+from engine.config import SearchSettings
+from experiments.cli import run as main
+from experiments.commands.search import search
+from experiments.measuring import DataOptions
+from experiments.presets import DEFAULT, PRESETS
+from experiments.search_options import SearchOptions
+
+
+def configured(monkeypatch, *arguments):
+    """The options that ``evoprune search`` would search with."""
+    taken = []
+
+    def start(run_dir, options, backend, reporter):
+        taken.append(options)
+        raise click.Abort
+
+    monkeypatch.setattr("experiments.search_run.start_search", start)
+    monkeypatch.delenv("EVOPRUNE_DATA_DIR", raising=False)
+    with pytest.raises(click.Abort):
+        search.main(["run", "--model", "m", "--data", "digits", *arguments], standalone_mode=False)
+    return taken[0]
+
+
+def test_the_papers_preset_is_what_the_options_default_to(monkeypatch):
+    assert PRESETS["paper"] == {}
+    assert configured(monkeypatch, "--preset", "paper") == SearchOptions("m", DataOptions("digits"))
+    assert configured(monkeypatch) == configured(monkeypatch, "--preset", DEFAULT)
+
+
+def test_values_of_a_preset_are_those_of_options_and_options_win(monkeypatch):
+    chosen = configured(monkeypatch, "--preset", "quality")
+    flat = {**chosen.to_json(), **chosen.settings.to_json()}
+    assert {name: flat[name] for name in PRESETS["quality"]} == PRESETS["quality"]
+    names = {field.name for owner in (SearchOptions, SearchSettings) for field in fields(owner)}
+    assert set(PRESETS["quality"]) <= names
+    # Whichever comes first on the command line.
+    for order in (("--preset", "quality", "--mutate", "swap"), ("--mutate", "swap", "--preset", "quality")):
+        assert configured(monkeypatch, *order).settings.mutate == "swap"
+        assert configured(monkeypatch, *order).compensate == "linear"
+    assert not configured(monkeypatch, "--preset", "quality", "--no-climb").climb
+
+
+def test_a_config_file_may_name_a_preset_and_wins_over_it(monkeypatch, tmp_path):
+    path = tmp_path / "options.toml"
+    path.write_text('preset = "quality"\ncrossover = "point"\n')
+    chosen = configured(monkeypatch, "--config", str(path))
+    assert chosen.settings.crossover == "point"
+    assert chosen.compensate == "linear"
+    assert configured(monkeypatch, "--config", str(path), "--preset", "paper").compensate == "none"
+
+
+def test_an_unknown_preset_is_refused(capsys):
+    assert main(["search", "run", "--model", "m", "--data", "digits", "--preset", "best"]) == 2
+    assert "paper" in capsys.readouterr().err
+
+
+def test_a_preset_is_recorded_by_its_values(tiny_directory, tiny_data, tmp_path):
+    arguments = ["--model", str(tiny_directory), "--data", f"npz:{tiny_data}", "--generations", "0"]
+    assert main(["search", str(tmp_path / "run"), *arguments, "--preset", "quality", "--json"]) == 0
+    configuration = json.loads((tmp_path / "run" / "run.json").read_text())["configuration"]
+    assert configuration["compensate"] == "linear"
+    assert configuration["settings"]["mutate"] == PRESETS["quality"]["mutate"]
+    assert "preset" not in configuration
+    assert main(["resume", str(tmp_path / "run"), "--generations", "1", "--json"]) == 0

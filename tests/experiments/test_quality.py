@@ -1,0 +1,133 @@
+"""The quality protocol: every cell once, interrupted or not, and figures that the cells bear out."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from engine.errors import OptionError, RunError
+from experiments.measuring import DataOptions
+from experiments.quality import cells, protocol
+from experiments.quality.__main__ import main
+from experiments.quality.methods import GENETIC, METHODS, genetic_options
+from experiments.quality.page import best_so_far, tables
+from experiments.quality.protocol import QualityOptions, run_quality
+from experiments.search_options import SearchOptions
+
+
+@pytest.fixture(scope="module")
+def options(tiny_directory, tiny_data):
+    return QualityOptions(
+        str(tiny_directory),
+        DataOptions(f"npz:{tiny_data}"),
+        evaluations=60,
+        seeds=2,
+        methods="paper,mutate-budget,ranking,hill-climbing",
+        compensations="none,linear",
+        thresholds=(20.0,),
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(options, tmp_path_factory):
+    out = tmp_path_factory.mktemp("quality") / "out"
+    return out, run_quality(out, options)
+
+
+def test_every_cell_is_there_with_its_figures(finished, options):
+    out, results = finished
+    assert len(results["cells"]) == 2 * (4 + 3)
+    for cell in results["cells"]:
+        assert cell["best"]["accuracy_drop"] < 20
+        assert {split: cell["whole"][split]["total"] for split in cell["whole"]} == {"train": 40, "test": 10}
+        # All 40 images are fitness images here, so the whole training split says the same.
+        assert cell["whole"]["train"]["accuracy_drop"] == pytest.approx(cell["best"]["accuracy_drop"])
+        assert cell["curve"][-1][1] == cell["best"]["parameter_drop"]
+    assert json.loads((out / "results.json").read_text()) == results
+    page = (out / "tables.md").read_text()
+    assert page == tables(results)
+    assert page.count("| hill-climbing") == 2
+    for name in ("drop-none-20", "drop-linear-20"):
+        assert (out / f"{name}.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_it_goes_on_where_it_was_stopped(finished, options, tmp_path, monkeypatch):
+    whole = protocol._whole
+
+    def interrupted(steps, model, data, split, genome, mask, compensation):
+        if (tmp_path / "out" / "runs" / "mutate-budget-none-20-0").exists():
+            raise KeyboardInterrupt
+        return whole(steps, model, data, split, genome, mask, compensation)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(protocol, "_whole", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_quality(tmp_path / "out", options)
+    assert len(json.loads((tmp_path / "out" / "results.json").read_text())["cells"]) == 1
+    monkeypatch.setattr(cells, "start_search", _only_new(cells.start_search, tmp_path / "out"))
+    assert run_quality(tmp_path / "out", options) == finished[1]
+
+
+def _only_new(start, out):
+    def checked(folder, *arguments, **options):
+        assert folder != out / "runs" / "mutate-budget-none-20-0", "its search was complete"
+        return start(folder, *arguments, **options)
+
+    return checked
+
+
+def test_other_options_are_another_experiment(finished, options):
+    with pytest.raises(RunError, match="holds another experiment"):
+        run_quality(finished[0], replace(options, evaluations=70))
+
+
+def test_the_yardstick_is_the_papers_search(tiny_directory):
+    data = DataOptions("digits")
+    chosen = {"seed": 0, "threshold": 2.0, "compensate": "none", "evaluations": 100}
+    assert genetic_options("paper", "m", data, **chosen) == SearchOptions("m", data)
+    for method in GENETIC:
+        assert genetic_options(method, "m", data, **{**chosen, "seed": 3}).settings.seed == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"methods": "paper,guess"}, "--methods 'guess' is not known"),
+        ({"compensations": "some"}, "--compensations 'some' is not known"),
+        ({"seeds": 0}, "--seeds must be 1 or more"),
+        ({"evaluations": 0}, "--evaluations must be 1 or more"),
+    ],
+)
+def test_impossible_options_are_named(values, sentence):
+    with pytest.raises(OptionError, match=sentence):
+        QualityOptions("m", DataOptions("digits"), **values)
+
+
+def test_rankings_run_once_and_first_seeds_first():
+    order = QualityOptions("m", DataOptions("digits"), seeds=3).cells()
+    assert [cell.method for cell in order].count("ranking") == 2
+    assert [cell.seed for cell in order] == sorted(cell.seed for cell in order)
+    assert {cell.method for cell in order} == set(METHODS)
+
+
+def test_best_over_a_budget_by_hand():
+    curve = [(10, 1.0), (20, 3.0)]
+    assert best_so_far(curve, np.array([0, 9, 10, 19.5, 20, 100])).tolist() == [0, 0, 1, 1, 3, 3]
+
+
+@pytest.mark.slow
+def test_the_quick_protocol_runs_on_digits_and_goes_on(tmp_path):
+    arguments = [str(tmp_path / "out"), "--quick"]
+    first = CliRunner().invoke(main, arguments)
+    assert first.exit_code == 0, first.output
+    cells = json.loads((tmp_path / "out" / "results.json").read_text())["cells"]
+    assert {(cell["method"], cell["compensate"]) for cell in cells} == {
+        (method, compensate)
+        for method in ("paper", "quality", "ranking", "hill-climbing")
+        for compensate in ("none", "linear")
+    }
+    assert max(cell["best"]["parameter_drop"] for cell in cells if cell["method"] == "quality") > 10
+    assert CliRunner().invoke(main, arguments).output.endswith(first.output[first.output.index("## Threshold") :])
+    assert CliRunner().invoke(main, [str(tmp_path / "other")]).exit_code == 2
