@@ -25,7 +25,7 @@ class TwoKinds:
 
     origins = ("near", "third")
 
-    def __call__(self, rng):
+    def __call__(self, rng, evaluator=None):
         near = operators.near_original(rng, LAYOUT, 6, 0.1)
         third = np.ones((6, LAYOUT.n_filters), bool)
         third[:, 7::3] = rng.random((6, 5)) < 0.5
