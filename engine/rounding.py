@@ -47,7 +47,7 @@ def rounded(kept: np.ndarray, sizes: np.ndarray, multiple: int, draws: np.ndarra
         kept: ``int64[n, layers]``, 1 to the layer's size.
         sizes: ``int64[layers]``.
         multiple: 1 or more.
-        draws: ``float64[n, layers]``, uniform in [0, 1).
+        draws: ``float64[n, layers]``, uniform in [0, 1); 0 rounds up.
     """
     below = kept // multiple * multiple
     above = np.minimum(below + multiple, sizes)

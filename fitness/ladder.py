@@ -45,6 +45,7 @@ def climb(
     rungs: int = RUNGS,
     finer: int = FINER_RUNGS,
     resolution: int = 1,
+    multiple: int = 1,
 ) -> Ladder:
     """Find the largest feasible removal along ``order`` (:func:`fitness.ranking.removal_order`).
 
@@ -56,6 +57,7 @@ def climb(
         rungs: steps of the first ladder.
         finer: rungs between two of a finer ladder.
         resolution: filters by which the answer and the rung above it may still differ.
+        multiple: of filters that each layer keeps, or all of them; widths are rounded up.
 
     Raises:
         EvaluationError: the unpruned network fails, or gets no image right.
@@ -63,9 +65,9 @@ def climb(
     counts: dict[int, int] = {}
     ascending = np.unique(np.rint(len(order) * np.linspace(0, 1, rungs + 1) ** 2).astype(np.int64))
     while len(ascending):
-        found = checked_counts(evaluator, masks_along(order, ascending, layout))
+        found = checked_counts(evaluator, masks_along(order, ascending, layout, multiple))
         counts.update(zip(ascending.tolist(), found.tolist(), strict=True))
-        ladder = _ladder(counts, order, layout, objective)
+        ladder = _ladder(counts, order, layout, objective, multiple)
         low, high = ladder.removed[[ladder.best, min(ladder.best + 1, len(counts) - 1)]]
         if high - low <= resolution:
             break
@@ -74,9 +76,11 @@ def climb(
     return ladder
 
 
-def _ladder(counts: dict[int, int], order: np.ndarray, layout: Layout, objective: Objective) -> Ladder:
+def _ladder(
+    counts: dict[int, int], order: np.ndarray, layout: Layout, objective: Objective, multiple: int
+) -> Ladder:
     removed = np.array(sorted(counts), np.int64)
     correct = np.array([counts[rung] for rung in removed.tolist()], np.int64)
-    masks = masks_along(order, removed, layout)
+    masks = masks_along(order, removed, layout, multiple)
     appraisal = objective.appraise(masks, correct, checked_original(correct[0]))
     return Ladder(removed, masks, correct, appraisal, int(np.flatnonzero(appraisal.feasible)[-1]))

@@ -4,6 +4,7 @@ import numpy as np
 
 from engine.errors import OptionError
 from engine.layout import Layout
+from engine.rounding import rounded
 
 SCOPES = ("global", "layer")
 """Compare filters with all others, or take equal shares of each layer."""
@@ -50,11 +51,22 @@ def removal_order(
     return removable[np.argsort(key[removable], kind="stable")]
 
 
-def masks_along(order: np.ndarray, removed: np.ndarray, layout: Layout) -> np.ndarray:
-    """``bool[n, f]``: masks without the first ``removed``, ``int[n]``, filters of an order, all of it at most."""
+def masks_along(order: np.ndarray, removed: np.ndarray, layout: Layout, multiple: int = 1) -> np.ndarray:
+    """``bool[n, f]``: masks without the first ``removed``, ``int[n]``, filters of an order, all of it at most.
+
+    Each layer keeps a ``multiple`` of filters, or all: of those that would have left it, the last stay.
+    """
     masks = np.ones((len(removed), layout.n_filters), bool)
+    layer = np.repeat(np.arange(len(layout.sizes)), layout.sizes)[order]
+    # How many of the order leave a filter's layer before it does.
+    before = np.zeros(len(order), np.int64)
+    for number in range(len(layout.sizes)):
+        before[layer == number] = np.arange(np.count_nonzero(layer == number))
+    sizes = np.asarray(layout.sizes)
     for mask, count in zip(masks, removed, strict=True):
-        mask[order[:count]] = False
+        kept = sizes - np.bincount(layer[:count], minlength=len(sizes))
+        leaving = sizes - rounded(kept, sizes, multiple, np.zeros(len(sizes)))
+        mask[order[:count][before[:count] < leaving[layer[:count]]]] = False
     return masks
 
 

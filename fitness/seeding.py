@@ -7,6 +7,9 @@ stand on a ladder: of *n* seeds, number *i* removes the first filters to leave u
 ``largest * ((i + u) / n) ** 2``, u uniform in [0, 1): denser where little is removed. ``u`` is drawn anew for
 each seed, by the generator of its island, so that islands get rungs of their own.
 
+With ``--round-to`` a seed's widths are rounded up, along its order: undoing what was to leave last is safe, where
+removing filters at random (:mod:`engine.rounding`) would spoil a good order.
+
 Where the founders climb, all individuals are seeds. For each order the largest feasible removal is found first
 (:func:`fitness.ladder.climb`, coarsely); of its *n* seeds, number *i* removes the share
 ``1 - BELOW * ((i - u) / n) ** 2`` of that, number 0 all of it. Generation 0 then begins near the border of what
@@ -107,6 +110,7 @@ class SeededFounders:
         ladders.check_places(settings.population, len(importances))
         self.origins = (NEAR_ORIGINAL, *importances)
         self._layout = layout
+        self._multiple = settings.round_to
         self._objective = objective
         self._ladders = ladders
         seeds = settings.population if ladders.climbs else settings.population // 2
@@ -136,7 +140,7 @@ class SeededFounders:
             else:
                 ratios = self._ladders.largest * ((np.arange(length) + rng.random(length)) / length) ** 2
                 removed = np.array([removal_count(ratio, self._layout) for ratio in ratios])
-            masks.append(masks_along(order, np.minimum(removed, len(order)), self._layout))
+            masks.append(masks_along(order, np.minimum(removed, len(order)), self._layout, self._multiple))
             numbers += [number] * length
         return np.concatenate(masks), np.array(numbers, np.uint8)
 
@@ -153,6 +157,7 @@ class SeededFounders:
             rungs=_RUNGS,
             finer=_FINER,
             resolution=resolution,
+            multiple=self._multiple,
         )
         steps = np.maximum(0.0, np.arange(length) - rng.random(length)) / length
         return np.rint(ladder.removed[ladder.best] * (1 - BELOW * steps**2)).astype(np.int64)

@@ -37,6 +37,24 @@ def test_masks_remove_exactly_as_many_as_asked_are_nested_and_keep_the_floor(ran
     assert layout.kept(masks[-1]).tolist() == staying
 
 
+@given(rankings(), st.integers(1, 9), st.floats(0, 1))
+def test_widths_are_rounded_up_by_keeping_what_leaves_last(ranking, multiple, share):
+    layout, importance, scope, floor = ranking
+    order = removal_order(importance, layout, scope=scope, floor=floor)
+    count = round(share * len(order))
+    expected = layout.full()
+    expected[order[:count]] = False
+    layer = np.repeat(np.arange(len(layout.sizes)), layout.sizes)
+    for filter_ in reversed(order[:count]):
+        kept = layout.kept(expected)[layer[filter_]]
+        if kept % multiple and kept < layout.sizes[layer[filter_]]:
+            expected[filter_] = True
+    [mask] = masks_along(order, np.array([count]), layout, multiple)
+    assert mask.tolist() == expected.tolist()
+    for kept, size in zip(layout.kept(mask), layout.sizes, strict=True):
+        assert kept == size or kept % multiple == 0
+
+
 @given(rankings())
 def test_the_order_is_that_of_a_plain_loop(ranking):
     layout, importance, scope, floor = ranking
