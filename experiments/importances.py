@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.errors import DataError, OptionError
+from engine.errors import DataError
+from engine.option_lists import named_once
 from experiments import datasets
 from experiments.datasets import ImageSet
 from experiments.measuring import DataOptions, load_images
@@ -24,15 +25,7 @@ def named_methods(text: str, option: str, known: Collection[str]) -> tuple[str, 
     Raises:
         OptionError: one is unknown or named twice; the sentence names ``option``.
     """
-    names = tuple(name.strip() for name in text.split(","))
-    for name in names:
-        if name not in known:
-            raise OptionError(
-                f"{option} {name!r} is not known; choose from {', '.join(known)}, joined by commas."
-            )
-        if names.count(name) > 1:
-            raise OptionError(f"{option} names {name} twice; name each method once.")
-    return names
+    return named_once(text, option, known, "method")
 
 
 def compute_importances(

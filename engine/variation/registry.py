@@ -9,6 +9,7 @@ from engine.errors import OptionError
 from engine.guide import Guide
 from engine.layout import Layout
 from engine.operators import flip_bits, single_point_crossover
+from engine.option_lists import named_once
 from engine.variation.blocks import flip_blocks
 from engine.variation.budget import move_budget
 from engine.variation.guided_flips import flip_guided
@@ -42,15 +43,7 @@ def named_mutations(text: str) -> tuple[str, ...]:
     Raises:
         OptionError: one is unknown or named twice.
     """
-    names = tuple(name.strip() for name in text.split(","))
-    for name in names:
-        if name not in MUTATIONS:
-            raise OptionError(
-                f"--mutate {name!r} is not known; choose from {', '.join(MUTATIONS)}, joined by commas."
-            )
-        if names.count(name) > 1:
-            raise OptionError(f"--mutate names {name} twice; name each mutation once.")
-    return names
+    return named_once(text, "--mutate", MUTATIONS, "mutation")
 
 
 def is_guided(text: str) -> bool:
