@@ -16,6 +16,11 @@ QUIET = {"log_to_driver": False, "logging_level": "ERROR"}
 REACH_SECONDS = 10
 """How long a host may take to accept a connection. Ray by itself tries for a quarter of an hour."""
 
+CLIENT_TRIES = 3
+"""How often to ask for a client's server on the cluster, whose process may die as it starts."""
+
+_CLIENT_SERVER_DIED = re.compile("Starting Ray client server failed|Proxy failed to Connect to backend")
+
 _TOKEN = "; if it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN."
 
 
@@ -60,13 +65,29 @@ def _init(ray: Any, address: str, environment: dict[str, Any] | None) -> None:
     _check_reachable(address)
     try:
         with _one_try(ray):
-            ray.init(address=address, runtime_env=environment, **QUIET)
+            _init_patiently(ray, address, environment)
     except ImportError as error:
         raise BackendError(
             f"--address {address} needs the package {error.name}; run 'pip install ray[client]'."
         ) from error
     except (RuntimeError, ValueError, TypeError, OSError, ray.exceptions.RayError) as error:
         raise BackendError(_sentence(ray, address, error)) from error
+
+
+def _init_patiently(ray: Any, address: str, environment: dict[str, Any] | None) -> None:
+    """``ray.init``; a cluster's head starts a process for each client on a port of its own.
+
+    The head looks for a free port and lets go of it again before that process takes it, so that the port may
+    be lost in between; the head takes another for the next attempt.
+    """
+    for tries_left in reversed(range(CLIENT_TRIES)):
+        try:
+            ray.init(address=address, runtime_env=environment, **QUIET)
+            return
+        except (RuntimeError, OSError) as error:
+            if not tries_left or not _CLIENT_SERVER_DIED.search(str(error)):
+                raise
+            ray.shutdown()
 
 
 def _check_reachable(address: str) -> None:

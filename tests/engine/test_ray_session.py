@@ -196,6 +196,28 @@ def test_what_ray_says_becomes_a_sentence(monkeypatch, free_port, error, parts):
         assert part in sentence
 
 
+@pytest.mark.parametrize("deaths", [0, 1, 2, 3, 4])
+def test_a_clients_server_that_dies_is_asked_for_again(monkeypatch, deaths):
+    ray = import_ray()
+    asked = []
+
+    def init(**_):
+        asked.append(1)
+        if len(asked) <= deaths:
+            raise ConnectionAbortedError(
+                "Initialization failure from server:\nRuntimeError: Starting Ray client server failed. See a log."
+            )
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(joining, "_check_reachable", lambda address: None)
+    if deaths < joining.CLIENT_TRIES:
+        joining._init(ray, "ray://10.0.0.1:10001", None)
+    else:
+        with pytest.raises(BackendError, match="Starting Ray client server failed"):
+            joining._init(ray, "ray://10.0.0.1:10001", None)
+    assert len(asked) == min(deaths + 1, joining.CLIENT_TRIES)
+
+
 def test_rays_own_words_of_a_mismatch(monkeypatch):
     """The sentence is cut out of Ray's message, so that message must stay what it is."""
     utils = pytest.importorskip("ray._private.utils")

@@ -184,7 +184,7 @@ def test_the_report_shows_the_front_thinned(finished):
     assert "accuracy, parameters, macs, by NSGA-II, up to an accuracy drop of 100%" in text
     assert "mac_trade_off.png" in text
     page = Page((run / "report" / "report.html").read_text())
-    rows = page.table("MACs dropped")[1:]
+    rows = page.table("accuracy")[1:]
     points = thinned(result["front"]["points"])
     assert [row[1:] for row in rows] == [
         [f"{point[name]:.2f}%" for name in ("parameter_drop", "mac_drop")] for point in points
