@@ -68,10 +68,14 @@ class ImageSet:
         """The same images with one channel: colour as its luma, see :func:`experiments.image_arrays.grey`."""
         return replace(self, images=grey(self.images)) if self.images.shape[3] == 3 else self
 
+    def at(self, places: np.ndarray) -> "ImageSet":
+        """Those at ``int64[n]`` places, in that order."""
+        return replace(self, images=self.images[places], labels=self.labels[places])
+
     def shuffled(self, seed: int) -> "ImageSet":
         """The same images in a random order that ``seed`` decides."""
         order = np.random.default_rng([seed, _ORDER_STREAM]).permutation(len(self))
-        return replace(self, images=self.images[order], labels=self.labels[order])
+        return self.at(order)
 
 
 def load(
@@ -117,13 +121,17 @@ def load(
         raise DataError(
             f"--images {images} is more than the {found} in split {split} of --data {data}; ask for fewer."
         )
-    if images is None:
-        chosen = np.arange(found)
-    else:
-        generator = np.random.default_rng([seed, _SUBSET_STREAM])
-        chosen = np.sort(generator.choice(found, images, replace=False))
+    chosen = subset(found, images, seed)
     size = _DEFAULT_SIZES.get(kind) if image_size is None else image_size
     return ImageSet(part.read(chosen, size), part.labels[chosen], part.classes, data, split)
+
+
+def subset(found: int, images: int | None, seed: int) -> np.ndarray:
+    """``int64[n]``, ascending: the places, in a split of ``found`` images, of those that :func:`load` picks."""
+    if images is None:
+        return np.arange(found)
+    generator = np.random.default_rng([seed, _SUBSET_STREAM])
+    return np.sort(generator.choice(found, images, replace=False))
 
 
 def size(data: str, split: str, *, data_dir: str | Path | None = None) -> int:

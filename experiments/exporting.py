@@ -15,6 +15,8 @@ from experiments.environment import versions
 from experiments.measuring import load_images
 from experiments.picking import chosen_mask, parse_pick
 from experiments.progress import Reporter, Silent
+from experiments.refitting import IMAGES as REFIT_IMAGES
+from experiments.refitting import Refitter, refitted_choice
 from experiments.search_options import SearchOptions
 from experiments.searched_model import load_searched_model
 from fitness.genome import Genome
@@ -34,6 +36,8 @@ def export_run(
     *,
     format: str = "native",
     pick: str | None = None,
+    refit: bool = False,
+    refit_images: int = REFIT_IMAGES,
     model: str | None = None,
     data_dir: str | None = None,
     reporter: Reporter | None = None,
@@ -45,13 +49,17 @@ def export_run(
         directory: of the pruned model; must not exist, or be empty.
         format: a name in :data:`models.export.registry.FORMATS`.
         pick: conditions on a mask of the front (:mod:`experiments.picking`); BEST if None.
+        refit: whether the weights that are left are refitted, and conditions on accuracy are about that
+            (:mod:`experiments.refitting`).
+        refit_images: of the training split, to refit to, at most.
         model: where the run's model is now, if it moved.
         data_dir: where the run's data is now, if it moved.
         reporter: receives sentences for the user.
 
     Raises:
         RunError: the run has no checkpoint yet.
-        OptionError: ``pick`` cannot be read, or no mask meets it.
+        OptionError: ``pick`` cannot be read, or no mask meets it; no images to refit to.
+        CompensationError: the network cannot be refitted.
         ExportError: the format is not known, lacks a package or cannot hold the network; or the networks differ.
         StoreError: the directory is occupied.
     """
@@ -70,12 +78,22 @@ def export_run(
     original = load_searched_model(run, checkpoint, model or options.model, options.prune)
     images = load_images(options.data if data_dir is None else options.data.moved(data_dir), original)
     genome = Genome.of(original.network, options.prune)
-    chosen = chosen_mask(checkpoint, genome, options, pick)
-    mask = chosen.mask
-    keeps = genome.layout.split(mask)
     compensation = compensating.read(run, options.compensate)
-    compensated = compensating.network_of(original.network, keeps, compensation)
-    smaller = Model(prune(compensated, keeps), original.normalisation, original.classes)
+    figures: dict[str, Any] | None = None
+    if refit:
+        data = options.data if data_dir is None else options.data.moved(data_dir)
+        refitter = Refitter(
+            original, genome, data, compensation, options.compensation_images, refit_images, reporter
+        )
+        found = refitted_choice(refitter, checkpoint, genome, options, pick)
+        mask, weights, figures = found.mask, found.network, found.figures
+        correct, drop = (figures["fitness"][key] for key in ("correct", "accuracy_drop"))
+        keeps = genome.layout.split(mask)
+    else:
+        mask, correct, drop = chosen_mask(checkpoint, genome, options, pick)
+        keeps = genome.layout.split(mask)
+        weights = compensating.network_of(original.network, keeps, compensation)
+    smaller = Model(prune(weights, keeps), original.normalisation, original.classes)
     parameters, macs = network_cost(smaller.network)
     base_parameters, base_macs = network_cost(original.network)
     removed = int((~mask).sum())
@@ -90,6 +108,7 @@ def export_run(
             "parameters": base_parameters,
             "macs": base_macs,
             "compensation": options.compensate,
+            "refit_images": None if figures is None else figures["images"],
             **({} if pick is None else {"pick": pick}),
         },
         "data": original.notes.get("data"),
@@ -101,13 +120,14 @@ def export_run(
         smaller,
         form,
         images.images[:PARITY_IMAGES],
-        lambda x: np.asarray(masked(compensated, x)),
+        lambda x: np.asarray(masked(weights, x)),
     )
     return {
         "format": format,
         "pick": pick,
-        "accuracy_drop": chosen.accuracy_drop,
-        "correct": chosen.correct,
+        "accuracy_drop": drop,
+        "correct": correct,
+        "refit": figures,
         "runtime": runtime,
         "files": sizes,
         "parameters": parameters,

@@ -69,6 +69,11 @@ def parse_pick(text: str) -> tuple[Condition, ...]:
     return tuple(conditions)
 
 
+def is_upper_bound(condition: Condition) -> bool:
+    """Whether it says how much accuracy may be lost."""
+    return condition.name == ACCURACY_DROP and condition.comparison in ("<", "<=")
+
+
 def pick(figures: Mapping[str, np.ndarray], conditions: tuple[Condition, ...], goal: str) -> int | None:
     """The place of the mask that is wanted among those for which all conditions hold; None if there is none.
 
@@ -79,7 +84,7 @@ def pick(figures: Mapping[str, np.ndarray], conditions: tuple[Condition, ...], g
     held = np.flatnonzero(np.logical_and.reduce([condition.holds(figures) for condition in conditions]))
     if len(held) == 0:
         return None
-    bounded = any(each.name == ACCURACY_DROP and each.comparison in ("<", "<=") for each in conditions)
+    bounded = any(map(is_upper_bound, conditions))
     least, most = figures[ACCURACY_DROP][held], -figures[goal][held]
     others = [-figures[name][held] for name in FIGURES.values() if name not in (ACCURACY_DROP, goal)]
     keys = [most, least, *others] if bounded else [least, most, *others]
@@ -136,6 +141,21 @@ def chosen_mask(checkpoint: Checkpoint, genome: Genome, options: SearchOptions, 
     masks = front.masks(state.archive, genome.layout)
     figures = front.figures
     return Chosen(masks[place], int(figures["correct"][place]), float(figures[ACCURACY_DROP][place]))
+
+
+def finalists(checkpoint: Checkpoint, genome: Genome, goal: str, conditions: tuple[Condition, ...]) -> np.ndarray:
+    """``bool[k, f]``: the front of all masks in accuracy and ``goal``, a figure, who drops most of it first.
+
+    ``conditions`` must hold; they are not about accuracy.
+    """
+    state = checkpoint.state
+    names = (ACCURACY, next(name for name, figure in FIGURES.items() if figure == goal))
+    front = front_among_all(state, genome, names)
+    held = np.logical_and.reduce(
+        [condition.holds(front.figures) for condition in conditions] or [np.ones(len(front), bool)]
+    )
+    order = np.argsort(-front.figures[goal], kind="stable")
+    return front.masks(state.archive, genome.layout)[order[held[order]]]
 
 
 def _asked(conditions: tuple[Condition, ...]) -> list[str]:

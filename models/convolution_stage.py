@@ -58,7 +58,9 @@ class ConvolutionStage(NormedConvolution):
 
     def readers(self) -> tuple[Reader, ...]:
         """See :class:`models.stages.Stage`."""
-        return () if self.reads is None else (Reader(self.reads, "convolution.kernel", "convolution.bias"),)
+        if self.reads is None:
+            return ()
+        return (Reader(self.reads, "convolution.kernel", "convolution.bias", self.window),)
 
     def observe(self, carry: jax.Array) -> dict[str, jax.Array]:
         """See :class:`models.stages.Stage`."""

@@ -68,8 +68,14 @@ class ResidualStage(nnx.Module):
     def readers(self) -> tuple[Reader, ...]:
         """See :class:`models.stages.Stage`."""
         return tuple(
-            Reader(reads, f"{part}.convolution.kernel", f"{part}.convolution.bias")
-            for part, (_, reads, _) in self._layers().items()
+            Reader(
+                reads,
+                f"{part}.convolution.kernel",
+                f"{part}.convolution.bias",
+                # :meth:`observe` leaves out what the stride of a shortcut skips.
+                Window((1, 1)) if part == "shortcut" else layer.window,
+            )
+            for part, (layer, reads, _) in self._layers().items()
             if reads is not None
         )
 

@@ -16,6 +16,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 import jax
 import jax.numpy as jnp
 
+from models.window import Window
+
 DType = Any
 """``jnp.float32`` or ``jnp.bfloat16``."""
 
@@ -82,11 +84,14 @@ class Reader(NamedTuple):
         group: the channels.
         kernel: path of an array ``[..., positions * channels, outputs]``, channels fastest.
         bias: path of an array ``[outputs]``, added to what the kernel gives before anything else happens to it.
+        window: how a convolution's kernel moves over what :meth:`Stage.observe` shows; None for a dense layer,
+            whose kernel reads all of it.
     """
 
     group: str
     kernel: str
     bias: str
+    window: Window | None = None
 
 
 class Stage(Protocol):

@@ -1,5 +1,6 @@
 """A network's arrays as a flat dictionary ``"conv1_1.convolution.kernel" -> array``, and back."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -56,8 +57,13 @@ def set_arrays(network: Network, arrays: dict[str, np.ndarray]) -> None:
                 f"{arrays[name].shape}, not {shape}."
             )
     for stage in network.stages:
-        flat: list[tuple[Any, Any]] = []
-        for path, variable in nnx.to_flat_state(nnx.state(stage, (nnx.Param, nnx.BatchStat))):
-            value = arrays[".".join([stage.name, *map(str, path)])]
-            flat.append((path, variable.replace(jax.numpy.asarray(value, jax.numpy.float32))))
-        nnx.update(stage, nnx.from_flat_state(flat))
+        put_stage_arrays(stage, {path: arrays[f"{stage.name}.{path}"] for path in _stage_variables(stage)})
+
+
+def put_stage_arrays(stage: Stage, arrays: Mapping[str, Any]) -> None:
+    """Put arrays, by variable path, into a stage, in float32; inverse of :func:`stage_arrays`."""
+    flat: list[tuple[Any, Any]] = []
+    for path, variable in nnx.to_flat_state(nnx.state(stage, (nnx.Param, nnx.BatchStat))):
+        value = arrays[".".join(map(str, path))]
+        flat.append((path, variable.replace(jax.numpy.asarray(value, jax.numpy.float32))))
+    nnx.update(stage, nnx.from_flat_state(flat))

@@ -32,6 +32,19 @@ from experiments.commands.interruption import interruptible
     help="Instead of BEST, the mask of the run's front that drops most at 'accuracy_drop<1', say; also "
     "parameter_drop, mac_drop (percent), parameters and macs, with < <= > >=, joined by commas.",
 )
+@click.option(
+    "--refit",
+    is_flag=True,
+    help="Refit the weights that are left, layer by layer, to what they computed before, by least squares on "
+    "training images; accuracy_drop of --pick is then that of refitted masks on training images unseen so far.",
+)
+@click.option(
+    "--refit-images",
+    type=click.IntRange(min=1),
+    default=5_000,
+    show_default=True,
+    help="Training images that --refit fits to, at most.",
+)
 @click.option("--model", help="Where the run's model is now, if it moved.")
 @click.option("--data-dir", help="Where the run's data is now, if it moved.")
 @model_class_option()
@@ -56,4 +69,7 @@ def export(run_dir: str, pruned_dir: Path, as_json: bool, **options: Any) -> Non
         f"written to {pruned_dir}: "
         + ", ".join(f"{name} ({size:,} bytes)" for name, size in result["files"].items()),
     ]
+    if result["refit"] is not None and "held_out" in result["refit"]:
+        unseen = result["refit"]["held_out"]
+        lines[0] += f" and {unseen['accuracy_drop']:.2f}% on {unseen['total']:,} unseen training images, refitted"
     print_result(result, as_json, lines)

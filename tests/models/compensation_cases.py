@@ -42,7 +42,7 @@ def folded_by_hand(network, keeps, compensation):
     """Copies of all arrays, the removed rows of each reading kernel given to the kept ones, in NumPy alone."""
     arrays = {name: np.array(array) for name, array in arrays_of(network).items()}
     for stage in network.stages:
-        for group, kernel, bias in stage.readers():
+        for group, kernel, bias, _ in stage.readers():
             keep = keeps[group]
             found = compensation.coefficients(f"{stage.name}.{kernel}", keep)
             # [taps or positions, channels, outputs]

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from models.stages import ArraySpec, Axis, FilterGroup, Reader, run_chain, silence
+from models.window import Window
 
 
 def convolution(inputs, filters, rngs):
@@ -68,8 +69,9 @@ class Block(nnx.Module):
         }
 
     def readers(self):
-        first = Reader("tied", "first.kernel", "first.bias")
-        return (first, Reader(self.inner, "second.kernel", "second.bias"))
+        window = Window((3, 3))
+        first = Reader("tied", "first.kernel", "first.bias", window)
+        return (first, Reader(self.inner, "second.kernel", "second.bias", window))
 
     def observe(self, carry):
         return {"first.kernel": carry, "second.kernel": jax.nn.relu(self.first(carry))}

@@ -59,7 +59,7 @@ def test_readers_name_kernels_over_channels_and_what_these_read(architecture):
     shapes = nnx.eval_shape(observed)
     for stage in network.stages:
         specs = stage.specs()
-        for group, kernel, bias in stage.readers():
+        for group, kernel, bias, _ in stage.readers():
             assert specs[kernel].axes[-2].group == group
             assert specs[bias].axes == specs[kernel].axes[-1:]
             assert shapes[stage.name][kernel].shape[-1] == sizes[group]

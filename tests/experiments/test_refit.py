@@ -1,0 +1,158 @@
+"""``export --refit``: what leaves, by what it was chosen, and what is refused."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import DataError, OptionError
+from engine.run_directory import RunDirectory
+from experiments import cli, datasets
+from experiments.exporting import export_run
+from experiments.measuring import DataOptions, evaluate_model, load_images
+from experiments.progress import Silent
+from experiments.refitting import Refitter, first_that, refitted_choice
+from experiments.search_options import SearchOptions
+from experiments.search_run import start_search
+from experiments.unseen_images import unseen_images
+from fitness.genome import Genome
+from models import store
+from tests.experiments.test_fronts import SETTINGS, options_for
+
+IMAGES = 15
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tiny_directory, tiny_data):
+    """A search with compensation on some of the images."""
+    path = tmp_path_factory.mktemp("runs") / "finished"
+    options = options_for(tiny_directory, tiny_data, compensate="linear", compensation_images=10, objectives=None)
+    start_search(path, replace(options, data=replace(options.data, images=IMAGES)))
+    return path
+
+
+def options_of(run):
+    return SearchOptions.from_json(RunDirectory.open(run).description()["configuration"])
+
+
+@pytest.mark.parametrize("pick", [None, "accuracy_drop<60", "parameter_drop>5"])
+def test_the_exported_network_is_what_was_counted(finished, tiny_directory, tmp_path, pick):
+    exported = tmp_path / "pruned"
+    result = export_run(finished, exported, refit=True, refit_images=12, pick=pick)
+    assert result["differing_predictions"] == 0
+    options, refit = options_of(finished), result["refit"]
+    assert refit["images"] == 12
+    assert evaluate_model(exported, options.data)["correct"] == refit["fitness"]["correct"] == result["correct"]
+    original, smaller = store.load(tiny_directory), store.load(exported)
+    assert smaller.notes["pruned_from"]["refit_images"] == 12
+    training = replace(options.data, images=12)
+    seen = [options.data, training, replace(training, images=10)]
+    unseen = unseen_images(seen, 5_000, original)
+    assert refit["held_out"]["total"] == len(unseen)
+    known = {image.tobytes() for each in seen for image in load_images(each, original).images}
+    assert not known & {image.tobytes() for image in unseen.images}
+    everything = load_images(replace(options.data, images=None), original)
+    assert len(known) + len(unseen) == len(everything)
+    if pick == "accuracy_drop<60":
+        assert refit["held_out"]["accuracy_drop"] < 60
+    if pick == "parameter_drop>5":
+        assert result["parameter_drop"] > 5
+
+
+def test_without_a_pick_it_is_best_with_other_weights(finished, tmp_path):
+    plain = export_run(finished, tmp_path / "plain")
+    refit = export_run(finished, tmp_path / "refit", refit=True)
+    assert plain["refit"] is None
+    assert (plain["sha256"], plain["parameters"]) == (refit["sha256"], refit["parameters"])
+    weights = [store.load(tmp_path / name).digest() for name in ("plain", "refit")]
+    assert weights[0] != weights[1]
+
+
+def test_of_the_finalists_the_one_that_drops_most_is_taken(finished, tiny_directory):
+    """All finalists refitted, against those that the bisection asks."""
+    model, options = store.load(tiny_directory), options_of(finished)
+    genome = Genome.of(model.network, options.prune)
+    checkpoint = RunDirectory.open(finished).latest(pytest.fail)
+    refitter = Refitter(model, genome, options.data, None, 10, 12, Silent())
+    asked = []
+
+    def refit(mask):
+        asked.append(refitter(mask))
+        return asked[-1]
+
+    refit.drop = refitter.drop
+    found = refitted_choice(refit, checkpoint, genome, options, "accuracy_drop<50,parameters>1")
+    assert refitter.drop(found) < 50
+    fewer = [
+        each
+        for each in asked
+        if (~each.mask).sum() and genome(each.mask[None]).parameters[0] < _size(genome, found)
+    ]
+    assert all(refitter.drop(each) >= 50 for each in fewer)
+    with pytest.raises(OptionError, match="fits none of the"):
+        refitted_choice(refit, checkpoint, genome, options, "accuracy_drop<-99")
+
+
+def _size(genome, found):
+    return genome(found.mask[None]).parameters[0]
+
+
+@given(st.integers(0, 40), st.integers(0, 40))
+def test_the_first_that_holds_is_found_and_was_asked(count, first):
+    asked = []
+
+    def holds(place):
+        asked.append(place)
+        return place >= first
+
+    found = first_that(holds, count)
+    assert found == (first if first < count else None)
+    assert found is None or found in asked
+    assert len(asked) <= count.bit_length()
+
+
+def test_a_search_that_saw_everything_is_judged_by_its_own_images(tiny_directory, tiny_data, tmp_path, capsys):
+    run = tmp_path / "run"
+    start_search(
+        run, SearchOptions(str(tiny_directory), DataOptions(f"npz:{tiny_data}"), generations=0, settings=SETTINGS)
+    )
+    assert cli.run(["export", str(run), str(tmp_path / "pruned"), "--refit", "--json"]) == 0
+    output = capsys.readouterr()
+    assert "held_out" not in json.loads(output.out)["refit"]
+    assert "the search saw all training images" in output.err
+
+
+def test_what_cannot_be_refitted_writes_nothing(finished, tmp_path, capsys):
+    pruned = tmp_path / "pruned"
+    for arguments, sentence in (
+        (["--refit-images", "0"], "0 is not in the range"),
+        (["--pick", "accuracy_drop<-99"], "fits none of the"),
+        (["--pick", "accuracy<1"], "is no condition"),
+    ):
+        assert cli.run(["export", str(finished), str(pruned), "--refit", *arguments]) == 2
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert sentence in output.err
+        assert "Traceback" not in output.err
+        assert not pruned.exists()
+
+
+def test_data_without_a_training_split_is_refused(finished, tiny_directory, monkeypatch):
+    model, options = store.load(tiny_directory), options_of(finished)
+    monkeypatch.setattr(datasets, "available_splits", lambda data, data_dir=None: ("test",))
+    with pytest.raises(DataError, match="--refit needs training images"):
+        Refitter(model, Genome.of(model.network), options.data, None, 10, 12, Silent())
+    assert unseen_images([options.data], 10, model) is None
+
+
+def test_unseen_images_are_a_seeded_part(tiny_directory, tiny_data):
+    model = store.load(tiny_directory)
+    data = DataOptions(f"npz:{tiny_data}", images=IMAGES)
+    few, again = (unseen_images([data], 7, model) for _ in range(2))
+    other = unseen_images([replace(data, seed=1)], 7, model)
+    assert len(few) == 7
+    assert np.array_equal(few.images, again.images)
+    assert not np.array_equal(few.images, other.images)
