@@ -11,6 +11,7 @@ from fitness.importance.oracle import oracle
 from fitness.importance.random import random_importance
 from fitness.importance.reconstruction import reconstruction
 from fitness.importance.taylor import taylor, taylor_squared
+from fitness.importance.taylor_joint import taylor_joint
 
 IMPORTANCES: Mapping[str, Importance] = {
     "cosine": cosine,
@@ -24,6 +25,7 @@ IMPORTANCES: Mapping[str, Importance] = {
     "random": random_importance,
     "reconstruction": reconstruction,
     "taylor": taylor,
+    "taylor-joint": taylor_joint,
     "taylor-squared": taylor_squared,
 }
 """Name on the command line -> method. ``magnitude`` is short for ``magnitude-l1``."""

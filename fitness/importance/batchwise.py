@@ -12,27 +12,26 @@ from engine.layout import Layout
 from fitness.batches import Batches
 from fitness.importance.contract import Subject
 from models.normalisation import Normalisation
-from models.stages import Network
 
 BATCH = 64
 """Images at once; what is held of them is all activations of the network."""
 
-Program = Callable[[Layout, Network, jax.Array, jax.Array], Any]
-"""Of the filters, the network, normalised images ``float32[b, ...]`` and labels ``int32[b]``, makes a pytree.
+Program = Callable[..., Any]
+"""Of filters, network, normalised images ``float32[b, ...]``, labels ``int32[b]`` and others: a pytree.
 
 Images of the padded tail are labelled :data:`fitness.batches.PADDING`.
 """
 
 
-def batchwise(subject: Subject, program: Program, batch: int) -> Iterator[tuple[Any, np.ndarray]]:
-    """What ``program`` makes of each batch, as NumPy arrays; and the labels ``int32[b]``.
+def batchwise(subject: Subject, program: Program, batch: int, *others: Any) -> Iterator[tuple[Any, np.ndarray]]:
+    """What ``program`` makes of each batch and ``others``, pytrees, as NumPy arrays; and the labels ``int32[b]``.
 
     A program that is not made anew for each call is compiled once for a network, whichever methods use it.
     """
     graph, state = nnx.split(subject.model.network)
     batches = Batches.of(subject.images, subject.labels, batch)
     for images, labels in zip(batches.images, batches.labels, strict=True):
-        found = _run(program, subject.layout, graph, subject.model.normalisation, state, images, labels)
+        found = _run(program, subject.layout, graph, subject.model.normalisation, state, images, labels, others)
         yield jax.device_get(found), labels
 
 
@@ -45,5 +44,6 @@ def _run(
     state: Any,
     images: jax.Array,
     labels: jax.Array,
+    others: tuple[Any, ...],
 ) -> Any:
-    return program(layout, nnx.merge(graph, state), normalisation(images), labels)
+    return program(layout, nnx.merge(graph, state), normalisation(images), labels, *others)

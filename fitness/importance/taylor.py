@@ -56,6 +56,19 @@ def gate_gradients(subject: Subject, batch: int = BATCH) -> Iterator[dict[str, n
 
 
 def _gradients(layout: Layout, network: Network, inputs: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+    sizes = zip(layout.names, layout.sizes, strict=True)
+    return gate_gradients_at(
+        network, inputs, labels, {name: jnp.ones((len(inputs), size)) for name, size in sizes}
+    )
+
+
+def gate_gradients_at(
+    network: Network, inputs: jax.Array, labels: jax.Array, gates: dict[str, jax.Array]
+) -> dict[str, jax.Array]:
+    """Group -> ``float32[b, group size]``: derivatives of each image's loss by its ``gates``, of the same shapes.
+
+    A gate of 1 lets a filter pass, one of 0 removes it.
+    """
     # The images of the padded tail have no label; any will do, for images do not influence each other.
     targets = jnp.maximum(labels, 0)
 
@@ -63,8 +76,7 @@ def _gradients(layout: Layout, network: Network, inputs: jax.Array, labels: jax.
         logits = network(inputs, {name: _gated(gate) for name, gate in gates.items()})
         return jnp.sum(optax.softmax_cross_entropy_with_integer_labels(logits, targets))
 
-    sizes = zip(layout.names, layout.sizes, strict=True)
-    return jax.grad(loss)({name: jnp.ones((len(inputs), size)) for name, size in sizes})
+    return jax.grad(loss)(gates)
 
 
 def _gated(gate: jax.Array) -> Probe:

