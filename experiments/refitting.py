@@ -1,8 +1,8 @@
 """The mask that leaves, refitted: least squares for BEST, or for the smallest finalist that is accurate enough.
 
 A refit costs a pass of some thousand images and more, so that a search scores masks without it. It can pay to
-search beyond the accuracy that is wanted in the end, and to choose behind the refit: by images that neither the
-search nor the refit saw, since what was fitted to images looks better on them than it is.
+search beyond the accuracy that is wanted in the end, and to choose behind the refit; by images too that neither
+the search nor the refit saw, since what was fitted to images looks better on them than it is.
 """
 
 from collections.abc import Callable, Mapping
@@ -105,15 +105,13 @@ class Refitter:
         for name, judge in self._judges.items():
             figures[name] = _compared(self._originals[name], measure(smaller, judge))
         found = Refit(mask, network, figures)
-        self._reporter.message(
-            f"{int((~mask).sum()):,} filters removed: accuracy drop refitted {_told(figures)}."
-        )
+        parameters = int(self._genome(mask[None]).parameters[0])
+        self._reporter.message(f"refitted with {parameters:,} parameters: accuracy drop {_told(figures)}.")
         return found
 
     def drop(self, found: Refit) -> float:
-        """By which finalists are judged, percent: on unseen images, if there are any."""
-        judge = found.figures.get("held_out", found.figures["fitness"])
-        return float(judge["accuracy_drop"])
+        """By which finalists are judged, percent: the larger one, on the fitness images or on unseen ones."""
+        return max(float(found.figures[name]["accuracy_drop"]) for name in self._judges)
 
 
 def refitted_choice(

@@ -36,7 +36,7 @@ from experiments.commands.interruption import interruptible
     "--refit",
     is_flag=True,
     help="Refit the weights that are left, layer by layer, to what they computed before, by least squares on "
-    "training images; accuracy_drop of --pick is then that of refitted masks on training images unseen so far.",
+    "training images; accuracy_drop of --pick is then that of refitted masks, on images unseen so far too.",
 )
 @click.option(
     "--refit-images",
