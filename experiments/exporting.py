@@ -1,8 +1,9 @@
 """From a mask of a run to a physically smaller network in a format of choice: the ``export`` command."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -13,21 +14,49 @@ from engine.run_directory import RunDirectory
 from experiments import compensating
 from experiments.environment import versions
 from experiments.measuring import load_images
-from experiments.picking import chosen_mask, parse_pick
+from experiments.picking import Chosen, chosen_mask, parse_pick
 from experiments.progress import Reporter, Silent
 from experiments.refitting import IMAGES as REFIT_IMAGES
-from experiments.refitting import Refitter, refitted_choice
+from experiments.refitting import Refit, Refitter, refitted_choice
 from experiments.search_options import SearchOptions
 from experiments.searched_model import load_searched_model
 from fitness.genome import Genome
 from models import output_directory
+from models.compensation.compensation import Compensation
 from models.cost import network_cost
 from models.export.parity import write_checked
 from models.export.registry import named
 from models.pruning import prune
+from models.stages import Network
 from models.store import Model
 
 PARITY_IMAGES = 256
+
+
+class Leaving(NamedTuple):
+    """A mask ``bool[f]``, the network, as large as before, with the weights that go with it, and its worth.
+
+    ``correct`` and ``accuracy_drop`` (percent) are those on the fitness images; ``refit`` has the figures of
+    :class:`experiments.refitting.Refit`, None without a refit.
+    """
+
+    mask: np.ndarray
+    network: Network
+    correct: int
+    accuracy_drop: float
+    refit: dict[str, Any] | None
+
+    @classmethod
+    def chosen(cls, found: Chosen, model: Model, genome: Genome, compensation: Compensation | None) -> "Leaving":
+        """With the weights that the search scored it with."""
+        network = compensating.network_of(model.network, genome.layout.split(found.mask), compensation)
+        return cls(found.mask, network, found.correct, found.accuracy_drop, None)
+
+    @classmethod
+    def refitted(cls, found: Refit) -> "Leaving":
+        """With weights of its own."""
+        fitness = found.figures["fitness"]
+        return cls(found.mask, found.network, fitness["correct"], fitness["accuracy_drop"], found.figures)
 
 
 def export_run(
@@ -76,24 +105,18 @@ def export_run(
     if checkpoint is None:
         raise RunError(f"{run.location} has no checkpoint yet; run 'evoprune resume {run.location}' first.")
     original = load_searched_model(run, checkpoint, model or options.model, options.prune)
-    images = load_images(options.data if data_dir is None else options.data.moved(data_dir), original)
+    if data_dir is not None:
+        options = replace(options, data=options.data.moved(data_dir))
+    images = load_images(options.data, original)
     genome = Genome.of(original.network, options.prune)
     compensation = compensating.read(run, options.compensate)
-    figures: dict[str, Any] | None = None
     if refit:
-        data = options.data if data_dir is None else options.data.moved(data_dir)
-        refitter = Refitter(
-            original, genome, data, compensation, options.compensation_images, refit_images, reporter
-        )
-        found = refitted_choice(refitter, checkpoint, genome, options, pick)
-        mask, weights, figures = found.mask, found.network, found.figures
-        correct, drop = (figures["fitness"][key] for key in ("correct", "accuracy_drop"))
-        keeps = genome.layout.split(mask)
+        refitter = Refitter(original, genome, options, compensation, refit_images, reporter)
+        leaving = Leaving.refitted(refitted_choice(refitter, checkpoint, genome, options, pick))
     else:
-        mask, correct, drop = chosen_mask(checkpoint, genome, options, pick)
-        keeps = genome.layout.split(mask)
-        weights = compensating.network_of(original.network, keeps, compensation)
-    smaller = Model(prune(weights, keeps), original.normalisation, original.classes)
+        leaving = Leaving.chosen(chosen_mask(checkpoint, genome, options, pick), original, genome, compensation)
+    mask, keeps = leaving.mask, genome.layout.split(leaving.mask)
+    smaller = Model(prune(leaving.network, keeps), original.normalisation, original.classes)
     parameters, macs = network_cost(smaller.network)
     base_parameters, base_macs = network_cost(original.network)
     removed = int((~mask).sum())
@@ -108,7 +131,7 @@ def export_run(
             "parameters": base_parameters,
             "macs": base_macs,
             "compensation": options.compensate,
-            "refit_images": None if figures is None else figures["images"],
+            "refit_images": None if leaving.refit is None else leaving.refit["images"],
             **({} if pick is None else {"pick": pick}),
         },
         "data": original.notes.get("data"),
@@ -120,14 +143,14 @@ def export_run(
         smaller,
         form,
         images.images[:PARITY_IMAGES],
-        lambda x: np.asarray(masked(weights, x)),
+        lambda x: np.asarray(masked(leaving.network, x)),
     )
     return {
         "format": format,
         "pick": pick,
-        "accuracy_drop": drop,
-        "correct": correct,
-        "refit": figures,
+        "accuracy_drop": leaving.accuracy_drop,
+        "correct": leaving.correct,
+        "refit": leaving.refit,
         "runtime": runtime,
         "files": sizes,
         "parameters": parameters,

@@ -14,7 +14,7 @@ import numpy as np
 from engine.checkpoint import Checkpoint
 from engine.errors import DataError, OptionError
 from experiments import compensating, datasets
-from experiments.measuring import DataOptions, load_images, measure
+from experiments.measuring import load_images, measure
 from experiments.picking import (
     ACCURACY_DROP,
     Condition,
@@ -60,13 +60,12 @@ class Refitter:
         self,
         model: Model,
         genome: Genome,
-        data: DataOptions,
+        options: SearchOptions,
         compensation: Compensation | None,
-        compensation_images: int,
         images: int,
         reporter: Reporter,
     ):
-        """``data``: the search's; ``images``: to fit, at most.
+        """``options`` and ``compensation``: the search's; ``images``: to fit, at most.
 
         Raises:
             OptionError: no images.
@@ -74,6 +73,7 @@ class Refitter:
         """
         if images < 1:
             raise OptionError(f"--refit-images must be 1 or more, not {images}.")
+        data = options.data
         if compensating.SPLIT not in datasets.available_splits(data.data, data_dir=data.data_dir):
             raise DataError(
                 f"--refit needs training images and --data {data.data} has no {compensating.SPLIT} "
@@ -82,7 +82,9 @@ class Refitter:
         found = datasets.size(data.data, compensating.SPLIT, data_dir=data.data_dir)
         training = replace(data, split=compensating.SPLIT)
         fitted = replace(training, images=min(images, found))
-        seen = [data, fitted, replace(training, images=min(compensation_images, found))]
+        seen = [data, fitted]
+        if compensation is not None:
+            seen.append(replace(training, images=min(options.compensation_images, found)))
         self._model, self._genome, self._compensation, self._reporter = model, genome, compensation, reporter
         self._fitted = load_images(fitted, model)
         self._judges = {"fitness": load_images(data, model)}

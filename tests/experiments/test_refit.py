@@ -76,7 +76,7 @@ def test_of_the_finalists_the_one_that_drops_most_is_taken(finished, tiny_direct
     model, options = store.load(tiny_directory), options_of(finished)
     genome = Genome.of(model.network, options.prune)
     checkpoint = RunDirectory.open(finished).latest(pytest.fail)
-    refitter = Refitter(model, genome, options.data, None, 10, 12, Silent())
+    refitter = Refitter(model, genome, options, None, 12, Silent())
     asked = []
 
     def refit(mask):
@@ -144,7 +144,7 @@ def test_data_without_a_training_split_is_refused(finished, tiny_directory, monk
     model, options = store.load(tiny_directory), options_of(finished)
     monkeypatch.setattr(datasets, "available_splits", lambda data, data_dir=None: ("test",))
     with pytest.raises(DataError, match="--refit needs training images"):
-        Refitter(model, Genome.of(model.network), options.data, None, 10, 12, Silent())
+        Refitter(model, Genome.of(model.network), options, None, 12, Silent())
     assert unseen_images([options.data], 10, model) is None
 
 
