@@ -5,10 +5,10 @@ Almarashi 2024, "Pruning Image Classification CNN Network Using Taylor Scores fo
     evoprune reproduce taylor-resnet20 OUT_DIR --data-dir FOLDER
 
 FOLDER has CIFAR-10. 3 hours on 2 cores beside another job, 2 of them for the 10 epochs of the network to begin
-with; an interrupted run goes on behind the last epoch or cycle. Expect what the document found: the accuracy falls
-with each removal and is for the most part regained by the fine-tuning, and 25% fewer filters cost a few points in the
-end (theirs: 90.5 -> 88.1; docs/reproductions/taylor-resnet20: 85.4 -> 81.5). The network to begin with is worse than
-theirs, for it is trained for fewer epochs.
+with; an interrupted run goes on behind the last epoch or cycle. Expect what the document found: the accuracy
+falls with each removal and is for the most part regained by the fine-tuning, and 25% fewer filters cost a few
+points in the end (theirs: 90.5 -> 88.1; docs/reproductions/taylor-resnet20: 85.4 -> 81.5). The network to begin
+with is worse than theirs, for it is trained for fewer epochs.
 """
 
 import json
