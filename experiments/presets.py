@@ -4,33 +4,75 @@ A preset is nothing but these values: ``run.json`` has what they set, and a run 
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-DEFAULT = "paper"
+PAPER = "paper"
 
-PRESETS: Mapping[str, Mapping[str, Any]] = {
-    # Seed 003, Table 3.1: what the options default to themselves.
-    "paper": {},
-    # docs/search-quality.md has the measurements behind each value.
-    "quality": {
-        "prune": "all",
-        "compensate": "linear",
-        "seed_with": "taylor-squared,reconstruction",
-        "floor": "0,0.05,0.1,0.2",
-        "climb": True,
-        "mutate": "budget",
-        "crossover": "layers",
-        "population": 40,
-        "parents": 4,
-        "population_cap": 4,
-    },
+# docs/search-quality.md has the measurements behind each value.
+_SEARCH: Mapping[str, Any] = {"prune": "all", "climb": True, "mutate": "budget", "crossover": "layers"}
+_ONE_MASK: Mapping[str, Any] = {"parents": 4, "population_cap": 4}
+# A front has to fit into the population.
+_FRONT: Mapping[str, Any] = {"population": 40, "parents": 8, "population_cap": 40}
+_COMPENSATED: Mapping[str, Any] = {
+    **_SEARCH,
+    "compensate": "linear",
+    "seed_with": "taylor-squared,reconstruction",
+    "floor": "0,0.05,0.1,0.2",
+    "population": 40,
 }
+
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        # Seed 003, Table 3.1: what the options default to themselves.
+        PAPER: {},
+        "masks": {**_SEARCH, "seed_with": "taylor-joint", "population": 8, **_ONE_MASK},
+        "quality": {**_COMPENSATED, **_ONE_MASK},
+        "front": {**_COMPENSATED, **_FRONT, "objectives": "accuracy,parameters,macs"},
+    }
+)
 """Preset -> option, as click knows it -> value."""
 
 
-def take_preset(context: click.Context, option: click.Parameter, name: str) -> str:
-    """Let the preset's values be the defaults of the command; those of ``--config`` win over them."""
-    context.default_map = {**PRESETS[name], **(context.default_map or {})}
-    return name
+def usual_values(*, compensable: bool, front: bool) -> Mapping[str, Any]:
+    """What a search has where no preset is named.
+
+    Args:
+        compensable: whether the network tells what reads its filters; without that there are masks alone.
+        front: whether ``--objectives`` are given.
+    """
+    values = PRESETS["quality" if compensable else "masks"]
+    return {**values, **_FRONT} if front else values
+
+
+def filled(context: click.Context, options: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """``options`` with ``values`` for all that neither the command line nor ``--config`` gives."""
+    return {
+        name: values[name] if name in values and _is_default(context, name) else value
+        for name, value in options.items()
+    }
+
+
+def check_effect(context: click.Context, options: Mapping[str, Any]) -> None:
+    """Refuse options that were given and that :func:`usual_values` leave without effect.
+
+    Raises:
+        click.UsageError: which, and why.
+    """
+    for name, needless, reason in (
+        ("mutation", "bits" not in options["mutate"].split(","), f"is not for --mutate {options['mutate']}"),
+        ("initial_removal", options["climb"], "is not for a search that begins with --climb"),
+    ):
+        if needless and not _is_default(context, name):
+            option = "--" + name.replace("_", "-")
+            raise click.UsageError(
+                f"{option} {options[name]:g} {reason}, as searches do by default; add --preset {PAPER}, or leave "
+                f"{option} out."
+            )
+
+
+def _is_default(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is ParameterSource.DEFAULT

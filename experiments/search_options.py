@@ -1,6 +1,7 @@
 """Everything that a search was asked for, and its form in ``run.json``."""
 
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, get_args, get_type_hints
 
 from engine.config import SearchSettings
@@ -79,6 +80,20 @@ class SearchOptions:
         ):
             if given:
                 raise OptionError(f"{option} needs importances to go by; name some with --seed-with.")
+
+    @classmethod
+    def preset(
+        cls, values: Mapping[str, Any], model: str, data: DataOptions, *, seed: int = 0, **others: Any
+    ) -> "SearchOptions":
+        """With the values of a preset (:mod:`experiments.presets`), over which ``others`` win.
+
+        Raises:
+            OptionError: a value out of its range.
+        """
+        names = {field.name for field in fields(SearchSettings)}
+        settings = SearchSettings(**{name: value for name, value in values.items() if name in names}, seed=seed)
+        chosen = {name: value for name, value in values.items() if name not in names}
+        return cls(model, data, settings=settings, **{**chosen, **others})
 
     @property
     def aims(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from fitness.front_objective import FrontObjective
 from fitness.genome import Genome
 from fitness.latency import MaskLatency
 from fitness.objective import CostObjective
-from fitness.seeding import SeededFounders
+from fitness.seeding import BELOW, SeededFounders
 from models import store
 from models.latency.table import LatencyTable
 from models.store import Model
@@ -244,7 +244,10 @@ def _prepared(
     )
     founders = None
     if begins and options.seeds:
-        founders = SeededFounders(importances, genome.layout, options.settings, objective, options.ladders)
+        # Those of a front are to stand all along it.
+        reach, below = (replace(objective, threshold=options.limit), 1.0) if options.aims else (objective, BELOW)
+        known = importances, genome.layout, options.settings
+        founders = SeededFounders(*known, reach, options.ladders, below)
     guide = guidance.guide_of(importances, genome.layout) if options.settings.guided else None
     with make_evaluator(model, genome, images, options, backend, reporter, compensation) as evaluator:
         judge = FrontObjective(objective, options.aims, options.limit) if options.aims else objective

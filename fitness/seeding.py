@@ -12,8 +12,8 @@ removing filters at random (:mod:`engine.rounding`) would spoil a good order.
 
 Where the founders climb, all individuals are seeds. For each order the largest feasible removal is found first
 (:func:`fitness.ladder.climb`, coarsely); of its *n* seeds, number *i* removes the share
-``1 - BELOW * ((i - u) / n) ** 2`` of that, number 0 all of it. Generation 0 then begins near the border of what
-is feasible.
+``1 - below * ((i - u) / n) ** 2`` of that, number 0 all of it. Generation 0 then begins near the border of what
+is feasible; for a front ``below`` is 1, and it begins everywhere up to that border.
 """
 
 from collections.abc import Mapping, Sequence
@@ -104,8 +104,11 @@ class SeededFounders:
         settings: SearchSettings,
         objective: Objective,
         ladders: Ladders = PLAIN,
+        below: float = BELOW,
     ):
-        """``importances``: by method, each ``float64[n_filters]``; ``objective`` says how far a climb may go.
+        """``importances``: by method, each ``float64[n_filters]``.
+
+        ``objective`` says how far a climb may go, ``below`` by which share its lowest seeds stand below that.
 
         Raises:
             OptionError: see :meth:`Ladders.check_places`.
@@ -116,6 +119,7 @@ class SeededFounders:
         self._multiple = settings.round_to
         self._objective = objective
         self._ladders = ladders
+        self._below = below
         seeds = settings.population if ladders.climbs else settings.population // 2
         self._near_original = partial(
             near_original,
@@ -163,4 +167,4 @@ class SeededFounders:
             multiple=self._multiple,
         )
         steps = np.maximum(0.0, np.arange(length) - rng.random(length)) / length
-        return np.rint(ladder.removed[ladder.best] * (1 - BELOW * steps**2)).astype(np.int64)
+        return np.rint(ladder.removed[ladder.best] * (1 - self._below * steps**2)).astype(np.int64)

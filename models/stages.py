@@ -24,10 +24,20 @@ DType = Any
 Probe = Callable[[jax.Array], jax.Array]
 """Is shown the channels ``[..., c]`` of a group whenever a stage reads them; answers what it reads instead."""
 
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Gate:
+    """Multiplies the channels of a group, whenever a stage reads them, by ``float32[b, group size]``."""
+
+    values: jax.Array
+
+
 Keeps = Mapping[str, Any]
 """Group name -> ``bool[group size]``, True = keep. A group that is absent is kept whole.
 
-``__call__`` of a stage or network, not ``evaluate``, also takes a :data:`Probe` in place of a slice.
+``__call__`` of a stage or network, not ``evaluate``, also takes a :class:`Gate` in place of a slice; or a
+:data:`Probe`, but that of a network whose layers do not tell what they read.
 """
 
 
@@ -224,11 +234,13 @@ def run_chain(
 
 
 def silence(carry: jax.Array, keeps: Keeps, group: str | None) -> jax.Array:
-    """Zero the removed channels of ``[..., c]``, which belong to ``group``, or show them to its probe.
+    """Zero the removed channels of ``[b, ..., c]``, which belong to ``group``; or gate them, or show them.
 
     A select, not a product: a removed filter that yields NaN must leave no trace, as if it were gone.
     """
     keep = None if group is None else keeps.get(group)
     if keep is None:
         return carry
+    if isinstance(keep, Gate):
+        return carry * keep.values.reshape(len(carry), *[1] * (carry.ndim - 2), -1)
     return keep(carry) if callable(keep) else jnp.where(keep, carry, jnp.zeros((), carry.dtype))

@@ -1,6 +1,7 @@
 """``evoprune search``: begin a search."""
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,7 +21,7 @@ from experiments.cli_options import (
 )
 from experiments.commands.interruption import how_to_resume, interruptible
 from experiments.commands.lines import summary_lines
-from experiments.presets import DEFAULT, PRESETS, take_preset
+from experiments.presets import PRESETS, check_effect, filled, usual_values
 
 
 @click.command(epilog="Example: evoprune search run --model small --data cifar10 --images 5000")
@@ -29,11 +30,9 @@ from experiments.presets import DEFAULT, PRESETS, take_preset
 @click.option(
     "--preset",
     type=click.Choice(list(PRESETS)),
-    default=DEFAULT,
-    show_default=True,
-    callback=take_preset,
-    expose_value=False,
-    help="Values of other options, by name (docs/search-quality.md); options that are given win.",
+    help="Values of other options, by name (docs/search-quality.md); options that are given win. Without one it "
+    "is quality, for a network of your own masks, and with --objectives of a front's sizes. The defaults below "
+    "are those of paper.",
 )
 @click.option("--model", required=True, help="Model directory to search.")
 @model_class_option()
@@ -129,13 +128,22 @@ from experiments.presets import DEFAULT, PRESETS, take_preset
 )
 @backend_options
 @json_option
-def search(run_dir: str, as_json: bool, **options: Any) -> None:
+@click.pass_context
+def search(context: click.Context, run_dir: str, preset: str | None, as_json: bool, **options: Any) -> None:
     """Search the filter masks of a model in a new run directory RUN_DIR, a path or a URL (s3://, gs://, ...)."""
     from engine.config import SearchSettings
     from experiments.measuring import DataOptions
     from experiments.search_options import SearchOptions
     from experiments.search_run import start_search
+    from models.store import load
 
+    if preset is not None:
+        options = filled(context, options, PRESETS[preset])
+    else:
+        readers = any(stage.readers() for stage in load(Path(options["model"])).network.stages)
+        usual = usual_values(compensable=readers, front=options["objectives"] is not None)
+        options = filled(context, options, usual)
+        check_effect(context, options)
     data = DataOptions(seed=options["seed"], **taken(options, "data", "data_dir", "split", "images"))
     backend = chosen_backend(options)
     settings = SearchSettings(**taken(options, *(field.name for field in fields(SearchSettings))))

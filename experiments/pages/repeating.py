@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import click
 
+from experiments.presets import PAPER
 from experiments.search_options import SearchOptions
 
 NEW_RUN = "again"
@@ -21,7 +22,8 @@ def search_command(options: SearchOptions) -> str:
 
     flat = asdict(options)
     values = {**flat.pop("settings"), **flat.pop("data"), **flat}
-    lines = [f"evoprune search {NEW_RUN}"]
+    # The paper's preset is that of the options' own defaults.
+    lines = [f"evoprune search {NEW_RUN}", f"--preset {PAPER}"]
     for parameter in search.params:
         if not isinstance(parameter, click.Option) or parameter.name not in values:
             continue

@@ -1,26 +1,25 @@
 """What is compared: presets, each operator alone, an order without a search, and searches that know nothing."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
-from engine.config import SearchSettings
 from engine.variation.registry import BITS, CROSSOVERS, MUTATIONS
 from experiments.baseline_methods import SEARCHES
 from experiments.measuring import DataOptions
-from experiments.presets import PRESETS
+from experiments.presets import PAPER, PRESETS
 from experiments.search_options import SearchOptions
 
 _SEEDED = {"prune": "all", "seed_with": "taylor-squared"}
 _FLOORS = {"floor": "0,0.05,0.1,0.2"}
 
 GENETIC: Mapping[str, Mapping[str, Any]] = {
-    "paper": PRESETS["paper"],
+    PAPER: PRESETS[PAPER],
     "seeds": _SEEDED,
     "floors": {**_SEEDED, **_FLOORS},
     "climb": {**_SEEDED, **_FLOORS, "climb": True},
     **{f"mutate-{name}": {**_SEEDED, "mutate": name} for name in MUTATIONS if name != BITS},
     **{f"crossover-{name}": {**_SEEDED, "crossover": name} for name in CROSSOVERS if name != "point"},
+    "masks": PRESETS["masks"],
     "quality": PRESETS["quality"],
 }
 """Method -> option values, as in a preset. ``seeds`` is what each operator alone is added to."""
@@ -47,17 +46,14 @@ def genetic_options(
     objective: str = "parameters",
 ) -> SearchOptions:
     """The options of a search of :data:`GENETIC`; the protocol's compensation takes the place of a preset's."""
-    values = {**GENETIC[method], "compensate": compensate}
-    names = {field.name for field in fields(SearchSettings)}
-    settings = SearchSettings(**{name: value for name, value in values.items() if name in names}, seed=seed)
-    others = {name: value for name, value in values.items() if name not in names}
-    # As many generations as evaluations are never needed: most generations evaluate several masks.
-    return SearchOptions(
+    return SearchOptions.preset(
+        GENETIC[method],
         model,
         data,
+        seed=seed,
+        # As many generations as evaluations are never needed: most generations evaluate several masks.
         generations=evaluations,
         threshold=threshold,
+        compensate=compensate,
         objective=objective,
-        settings=settings,
-        **others,
     )

@@ -16,6 +16,7 @@ from fitness.importance.batchwise import BATCH, batchwise
 from fitness.importance.contract import Subject
 from fitness.importance.errors import ImportanceError
 from fitness.importance.layers import joined
+from models.errors import DependencyError
 from models.stages import Network, Probe
 
 
@@ -47,14 +48,20 @@ def grams(subject: Subject, *, batch: int = BATCH) -> dict[str, np.ndarray]:
     """Group -> ``float64[c, c]``: inner products of the activations of its channels where they are read.
 
     Summed over images and positions; over all readers, where several stages read a group.
+
+    Raises:
+        ImportanceError: the network cannot show what its layers read.
     """
     sums = {
         name: np.zeros((size, size))
         for name, size in zip(subject.layout.names, subject.layout.sizes, strict=True)
     }
-    for found, _ in batchwise(subject, _products, batch):
-        for name, readings in found.items():
-            sums[name] += np.sum(readings, axis=0, dtype=np.float64)
+    try:
+        for found, _ in batchwise(subject, _products, batch):
+            for name, readings in found.items():
+                sums[name] += np.sum(readings, axis=0, dtype=np.float64)
+    except DependencyError as error:
+        raise ImportanceError(f"activations cannot be compared: {error}") from error
     return sums
 
 

@@ -36,7 +36,7 @@ def reconstruction(subject: Subject) -> np.ndarray:
     try:
         products = gather_moments(network, subject.model.normalisation, subject.images[:IMAGES], layout.names)
     except CompensationError as error:
-        raise ImportanceError(f"--seed-with reconstruction cannot be computed: {error}") from error
+        raise ImportanceError(f"reconstruction, as compensation, cannot be computed: {error}") from error
     arrays = arrays_of(network)
     layers: dict[str, np.ndarray] = {}
     for name, size in zip(layout.names, layout.sizes, strict=True):

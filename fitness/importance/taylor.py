@@ -21,7 +21,7 @@ from fitness.batches import PADDING
 from fitness.importance.batchwise import BATCH, batchwise
 from fitness.importance.contract import Subject
 from fitness.importance.layers import joined, normalised
-from models.stages import Network, Probe
+from models.stages import Gate, Network
 
 
 def taylor(subject: Subject, *, batch: int = BATCH) -> np.ndarray:
@@ -73,16 +73,7 @@ def gate_gradients_at(
     targets = jnp.maximum(labels, 0)
 
     def loss(gates: dict[str, jax.Array]) -> jax.Array:
-        logits = network(inputs, {name: _gated(gate) for name, gate in gates.items()})
+        logits = network(inputs, {name: Gate(values) for name, values in gates.items()})
         return jnp.sum(optax.softmax_cross_entropy_with_integer_labels(logits, targets))
 
     return jax.grad(loss)(gates)
-
-
-def _gated(gate: jax.Array) -> Probe:
-    """Multiplies each image's channels ``[b, ..., c]`` by ``[b, c]``."""
-
-    def probe(carry: jax.Array) -> jax.Array:
-        return carry * gate.reshape(len(gate), *[1] * (carry.ndim - 2), -1)
-
-    return probe

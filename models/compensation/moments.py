@@ -48,7 +48,8 @@ def gather_moments(
     if not wanted:
         raise CompensationError(
             f"--compensate can do nothing for {network.architecture.name}: its layers do not tell which weights "
-            "read the filters that may go, as layers of --model-class never do; leave out --compensate."
+            "read the filters that may go, as layers of --model-class never do; leave out --compensate, and "
+            "seeds by reconstruction."
         )
     inputs_of = jax.jit(lambda whole, batch: _inputs(whole, normalisation(batch), wanted))
     sums: dict[str, np.ndarray] = {}

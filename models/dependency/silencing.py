@@ -1,4 +1,4 @@
-"""Silencing removed channels where they are summed over."""
+"""Silencing removed channels where they are summed over, or gating any."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,8 @@ def silenced(operands: list[Any], reads: Sequence[ChannelRead], keeps: Keeps, wi
     Args:
         operands: of the equation.
         reads: where it sums over channels.
-        keeps: group -> ``bool[size]``, True = keep; absent groups are kept whole.
+        keeps: group -> ``bool[size]``, True = keep, or ``float32[size]``, by which channels are multiplied;
+            absent groups are kept whole.
         widths: channels of each group as the operands hold them.
     """
     for read in reads:
@@ -28,11 +29,14 @@ def silenced(operands: list[Any], reads: Sequence[ChannelRead], keeps: Keeps, wi
             shape = [1] * operand.ndim
             shape[read.axis] = operand.shape[read.axis]
             keep = _along(read.runs_over, keeps, widths).reshape(shape)
-            operands[read.operand] = jnp.where(keep, operand, jnp.zeros((), operand.dtype))
+            if keep.dtype == bool:
+                operands[read.operand] = jnp.where(keep, operand, jnp.zeros((), operand.dtype))
+            else:
+                operands[read.operand] = operand * keep
 
 
 def _along(axis: Axis | Joined, keeps: Keeps, widths: Mapping[str, int]) -> jax.Array:
-    """Which indices of an axis are kept, as ``bool[extent]``."""
+    """Which indices of an axis are kept, as ``bool[extent]``; ``float32`` where one is gated."""
     kept = []
     for part in parts_of(axis):
         if isinstance(part, Axis) and part.group in keeps:

@@ -13,7 +13,8 @@ from models.axes import groups_of
 from models.dependency.analysis import Dependencies
 from models.dependency.chain import Link
 from models.dependency.execution import execute
-from models.stages import ArraySpec, Axis, DType, Keeps, Reader
+from models.errors import DependencyError
+from models.stages import ArraySpec, Axis, DType, Gate, Keeps, Reader
 from models.state import stage_arrays
 
 
@@ -99,8 +100,20 @@ class TracedStage(nnx.Module):
         return {}
 
     def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:
-        """See :class:`models.stages.Stage`; not for training, which runs the module's own code."""
-        return self.evaluate(self.prepare(stage_arrays(self), jnp.float32), carry, keeps)
+        """See :class:`models.stages.Stage`; not for training, which runs the module's own code.
+
+        Raises:
+            DependencyError: there are probes, for which channels would have to be the last axis of all that reads
+                them.
+        """
+        if any(callable(keep) for keep in keeps.values()):
+            raise DependencyError(
+                f"layer {self.name!r} of a network of your own cannot show which values it reads; choose another "
+                "method, such as taylor or magnitude."
+            )
+        gates = {name: keep.values for name, keep in keeps.items() if isinstance(keep, Gate)}
+        slices = {name: keep for name, keep in keeps.items() if name not in gates}
+        return self._run(self.prepare(stage_arrays(self), jnp.float32), carry, slices, gates)
 
     def prepare(self, arrays: Mapping[str, jax.Array], precision: DType) -> Prepared:
         """See :class:`models.stages.Stage`. All that no image reaches is computed here."""
@@ -115,21 +128,27 @@ class TracedStage(nnx.Module):
 
     def evaluate(self, prepared: Prepared, carry: jax.Array, keeps: Keeps) -> jax.Array:
         """See :class:`models.stages.Stage`. Carries are ``float32`` whatever the precision."""
+        return self._run(prepared, carry, keeps, {})
+
+    def _run(
+        self, prepared: Prepared, carry: jax.Array, keeps: Keeps, gates: Mapping[str, jax.Array]
+    ) -> jax.Array:
+        """``gates``: group -> ``float32[b, width]``."""
         widths, sizes = _widths(prepared.present), self.dependencies.sizes
         silent = {name: keeps[name] for name in widths if name in keeps}
         for name, width in widths.items():
             if name not in silent and width != sizes.get(name, width):
                 silent[name] = prepared.present[name] > 0
 
-        def of_image(value: jax.Array) -> jax.Array:
+        def of_image(value: jax.Array, gates: Mapping[str, jax.Array]) -> jax.Array:
             values = dict(zip(self.link.inputs, prepared.values, strict=True))
             values[self.link.enters] = value[None] if self.first else value
             found = self.dependencies.found
-            execute(self.link.equations, values, found, silent, widths, prepared.precision)
+            execute(self.link.equations, values, found, {**silent, **gates}, widths, prepared.precision)
             result = values[self.link.leaves]
             return result[0].astype(jnp.float32) if self.last else result
 
-        return jax.vmap(of_image)(carry)
+        return jax.vmap(of_image)(carry, {name: values for name, values in gates.items() if name in widths})
 
     def _constants(self) -> dict[core.Var, Any]:
         program = self.dependencies.trace.program

@@ -52,7 +52,18 @@ def test_a_driver_killed_again_and_again_leaves_the_same_run(tiny_directory, tin
     }
     begin = [
         *("--model", str(tiny_directory), "--data", f"npz:{tiny_data}", "--threshold", "20"),
-        *("--population", "8", "--parents", "4", "--mutation", "0.05", "--population-cap", "12"),
+        *(
+            "--preset",
+            "paper",
+            "--population",
+            "8",
+            "--parents",
+            "4",
+            "--mutation",
+            "0.05",
+            "--population-cap",
+            "12",
+        ),
         *("--initial-removal", "0.1", "--seed", "5", "--generations", str(6 * KILLS + 20)),
     ]
 

@@ -36,6 +36,8 @@ def run_directory(tmp_path_factory, tiny_directory, tiny_data):
     small = [
         "--population",
         "8",
+        "--preset",
+        "paper",
         "--parents",
         "4",
         "--mutation",

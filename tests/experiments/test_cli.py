@@ -18,6 +18,8 @@ PAPER = {
 @pytest.fixture
 def search_arguments(tiny_directory, tiny_data):
     small = [
+        "--preset",
+        "paper",
         "--population",
         "4",
         "--parents",
@@ -156,7 +158,7 @@ def test_training_on_a_file_of_ones_own(capsys, tmp_path):
 def test_a_config_file_gives_options_and_the_command_line_wins(capsys, tmp_path, tiny_directory, tiny_data):
     config = tmp_path / "run.toml"
     config.write_text(
-        f'model = "{tiny_directory}"\ndata = "npz:{tiny_data}"\npopulation = 4\nparents = 2\n'
+        f'model = "{tiny_directory}"\ndata = "npz:{tiny_data}"\npreset = "paper"\npopulation = 4\nparents = 2\n'
         "generations = 1\nthreshold = 30\nlambda = 0.25\npopulation-cap = 7\nstop-early = false\n"
     )
     assert cli.run(["search", str(tmp_path / "a"), "--config", str(config), "--generations", "2"]) == 0

@@ -103,7 +103,7 @@ def cluster(tmp_path_factory):
 @pytest.fixture(scope="module")
 def arguments(tiny_directory, tiny_data):
     return (
-        f"--model {tiny_directory} --data npz:{tiny_data} --generations 3 --population 6 --parents 4 "
+        f"--model {tiny_directory} --data npz:{tiny_data} --generations 3 --preset paper --population 6 --parents 4 "
         "--mutation 0.05 --initial-removal 0.2 --threshold 30 --batch-size 8"
     ).split()
 

@@ -32,6 +32,8 @@ def run(tmp_path_factory, tiny_directory, tiny_data):
     small = [
         "--population",
         "4",
+        "--preset",
+        "paper",
         "--parents",
         "2",
         "--mutation",

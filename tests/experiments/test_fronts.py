@@ -235,6 +235,8 @@ def test_digits_from_the_command_line_to_a_picked_network(tmp_path, capsys):
         "accuracy,parameters,macs",
         "--objective",
         "macs",
+        "--preset",
+        "paper",
         "--population",
         "12",
         "--parents",

@@ -11,7 +11,18 @@ from experiments.image_arrays import grey
 from experiments.measuring import DataOptions, load_images
 from models import store
 
-SMALL_SEARCH = ["--population", "4", "--parents", "2", "--mutation", "0.05", "--threshold", "50"]
+SMALL_SEARCH = [
+    "--preset",
+    "paper",
+    "--population",
+    "4",
+    "--parents",
+    "2",
+    "--mutation",
+    "0.05",
+    "--threshold",
+    "50",
+]
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +151,8 @@ def test_a_network_of_dense_layers_is_searched_with_all(capsys, tmp_path, colour
         "--width-multiplier",
         "0.02",
     )
-    line = refused(capsys, "search", tmp_path / "run", "--model", model, "--data", colour_data)
+    line = refused(
+        capsys, "search", tmp_path / "run", "--model", model, "--data", colour_data, "--preset", "paper"
+    )
     assert "--prune convolutions: mlp has no such filters; give --prune all." in line
     assert not (tmp_path / "run").exists()

@@ -27,9 +27,12 @@ def test_the_template_goes_all_the_way(my_network, monkeypatch, capsys):
     data = ["--data", "digits", "--images", "200"]
     quick = ["--epochs", "1", "--batch-size", "50", "--augmentation", "none"]
     assert cli.run(["train", "mine", *my_network, *data, *quick]) == 0
-    few = ["--population", "3", "--parents", "2", "--generations", "1", "--mutation", "0.05"]
+    few = ["--preset", "paper", "--population", "3", "--parents", "2", "--generations", "1", "--mutation", "0.05"]
     few += ["--initial-removal", "0.3", "--threshold", "90"]
     assert cli.run(["search", "run", "--model", "mine", *my_network, *data, *few]) == 0
+    # What is done by default can be done with it.
+    assert cli.run(["search", "usual", "--model", "mine", *my_network, *data, "--generations", "1"]) == 0
+    assert json.loads(Path("usual/run.json").read_text())["configuration"]["seed_with"] == "taylor-joint"
     capsys.readouterr()
     assert cli.run(["export", "run", "pruned", *my_network, "--json"]) == 0
     exported = json.loads(capsys.readouterr().out)

@@ -10,7 +10,7 @@ from engine.config import SearchSettings
 from experiments.cli import run as main
 from experiments.commands.search import search
 from experiments.measuring import DataOptions
-from experiments.presets import DEFAULT, PRESETS
+from experiments.presets import PRESETS, usual_values
 from experiments.search_options import SearchOptions
 
 
@@ -32,15 +32,38 @@ def configured(monkeypatch, *arguments):
 def test_the_papers_preset_is_what_the_options_default_to(monkeypatch):
     assert PRESETS["paper"] == {}
     assert configured(monkeypatch, "--preset", "paper") == SearchOptions("m", DataOptions("digits"))
-    assert configured(monkeypatch) == configured(monkeypatch, "--preset", DEFAULT)
 
 
-def test_values_of_a_preset_are_those_of_options_and_options_win(monkeypatch):
-    chosen = configured(monkeypatch, "--preset", "quality")
+@pytest.mark.parametrize("preset", PRESETS)
+def test_values_of_a_preset_are_those_of_options(monkeypatch, preset):
+    chosen = configured(monkeypatch, "--preset", preset)
     flat = {**chosen.to_json(), **chosen.settings.to_json()}
-    assert {name: flat[name] for name in PRESETS["quality"]} == PRESETS["quality"]
+    assert {name: flat[name] for name in PRESETS[preset]} == PRESETS[preset]
     names = {field.name for owner in (SearchOptions, SearchSettings) for field in fields(owner)}
-    assert set(PRESETS["quality"]) <= names
+    assert set(PRESETS[preset]) <= names
+
+
+def test_without_a_preset_a_search_is_the_best_that_its_network_allows(monkeypatch, tiny_directory):
+    model = ("--model", str(tiny_directory))
+    assert configured(monkeypatch, *model) == configured(monkeypatch, *model, "--preset", "quality")
+    several = (*model, "--objectives", "accuracy,macs")
+    assert configured(monkeypatch, *several) == configured(monkeypatch, *several, "--preset", "front")
+    assert usual_values(compensable=False, front=False) == PRESETS["masks"]
+    front = usual_values(compensable=False, front=True)
+    assert (front.get("compensate"), front["seed_with"]) == (None, PRESETS["masks"]["seed_with"])
+    assert front["population_cap"] == PRESETS["front"]["population_cap"]
+
+
+def test_options_of_the_papers_search_are_not_left_without_effect(tiny_directory, capsys):
+    given = ["search", "run", "--model", str(tiny_directory), "--data", "digits"]
+    for option in ("--mutation", "--initial-removal"):
+        assert main([*given, option, "0.01"]) == 2
+        [line] = capsys.readouterr().err.splitlines()[-1:]
+        assert f"{option} 0.01 is not for" in line
+        assert "add --preset paper" in line
+
+
+def test_options_win_over_a_preset(monkeypatch):
     # Whichever comes first on the command line.
     for order in (("--preset", "quality", "--mutate", "swap"), ("--mutate", "swap", "--preset", "quality")):
         assert configured(monkeypatch, *order).settings.mutate == "swap"

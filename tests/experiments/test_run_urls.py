@@ -144,6 +144,8 @@ def test_commands_take_urls_and_name_what_is_wrong_with_them(
     url, capsys, tiny_directory, tiny_data, tmp_path, monkeypatch
 ):
     small = [
+        "--preset",
+        "paper",
         "--population",
         "4",
         "--parents",

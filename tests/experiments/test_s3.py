@@ -81,7 +81,8 @@ def test_a_driver_killed_at_a_bucket_is_taken_over_and_the_search_is_the_same(
 ):
     begin = [
         *("--model", tiny_directory, "--data", f"npz:{tiny_data}", "--threshold", "20", "--generations", "12"),
-        *("--population", "8", "--parents", "4", "--mutation", "0.05", "--population-cap", "12", "--seed", "5"),
+        *("--preset", "paper", "--population", "8", "--parents", "4", "--mutation", "0.05"),
+        *("--population-cap", "12", "--seed", "5"),
     ]
     whole = evoprune("search", tmp_path / "run", *begin)
     run = f"{bucket}/run"

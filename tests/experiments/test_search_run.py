@@ -179,7 +179,18 @@ def test_a_search_killed_again_and_again_leaves_the_same_traces(finished, tiny_d
     command = [sys.executable, "-m", "experiments.cli"]
     begin = [
         *("search", str(run), "--model", str(tiny_directory), "--data", f"npz:{tiny_data}", "--threshold", "20"),
-        *("--population", "8", "--parents", "4", "--mutation", "0.05", "--population-cap", "12"),
+        *(
+            "--preset",
+            "paper",
+            "--population",
+            "8",
+            "--parents",
+            "4",
+            "--mutation",
+            "0.05",
+            "--population-cap",
+            "12",
+        ),
         *("--initial-removal", "0.1", "--seed", "5", "--generations", str(GENERATIONS)),
     ]
     delays = np.random.default_rng(0)

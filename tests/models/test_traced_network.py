@@ -8,6 +8,8 @@ from fitness.batches import Batches
 from fitness.compaction import WHOLE, Compaction
 from fitness.counting import MaskedCounter
 from fitness.genome import Genome
+from fitness.importance import IMPORTANCES, Subject
+from fitness.importance.errors import ImportanceError
 from fitness.shard_worker import blueprint
 from models.cost import masked_cost, network_cost
 from models.dependency import factories
@@ -16,7 +18,9 @@ from models.errors import ArchitectureError
 from models.normalisation import Normalisation
 from models.pruning import prune
 from models.registry import architecture_from_json
+from models.stages import Gate
 from models.state import arrays_of, set_arrays, stage_arrays
+from models.store import Model
 from models.training import TrainingSettings, train
 from tests.models.random_pruning import disturbed, random_keeps
 from tests.models.user_networks import catalogue
@@ -66,6 +70,37 @@ def test_the_chain_is_the_module_and_pruning_keeps_its_logits(name):
     np.testing.assert_allclose(pruned, masked, rtol=1e-4, atol=1e-4 * max(1.0, np.abs(masked).max()))
     cost = masked_cost(network, {name: keep[None] for name, keep in keeps.items()}, 1)
     assert network_cost(smaller) == (cost.parameters[0], cost.macs[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gates_of_zeros_and_ones_are_a_mask_for_each_image(name):
+    network = built(name)
+    rng = np.random.default_rng(0)
+    images = jnp.asarray(rng.standard_normal((3, *network.architecture.input_shape)), jnp.float32)
+    keeps = [random_keeps(network.filter_groups, rng) for _ in images]
+    call = jax.jit(lambda n, x, keeps: n(x, keeps))
+    gates = {group: Gate(jnp.stack([keep[group] for keep in keeps]).astype(jnp.float32)) for group in keeps[0]}
+    gated = call(network, images, gates)
+    for image, keep, logits in zip(images, keeps, gated, strict=True):
+        np.testing.assert_allclose(logits, call(network, image[None], keep)[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", IMPORTANCES)
+def test_an_importance_is_computed_or_says_why_not(method):
+    network = built("ResNet")
+    images = np.random.default_rng(0).integers(0, 256, (8, *network.architecture.input_shape), dtype=np.uint8)
+    model = Model(network, Normalisation((0.5,) * 3, (0.25,) * 3), tuple("abcde"))
+    layout = Genome.of(network, "all").layout
+    subject = Subject(model, layout, images, np.arange(8, dtype=np.int32) % 5)
+    if method in ("cosine", "karnin", "reconstruction"):
+        reasons = {"cosine": "taylor or magnitude", "karnin": "--track-sensitivity"}
+        with pytest.raises(ImportanceError, match=reasons.get(method, "seeds by reconstruction")):
+            IMPORTANCES[method](subject)
+    else:
+        found = IMPORTANCES[method](subject)
+        assert found.shape == (layout.n_filters,)
+        # Removing one filter changes none of eight answers.
+        assert len(np.unique(found)) > 1 or method == "oracle"
 
 
 def test_cuts():
