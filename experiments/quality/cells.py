@@ -6,14 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import RunError
-from engine.run_directory import DESCRIPTION, RunDirectory
 from experiments.baseline_methods import SEARCHES, along, searched
+from experiments.budgeted_run import run_until
 from experiments.importances import compute_importances
 from experiments.measuring import DataOptions, load_images
 from experiments.progress import Reporter
 from experiments.quality.methods import GENETIC, RANKINGS, genetic_options
-from experiments.search_run import resume_search, start_search
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, LocalEvaluator, on_gpu
 from fitness.genome import Genome
 from fitness.objective import CostObjective
@@ -111,14 +109,7 @@ def _genetic(
         evaluations=evaluations,
         objective=rewarded,
     )
-    run = RunDirectory(folder)
-    if run.store.exists(DESCRIPTION):
-        resume_search(folder, evaluations=evaluations, reporter=reporter)
-    else:
-        start_search(folder, options, evaluations=evaluations, reporter=reporter)
-    checkpoint = run.latest(reporter.message)
-    if checkpoint is None:
-        raise RunError(f"{run.location} has no checkpoint; remove that folder to run the cell again.")
+    run, checkpoint = run_until(folder, options, evaluations, reporter)
     rows = run.journal()
     best = checkpoint.state.best
     return Found(

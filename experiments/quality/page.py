@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments.markdown import markdown_table
 from experiments.plot_style import BLUE, GREY, INK, SMALL, VERMILION, headline, new_figure
+from experiments.spread import spread
 from fitness.rewards import OBJECTIVES
 
 _COLOURS = (BLUE, VERMILION, INK, GREY, "#009E73", "#CC79A7", "#E69F00")
@@ -41,11 +42,11 @@ def tables(results: Mapping[str, Any]) -> str:
                 (
                     method,
                     compensate,
-                    _spread([cell["best"]["parameter_drop"] for cell in cells]),
-                    _spread([cell["best"]["mac_drop"] for cell in cells]),
-                    _spread([cell["best"]["accuracy_drop"] for cell in cells]),
-                    *(_spread(_whole(cells, split)) for split in ("train", "test")),
-                    _spread([cell["evaluations"] for cell in cells], digits=0),
+                    spread([cell["best"]["parameter_drop"] for cell in cells]),
+                    spread([cell["best"]["mac_drop"] for cell in cells]),
+                    spread([cell["best"]["accuracy_drop"] for cell in cells]),
+                    *(spread(_whole(cells, split)) for split in ("train", "test")),
+                    spread([cell["evaluations"] for cell in cells], digits=0),
                     str(len(cells)),
                 )
             )
@@ -99,13 +100,3 @@ def _of(cells: Cells, method: str, compensate: str) -> list[Mapping[str, Any]]:
 
 def _whole(cells: Cells, split: str) -> list[float]:
     return [cell["whole"][split]["accuracy_drop"] for cell in cells if split in cell["whole"]]
-
-
-def _spread(numbers: Sequence[float], digits: int = 2) -> str:
-    """``median (lowest to highest)``; the number alone if there is one."""
-    if not numbers:
-        return "-"
-    median = f"{np.median(numbers):.{digits}f}"
-    if len(numbers) == 1:
-        return median
-    return f"{median} ({min(numbers):.{digits}f} to {max(numbers):.{digits}f})"

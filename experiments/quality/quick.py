@@ -11,11 +11,20 @@ from models.training_settings import TrainingSettings
 TRAINING = TrainingSettings(epochs=4, batch_size=64, augmentation="none")
 
 
-def quick_options(model: Path, reporter: Reporter) -> QualityOptions:
-    """A LeNet-5 trained into ``model``, where it is not there yet, and few cells."""
-    data = DataOptions("digits", images=200)
+def quick_model(model: Path, reporter: Reporter) -> Path:
+    """A LeNet-5 trained into ``model``, where it is not there yet."""
     if not model.exists():
         train_model(model, NetworkOptions("lenet5"), DataOptions("digits"), TRAINING, reporter=reporter)
+    return model
+
+
+def quick_options(model: Path, reporter: Reporter) -> QualityOptions:
+    """That network, and few cells."""
+    data = DataOptions("digits", images=200)
     return QualityOptions(
-        str(model), data, evaluations=80, seeds=1, methods="paper,quality,ranking,hill-climbing"
+        str(quick_model(model, reporter)),
+        data,
+        evaluations=80,
+        seeds=1,
+        methods="paper,quality,ranking,hill-climbing",
     )

@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from engine.errors import OptionError, RunError
+from experiments import budgeted_run
 from experiments.measuring import DataOptions
-from experiments.quality import cells, protocol
+from experiments.quality import protocol
 from experiments.quality.__main__ import main
 from experiments.quality.methods import GENETIC, METHODS, genetic_options
 from experiments.quality.page import best_so_far, tables
@@ -66,7 +67,7 @@ def test_it_goes_on_where_it_was_stopped(finished, options, tmp_path, monkeypatc
         with pytest.raises(KeyboardInterrupt):
             run_quality(tmp_path / "out", options)
     assert len(json.loads((tmp_path / "out" / "results.json").read_text())["cells"]) == 1
-    monkeypatch.setattr(cells, "start_search", _only_new(cells.start_search, tmp_path / "out"))
+    monkeypatch.setattr(budgeted_run, "start_search", _only_new(budgeted_run.start_search, tmp_path / "out"))
     assert run_quality(tmp_path / "out", options) == finished[1]
 
 
