@@ -150,13 +150,10 @@ class Search:
         state: SearchState,
         generations: int,
         on_generation: Callable[[SearchState], None],
-        evaluations: int | None = None,
+        enough: Callable[[SearchState], bool] = lambda state: False,
     ) -> SearchState:
-        """Step until ``state.generation`` is ``generations``, reporting each new state.
-
-        Or until ``evaluations`` masks have been evaluated; the generation that reaches them is finished.
-        """
-        while state.generation < generations and (evaluations is None or state.evaluations < evaluations):
+        """Step until ``state.generation`` is ``generations`` or ``enough`` says so, reporting each new state."""
+        while state.generation < generations and not enough(state):
             state = self.step(state)
             on_generation(state)
         return state

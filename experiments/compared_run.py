@@ -10,6 +10,7 @@ from experiments.held_out import known_held_out
 from experiments.pages.comparison_plots import Course, course_of
 from experiments.pages.findings import last_change
 from experiments.pages.trade_off import TradeOff
+from experiments.patience import Patience
 from experiments.progress import Reporter
 from experiments.search_options import SearchOptions
 from experiments.searched_model import load_searched_model
@@ -37,6 +38,7 @@ class ComparedRun:
     images: int | None
     seconds: float
     best_since: int
+    out_of_patience: bool
     held_out: dict[str, Any] | None
     trade_off: TradeOff | None
     why_not: str | None
@@ -77,10 +79,10 @@ class ComparedRun:
         except (NetworkError, RunError) as error:
             why_not = f"The trade-off of run {label} is left out: {error}"
         held_out = known_held_out(run.store, state.best.individual.mask)
-        since = last_change(rows) or 0
+        since, exhausted = last_change(rows) or 0, Patience(options.patience, rows).exhausted
         return cls(
-            label, run.location, options, description, state, course, images, seconds, since, held_out, trade_off,
-            why_not,
+            label, run.location, options, description, state, course, images, seconds, since, exhausted, held_out,
+            trade_off, why_not,
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
@@ -90,7 +92,8 @@ class ComparedRun:
         if held_out is not None and held_out["original_correct"]:
             original = held_out["original_correct"]
             drop = 100 * (original - held_out["correct"]) / original
-        entry = summary(state, self.options.generations, self.options.objective)
+        asked = self.options.generations, self.options.objective
+        entry = summary(state, *asked, out_of_patience=self.out_of_patience)
         return {
             "label": self.label,
             "run": self.location,

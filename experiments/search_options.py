@@ -10,6 +10,7 @@ from engine.pool_options import PoolOptions
 from experiments.compensating import NONE, check_compensation
 from experiments.importances import named_methods
 from experiments.measuring import DataOptions
+from experiments.patience import check_patience
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, on_gpu
 from fitness.front_objective import check_front, default_limit, named_objectives
 from fitness.importance import IMPORTANCES
@@ -22,6 +23,7 @@ from fitness.seeding import LARGEST_COMPENSATED_REMOVAL, LARGEST_REMOVAL, Ladder
 class SearchOptions:
     """Options of ``evoprune search``; the defaults are the paper's (seed 003, Table 3.1).
 
+    ``patience`` is a number of generations, see :class:`experiments.patience.Patience`.
     ``weight`` and ``offset`` are the paper's lambda and epsilon. ``batch_size`` None picks one for the
     device when the run begins; it is then fixed, because it may decide the last bit of a logit. ``seed_with``
     names the importances, joined by commas, that half of the initial population is from (:mod:`fitness.seeding`)
@@ -54,11 +56,13 @@ class SearchOptions:
     latency_batch: int = 1
     objectives: str | None = None
     front_limit: float | None = None
+    patience: int = 0
     settings: SearchSettings = field(default_factory=SearchSettings)
 
     def __post_init__(self) -> None:
         if self.generations < 0:
             raise OptionError(f"--generations must be 0 or more, not {self.generations}.")
+        check_patience(self.patience)
         if self.batch_size is not None and self.batch_size < 1:
             raise OptionError(f"--batch-size must be 1 or more, not {self.batch_size}.")
         resolved(self.precision, on_gpu=False)

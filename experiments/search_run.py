@@ -18,6 +18,7 @@ from experiments.evaluators import make_evaluator, report_precision
 from experiments.held_out import measure_held_out
 from experiments.importances import compute_importances
 from experiments.measuring import load_images
+from experiments.patience import Patience
 from experiments.progress import Reporter, Silent
 from experiments.ray_metrics import with_metrics
 from experiments.search_options import Backend, SearchOptions
@@ -81,6 +82,7 @@ def resume_search(
     directory: str | os.PathLike[str],
     *,
     generations: int | None = None,
+    patience: int | None = None,
     evaluations: int | None = None,
     backend: Backend | None = None,
     model: str | None = None,
@@ -92,6 +94,7 @@ def resume_search(
     Args:
         directory: of the run, a path or a URL.
         generations: the new total; the run's own if None.
+        patience: generations without progress after which it ends; the run's own if None.
         evaluations: stop, in this call, once so many masks have been evaluated in all.
         backend: may differ from the one that the run began on, which is the default.
         model: where the model is now, if it moved.
@@ -105,12 +108,13 @@ def resume_search(
     """
     run = RunDirectory.open(directory)
     with run.locked():
-        return _resume(run, generations, evaluations, backend, model, data_dir, reporter or Silent())
+        return _resume(run, generations, patience, evaluations, backend, model, data_dir, reporter or Silent())
 
 
 def _resume(
     run: RunDirectory,
     generations: int | None,
+    patience: int | None,
     evaluations: int | None,
     backend: Backend | None,
     model: str | None,
@@ -133,6 +137,8 @@ def _resume(
                 f"--generations {generations} is the new total and the run has {reached} behind it; give more."
             )
         options = replace(options, generations=generations)
+    if patience is not None:
+        options = replace(options, patience=patience)
     prepared = _prepared(options, backend, reporter, begins=checkpoint is None, begun=run)
     with prepared as (search, identity, loaded, evaluator, _):
         if identity != description.get("identity"):
@@ -163,6 +169,7 @@ def _continue(
 ) -> dict[str, Any]:
     """The main loop's surroundings: make each generation durable, then tell about it."""
     started = perf_counter()
+    patience = Patience(options.patience, () if state is None else run.journal())
 
     def record(state: SearchState) -> None:
         nonlocal started
@@ -171,17 +178,22 @@ def _continue(
             timing["workers"] = figures.to_json()
         run.record(state, search.layout, identity, timing)
         reporter.generation(state, options.generations)
+        patience.see(state)
         started = perf_counter()
+
+    def enough(state: SearchState) -> bool:
+        return patience.exhausted or (evaluations is not None and state.evaluations >= evaluations)
 
     if state is None:
         state = search.start()
         record(state)
     else:
         reporter.generation(state, options.generations)
-    state = search.run(state, options.generations, record, evaluations)
+    state = search.run(state, options.generations, record, enough)
     mask = state.best.individual.mask
     held_out = measure_held_out(run, model, options, mask, reporter, evaluator.compensation)
-    return {**summary(state, options.generations, options.objective), "held_out": held_out}
+    told = options.generations, options.objective
+    return {**summary(state, *told, out_of_patience=patience.exhausted), "held_out": held_out}
 
 
 @contextmanager

@@ -12,12 +12,16 @@ from engine.pool_figures import PoolFigures
 from engine.run_directory import DESCRIPTION, RunDirectory
 from engine.state import SearchState
 from experiments.front_points import front_json
+from experiments.patience import Patience
 from fitness.rewards import OBJECTIVES
 
 
-def summary(state: SearchState, generations: int, objective: str) -> dict[str, Any]:
+def summary(
+    state: SearchState, generations: int, objective: str, *, out_of_patience: bool = False
+) -> dict[str, Any]:
     """generation, generations (asked for), objective, evaluations, failures, stopped, complete, BEST and figures.
 
+    ``out_of_patience``: it ended before its last generation (:mod:`experiments.patience`).
     Where there are several islands also each one's population, as in the journal; where a front is searched for
     also the front (:func:`experiments.front_points.front_json`).
     """
@@ -28,7 +32,8 @@ def summary(state: SearchState, generations: int, objective: str) -> dict[str, A
         "evaluations": state.evaluations,
         "failures": state.failures,
         "stopped": state.stopped,
-        "complete": state.generation >= generations,
+        "complete": state.generation >= generations or out_of_patience,
+        "out_of_patience": out_of_patience,
         "best": {
             **state.best.to_json(),
             "removed_filters": int((~state.best.individual.mask).sum()),
@@ -71,9 +76,20 @@ def read_status(
             "failures": 0,
             "stopped": 0,
             "complete": False,
+            "out_of_patience": False,
             "best": None,
         }
-    return {**summary(checkpoint.state, generations, objective), **_workers(run)}
+    exhausted = _out_of_patience(run, asked.get("patience", 0), checkpoint.state.generation)
+    found = summary(checkpoint.state, generations, objective, out_of_patience=exhausted)
+    return {**found, **_workers(run)}
+
+
+def _out_of_patience(run: RunDirectory, patience: Any, generation: int) -> bool:
+    if not isinstance(patience, int) or isinstance(patience, bool):
+        raise RunError(f"{run.store.full_name(DESCRIPTION)} is damaged (patience is no number); restore it.")
+    if patience == 0:
+        return False
+    return Patience(patience, (row for row in run.journal() if row["generation"] <= generation)).exhausted
 
 
 def _front(state: SearchState) -> dict[str, Any]:

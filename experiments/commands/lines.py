@@ -21,6 +21,8 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
     from fitness.rewards import OBJECTIVES
 
     state = "complete" if result["complete"] else "not complete"
+    if result["out_of_patience"]:
+        state += " as there was no more progress (--patience)"
     if result["best"] is None:
         return [f"no generation finished yet of {result['generations']}, {state}"]
     best, noun = result["best"], OBJECTIVES[result["objective"]].noun

@@ -20,6 +20,7 @@ from experiments.commands.lines import summary_lines
 @click.argument("run_dir")
 @config_option
 @click.option("--generations", type=int, help="The new total; the run's own if not given.")
+@click.option("--patience", type=int, help="As of search; the run's own if not given.")
 @click.option("--model", help="Where the model is now, if it moved.")
 @click.option("--data-dir", help="Where the data is now, if it moved.")
 @model_class_option()

@@ -38,6 +38,14 @@ from experiments.presets import PRESETS, check_effect, filled, usual_values
 @model_class_option()
 @data_options("train")
 @click.option("--generations", type=int, default=100, show_default=True, help="The paper's M.")
+@click.option(
+    "--patience",
+    type=int,
+    default=0,
+    metavar="N",
+    help="Stop sooner, after N generations in which neither BEST's score nor the front's hypervolume rose by a "
+    "thousandth; if not given never.",
+)
 @click.option("--population", type=int, default=50, show_default=True, help="Initial individuals (I).")
 @click.option("--parents", type=int, default=10, show_default=True, help="Selected to cross (K).")
 @click.option("--mutation", type=float, default=0.0002, show_default=True, help="Flip probability of a bit (P).")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.state import SearchState
+from experiments.patience import Patience
 from experiments.plot_style import percent
 from experiments.search_options import SearchOptions
 
@@ -39,7 +40,12 @@ def findings(
                 else "."
             )
         )
-    if state.generation < options.generations:
+    if Patience(options.patience, rows).exhausted:
+        said.append(
+            f"The search ended in generation {state.generation:,} of {options.generations:,}: "
+            f"{options.patience:,} generations had brought no progress (--patience)."
+        )
+    elif state.generation < options.generations:
         said.append(f"The search is not complete: generation {state.generation:,} of {options.generations:,}.")
     if (since := last_change(rows)) is not None and removed:
         still = state.generation - since <= max(1, state.generation // 10)
