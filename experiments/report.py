@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from engine.config import SearchSettings
 from engine.errors import DataError, RunError
 from engine.layout import Layout
 from engine.run_directory import JOURNAL, RunDirectory
@@ -24,6 +23,7 @@ from experiments.pages.findings import findings
 from experiments.pages.layers import layer_widths, stage_savings
 from experiments.pages.repeating import search_command
 from experiments.pages.run_page import run_page
+from experiments.pages.run_settings import run_settings
 from experiments.pages.speed import measure_speed
 from experiments.pages.trade_off import TradeOff
 from experiments.pages.trade_off_plots import NOUNS, trade_off_figure
@@ -33,10 +33,9 @@ from experiments.progress import Reporter, Silent
 from experiments.report_page import Measured, comparison_data, comparison_table, report_page
 from experiments.search_options import SearchOptions
 from experiments.searched_model import load_searched_model
-from experiments.status import ancestry_text, summary
+from experiments.status import summary
 from fitness.genome import Genome
 from fitness.rewards import OBJECTIVES
-from fitness.seeding import LARGEST_REMOVAL
 from models.compensation.compensation import Compensation
 from models.cost import network_cost
 from models.pruning import prune
@@ -44,7 +43,6 @@ from models.store import Model
 
 FOLDER = "report"
 PAGE = f"{FOLDER}/report.md"
-ANCESTRY = "the filters that BEST removes come from"
 HTML_PAGE = f"{FOLDER}/report.html"
 FIGURES = {
     "accuracy_drop": "Accuracy drop of BEST on the fitness images (the paper's Figure 4.1)",
@@ -140,7 +138,7 @@ def make_report(
         "front": shown,
         "classes": None if classes is None else classes.to_json(),
         "speed": measure_speed(searched.network, smaller, searched.normalisation),
-        "settings": _details(options, state),
+        "settings": run_settings(options, state),
         "command": search_command(options),
         "environment": _flat({name: description.get(name) for name in ("versions", "hardware")}),
         "left_out": left_out,
@@ -210,68 +208,3 @@ def _flat(entry: dict[str, Any]) -> dict[str, str]:
         for name, value in (values if isinstance(values, dict) else {}).items():
             lines[str(name)] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return lines
-
-
-def _details(options: SearchOptions, state: SearchState) -> dict[str, str]:
-    settings, best = options.settings, state.best.to_json()
-    islands = {"islands": _islands(settings)} if settings.islands > 1 else {}
-    ancestry = {ANCESTRY: ancestry_text(best["ancestry"])} if "ancestry" in best else {}
-    images = "all" if options.data.images is None else f"{options.data.images:,}"
-    front = {"front": _front(options, state)} if options.aims else {}
-    return {
-        "generations": f"{state.generation}",
-        "masks evaluated": f"{state.evaluations:,}, {state.stopped:,} of them stopped early",
-        "stopping early": _stopping(settings),
-        "fitness images": f"{images} of the {options.data.split} split",
-        "accuracy drop of BEST on them": f"{best['accuracy_drop']:.2f}% (threshold {options.threshold:g}%)",
-        "objective": _objective(options),
-        "score of BEST": f"{best['score']:.4f}",
-        **front,
-        "compensation of removed filters": options.compensate,
-        **islands,
-        **({"widths": f"multiples of {settings.round_to}, or whole layers"} if settings.round_to > 1 else {}),
-        "initial population": _initial_population(options),
-        **ancestry,
-        "parents": f"{settings.parents}, pairing {settings.pairing}",
-        "mutation probability per bit": f"{settings.mutation:g}",
-        "population cap": f"{settings.population_cap}",
-        "lambda, epsilon": f"{options.weight:g}, {options.offset:g}",
-        "seed": f"{settings.seed}",
-        "mask (SHA-256 of its bits)": best["sha256"],
-    }
-
-
-def _objective(options: SearchOptions) -> str:
-    noun = OBJECTIVES[options.objective].noun
-    batch = f", batches of {options.latency_batch}" if options.objective == LATENCY else ""
-    return f"to drop {noun}{batch}"
-
-
-def _initial_population(options: SearchOptions) -> str:
-    settings = options.settings
-    near = f"up to {100 * settings.initial_removal:g}% removed"
-    if not options.seeds:
-        return f"{settings.population}, {near}"
-    seeds = settings.population // 2
-    return (
-        f"{settings.population - seeds}, {near}, and {seeds} by {', '.join(options.seeds)}, globally and by "
-        f"layer, up to {100 * LARGEST_REMOVAL:g}% removed"
-    )
-
-
-def _islands(settings: SearchSettings) -> str:
-    masks = "the best mask" if settings.migrants == 1 else f"the best {settings.migrants} masks"
-    often = "every generation" if settings.migrate_every == 1 else f"every {settings.migrate_every} generations"
-    shared = "initial population, parents and cap are of each"
-    return f"{settings.islands}, sending {masks} to the next {often}; {shared}"
-
-
-def _front(options: SearchOptions, state: SearchState) -> str:
-    size = "" if state.front is None else f"{len(state.front):,} masks: "
-    return f"{size}{', '.join(options.aims)}, by NSGA-II, up to an accuracy drop of {options.limit:g}%"
-
-
-def _stopping(settings: SearchSettings) -> str:
-    if not settings.stop_early:
-        return "off"
-    return f"race, error probability {settings.race:g}" if settings.race > 0 else "exact"

@@ -18,6 +18,8 @@ from experiments import cli
 from experiments.measuring import DataOptions
 from experiments.pages.repeating import search_command
 from experiments.pages.run_page import MOST_CLASSES, run_page
+from experiments.pages.run_settings import _initial_population, _mutation
+from experiments.presets import PRESETS
 from experiments.report import make_report
 from experiments.search_options import SearchOptions
 from experiments.search_run import start_search
@@ -268,3 +270,20 @@ def test_many_classes_are_shown_by_what_changed(reported, tiny_directory):
     assert len(table) == 1 + MOST_CLASSES
     assert table[1][0] == "class 22"
     assert page.table("answered")[1:] == [["class 22", "class 3", "0", "1"]]
+
+
+def test_the_settings_say_how_a_search_by_default_begins_and_changes():
+    options = SearchOptions.preset(PRESETS["quality"], "m", DataOptions("digits"), threshold=3.0)
+    assert _initial_population(options) == (
+        "40 by taylor-squared, reconstruction, globally and by layer, of each layer 0% or 5% or 10% or 20% kept at "
+        "least, below the largest removals within the threshold"
+    )
+    front = replace(options, objectives="accuracy,macs", front_limit=7.0)
+    assert _initial_population(front).endswith("below the largest removals within an accuracy drop of 7%")
+    paper = SearchOptions("m", DataOptions("digits"))
+    assert _initial_population(paper) == "50, up to 2% removed"
+    half = replace(paper, seed_with="taylor", compensate="linear")
+    assert _initial_population(half) == (
+        "25, up to 2% removed, and 25 by taylor, globally and by layer, up to 98% removed"
+    )
+    assert _mutation(replace(paper.settings, mutate="bits,swap")) == "bits, each with 0.0002, swap"
