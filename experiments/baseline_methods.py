@@ -43,6 +43,25 @@ class Trail:
     evaluations: int
     total: int
 
+    def raw(self) -> dict[str, Any]:
+        """What cannot be computed without an evaluation, as JSON."""
+        masks = [mask.tobytes().hex() for mask in np.packbits(self.masks, axis=1)]
+        return {
+            "masks": masks,
+            "correct": self.correct.tolist(),
+            "best": self.best,
+            "evaluations": self.evaluations,
+        }
+
+    @classmethod
+    def restored(cls, raw: Mapping[str, Any], total: int, genome: Genome, objective: CostObjective) -> "Trail":
+        """Inverse of :meth:`raw`, for a trail that begins with the unpruned network."""
+        packed = np.stack([np.frombuffer(bytes.fromhex(mask), np.uint8) for mask in raw["masks"]])
+        masks = np.unpackbits(packed, axis=1, count=genome.layout.n_filters).astype(bool)
+        correct = np.array(raw["correct"], np.int64)
+        appraisal = objective.appraise(masks, correct, int(correct[0]))
+        return cls(masks, correct, appraisal, raw["best"], raw["evaluations"], total)
+
     def to_json(self) -> dict[str, Any]:
         """Figures of the best mask, and of all as ``curve``."""
         curve = [self._point(row) for row in range(len(self.masks))]

@@ -1,11 +1,10 @@
 """What other methods make of a network, to compare a search with: the ``baseline`` command."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from engine.errors import OptionError
 from engine.evaluation import checked_original
@@ -15,6 +14,7 @@ from experiments.baseline_page import baseline_table, write_baselines
 from experiments.datasets import ImageSet
 from experiments.evaluators import report_precision
 from experiments.importances import SPLIT, compute_importances, importance_images, named_methods
+from experiments.kept_results import KeptResults
 from experiments.measuring import DataOptions, load_images
 from experiments.progress import Reporter, Silent
 from experiments.searched_model import SearchedBest, read_best
@@ -24,9 +24,11 @@ from fitness.importance import IMPORTANCES
 from fitness.importance.errors import ImportanceError
 from fitness.latency import MaskLatency
 from fitness.objective import CostObjective
+from fitness.precision import resolved
 from fitness.ranking import check_scope, removal_order
 from fitness.rewards import OBJECTIVES, check_objective
 from models import output_directory, store
+from models.latency.table import LatencyTable
 from models.store import Model
 
 
@@ -100,6 +102,7 @@ def compare_baselines(
         options: see there.
         run: a search of this model, whose BEST is evaluated too.
         out: a new directory for table, figure, numbers, and each method's best mask; None: nothing is written.
+            Until it is there ``OUT.partial`` keeps what is finished, and the same call goes on from that.
         reporter: receives sentences for the user.
 
     Returns:
@@ -129,9 +132,8 @@ def compare_baselines(
     objective = CostObjective(genome, options.threshold, rewarded=options.objective, latency=latency)
     ranked = tuple(name for name in names if name in IMPORTANCES)
     seen = importance_images(options.data, options.importance_images, model) if ranked else None
-    importances, left_out = (
-        ({}, {}) if seen is None else _importances(ranked, model, genome, seen, options, reporter)
-    )
+    left_out: dict[str, str] = {}
+    kept = KeptResults(out, _identity(options, model, images, seen, table))
     batch = GPU_BATCH if on_gpu() else CPU_BATCH
     data = (model, genome.layout, images.images, images.labels, batch)
     trails: dict[str, Trail] = {}
@@ -139,14 +141,30 @@ def compare_baselines(
     with LocalEvaluator(*data, precision=options.precision, order="hardest-first", pauses=True) as evaluator:
         precision_difference = report_precision(evaluator, reporter)
         original = checked_original(evaluator.evaluate(genome.layout.full()[None])[0])
-        for name in (name for name in names if name not in left_out):
-            reporter.message(f"{name}: evaluating masks on {evaluator.total:,} images.")
-            if name in importances:
-                order = removal_order(importances[name], genome.layout, scope=options.scope, floor=options.floor)
-                trails[name] = along(order, genome, evaluator, objective)
-            else:
+
+        def tried(name: str) -> dict[str, Any]:
+            if name in SEARCHES:
                 assert budget is not None
-                trails[name] = searched(name, genome, evaluator, objective, budget, options.data.seed)
+                reporter.message(f"{name}: evaluating masks on {evaluator.total:,} images.")
+                return searched(name, genome, evaluator, objective, budget, options.data.seed).raw()
+            assert seen is not None
+            importances = compute_importances((name,), model, genome, seen, options.data.seed, reporter)
+            order = removal_order(importances[name], genome.layout, scope=options.scope, floor=options.floor)
+            reporter.message(f"{name}: evaluating masks on {evaluator.total:,} images.")
+            return along(order, genome, evaluator, objective).raw()
+
+        for name in names:
+            # How much a search may try decides what it finds.
+            part = f"{name}-{budget}" if name in SEARCHES else name
+            try:
+                raw = kept.once(part, partial(tried, name))
+            except ImportanceError as error:
+                if options.methods is not None:
+                    raise
+                left_out[name] = str(error)
+                reporter.message(f"{name} is left out: {error}")
+            else:
+                trails[name] = Trail.restored(raw, evaluator.total, genome, objective)
         champion = None if best is None or best.compensation else single(best.mask, genome, evaluator, objective)
     if best is not None and best.compensation:
         with LocalEvaluator(*data, precision=options.precision, compensation=best.compensation) as evaluator:
@@ -167,29 +185,28 @@ def compare_baselines(
     masks = {name: trail.masks[trail.best] for name, trail in trails.items()}
     title = f"{model.network.architecture.name} on {options.data.data}: filters removed without retraining"
     result["files"] = [] if out is None else write_baselines(out, result, masks, title, _details(options, result))
+    kept.remove()
     return result
 
 
-def _importances(
-    names: tuple[str, ...],
-    model: Model,
-    genome: Genome,
-    images: ImageSet,
+def _identity(
     options: BaselineOptions,
-    reporter: Reporter,
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Importances by method, and the reasons why usual ones could not be computed."""
-    found: dict[str, np.ndarray] = {}
-    left_out: dict[str, str] = {}
-    for name in names:
-        try:
-            found |= compute_importances((name,), model, genome, images, options.data.seed, reporter)
-        except ImportanceError as error:
-            if options.methods is not None:
-                raise
-            left_out[name] = str(error)
-            reporter.message(f"{name} is left out: {error}")
-    return found, left_out
+    model: Model,
+    images: ImageSet,
+    seen: ImageSet | None,
+    table: LatencyTable | None,
+) -> dict[str, Any]:
+    """All that decides what a method comes to, but for a search's budget."""
+    chosen = {name: value for name, value in asdict(options).items() if name not in ("data", "methods", "budget")}
+    return {
+        **chosen,
+        "precision": resolved(options.precision, on_gpu()),
+        "seed": options.data.seed,
+        "model": model.digest(),
+        "images": images.digest(),
+        "importance_images": None if seen is None else seen.digest(),
+        **latency_table.digest(table),
+    }
 
 
 def _run_json(best: SearchedBest, champion: Trail) -> dict[str, Any]:

@@ -44,7 +44,12 @@ from experiments.commands.interruption import interruptible
 @click.option("--floor", type=float, default=0.0, show_default=True, help="Share of each layer that stays.")
 @click.option("--run", help="Run directory of a search of MODEL_DIR, whose BEST is marked in the figure.")
 @click.option("--budget", type=int, help="Masks that random-search and hill-climbing each try; those of --run.")
-@click.option("--out", type=MODEL_DIRECTORY, help="New directory for table, figure, numbers and masks.")
+@click.option(
+    "--out",
+    type=MODEL_DIRECTORY,
+    help="New directory for table, figure, numbers and masks. Stopped before it is "
+    "there, the same command goes on.",
+)
 @precision_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of images and methods.")
 @json_option
@@ -54,12 +59,16 @@ def baseline(model_dir: Path, as_json: bool, **options: Any) -> None:
     For each method, the table gives the largest such drop that was found within the threshold.
     """
     from experiments.baselines import BaselineOptions, compare_baselines
+    from experiments.kept_results import SUFFIX
     from experiments.measuring import DataOptions
 
     data = DataOptions(**taken(options, "data", "data_dir", "split", "images", "seed"))
     places = taken(options, "run", "out")
     chosen = BaselineOptions(data, **options)
-    with interruptible("run the command again.") as terminal:
+    remedy = "run the command again."
+    if places["out"] is not None:
+        remedy = f"the same command goes on; methods that are finished are in {places['out']}{SUFFIX}."
+    with interruptible(remedy) as terminal:
         result = compare_baselines(model_dir, chosen, reporter=terminal, **places)
     files = result["files"]
     written = f"written to {files[-1]}" if files else "give --out DIR for the figure, the numbers and the masks"

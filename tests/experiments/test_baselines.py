@@ -1,6 +1,7 @@
 """``evoprune baseline``: what it says is counted again from masks, and its figure shows what it says."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,48 @@ def test_equal_seeds_give_equal_comparisons_and_methods_do_not_depend_on_company
     assert alone["methods"] == {name: compared[0]["methods"][name] for name in alone["methods"]}
     assert alone["files"] == []
     assert alone["run"] is None
+
+
+def test_it_goes_on_where_it_was_stopped(monkeypatch, tmp_path, tiny_directory, tiny_data):
+    out, partial = tmp_path / "out", tmp_path / "out.partial"
+    options = BaselineOptions(
+        DataOptions(f"npz:{tiny_data}"), "random,magnitude,hill-climbing", threshold=20.0, budget=20
+    )
+    whole = compare_baselines(tiny_directory, options)
+    tried = []
+
+    class Interrupting(Silent):
+        last = ""
+
+        def message(self, text):
+            if "evaluating masks" in text:
+                tried.append(text.partition(":")[0])
+                if tried[-1] == self.last:
+                    raise KeyboardInterrupt
+
+    listening = Interrupting()
+    for listening.last in ("magnitude", "hill-climbing"):
+        with pytest.raises(KeyboardInterrupt):
+            compare_baselines(tiny_directory, options, out=out, reporter=listening)
+    assert tried == ["random", "magnitude", "magnitude", "hill-climbing"]
+    assert {path.name for path in partial.iterdir()} == {"random.json", "magnitude.json"}
+    assert not out.exists()
+    # What is damaged, or of other options, is made again.
+    (partial / "random.json").write_bytes((partial / "random.json").read_bytes()[:-9])
+    tried.clear()
+    listening.last = ""
+    goes_on = compare_baselines(tiny_directory, options, out=out, reporter=listening)
+    assert tried == ["random", "hill-climbing"]
+    assert {**goes_on, "files": []} == whole
+    assert not partial.exists()
+    listening.last = "hill-climbing"
+    with pytest.raises(KeyboardInterrupt):
+        compare_baselines(tiny_directory, options, out=tmp_path / "other", reporter=listening)
+    tried.clear()
+    listening.last = ""
+    changed = replace(options, floor=0.5)
+    compare_baselines(tiny_directory, changed, out=tmp_path / "other", reporter=listening)
+    assert tried == ["random", "magnitude", "hill-climbing"]
 
 
 def test_the_floor_and_equal_shares(capsys, tiny_directory, tiny_data):
