@@ -43,7 +43,8 @@ def main(
     with interruptible("the same command goes on with it.") as terminal:
         if quick:
             small = quick_model(out_dir.with_name(out_dir.name + "-model"), terminal)
-            options = FrontOptions(str(small), DataOptions("digits", images=200), evaluations=30, seeds=2)
+            few = DataOptions("digits", images=200)
+            options = FrontOptions(str(small), few, evaluations=60, seeds=1, thresholds=(1.0, 5.0))
         else:
             chosen = DataOptions(data, data_dir=data_dir, images=images)
             searched = evaluations, seeds, thresholds, objective, compensate
