@@ -13,7 +13,7 @@ from experiments.reproductions import paper_vgg, run_reproduction
 from experiments.reproductions.paper_vgg_page import CIFAR, SVHN
 from experiments.reproductions.svhn import svhn
 from models import store
-from tests.experiments.test_datasets import pictures, write_parquet
+from tests.experiments.data.files import pictures, write_parquet
 
 
 @pytest.fixture(scope="module")
