@@ -8,6 +8,7 @@ from experiments.exporting import export_run
 from experiments.fine_tuning import finetune_model
 from experiments.importing import import_model
 from experiments.measuring import DataOptions, evaluate_model
+from experiments.presets import PRESETS
 from experiments.prune_finetune import PruneFinetuneOptions
 from experiments.prune_finetune_run import prune_finetune
 from experiments.report import make_report
@@ -21,6 +22,7 @@ from experiments.training_run import NetworkOptions, train_model
 from models.training_settings import TrainingSettings
 
 __all__ = [
+    "PRESETS",
     "Backend",
     "BaselineOptions",
     "DataOptions",
