@@ -31,7 +31,8 @@ def silenced(operands: list[Any], reads: Sequence[ChannelRead], keeps: Keeps, wi
             keep = _along(read.runs_over, keeps, widths).reshape(shape)
             if keep.dtype == bool:
                 operands[read.operand] = jnp.where(keep, operand, jnp.zeros((), operand.dtype))
-            else:
+            # Once in a sum of products: of convolutions the first is the image, with which gates can differ.
+            elif read.operand == 0:
                 operands[read.operand] = operand * keep
 
 

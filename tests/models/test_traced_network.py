@@ -85,6 +85,21 @@ def test_gates_of_zeros_and_ones_are_a_mask_for_each_image(name):
         np.testing.assert_allclose(logits, call(network, image[None], keep)[0], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(("group", "reader"), [("conv1", "conv2"), ("linear1", "linear2")])
+def test_a_gate_is_a_factor_of_what_is_read(group, reader):
+    network = built("PlainCNN")
+    images = np.random.default_rng(0).standard_normal((3, *network.architecture.input_shape))
+    images = jnp.asarray(images, jnp.float32)
+    sizes = {each.name: each.size for each in network.filter_groups}
+    factors = np.linspace(0.3, 1.5, sizes[group], dtype=np.float32)
+    gated = jax.jit(lambda n, x: n(x, {group: Gate(jnp.tile(factors, (3, 1)))}))(network, images)
+    scaled = built("PlainCNN")
+    arrays = arrays_of(scaled)
+    [kernel] = [name for name in arrays if name.endswith(f"{reader}.kernel")]
+    set_arrays(scaled, {**arrays, kernel: arrays[kernel] * factors[:, None]})
+    np.testing.assert_allclose(gated, jax.jit(lambda n, x: n(x))(scaled, images), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("method", IMPORTANCES)
 def test_an_importance_is_computed_or_says_why_not(method):
     network = built("ResNet")
