@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engine.errors import OptionError
 from engine.evaluation import checked_original
 from experiments import compensating, latency_table
@@ -132,8 +134,11 @@ def compare_baselines(
     objective = CostObjective(genome, options.threshold, rewarded=options.objective, latency=latency)
     ranked = tuple(name for name in names if name in IMPORTANCES)
     seen = importance_images(options.data, options.importance_images, model) if ranked else None
-    left_out: dict[str, str] = {}
     kept = KeptResults(out, _identity(options, model, images, seen, table))
+    # Before any mask is evaluated: a method that cannot be had is refused now, not after an hour.
+    importances, left_out = (
+        ({}, {}) if seen is None else _importances(ranked, model, genome, seen, options, kept, reporter)
+    )
     batch = GPU_BATCH if on_gpu() else CPU_BATCH
     data = (model, genome.layout, images.images, images.labels, batch)
     trails: dict[str, Trail] = {}
@@ -143,28 +148,18 @@ def compare_baselines(
         original = checked_original(evaluator.evaluate(genome.layout.full()[None])[0])
 
         def tried(name: str) -> dict[str, Any]:
+            reporter.message(f"{name}: evaluating masks on {evaluator.total:,} images.")
             if name in SEARCHES:
                 assert budget is not None
-                reporter.message(f"{name}: evaluating masks on {evaluator.total:,} images.")
                 return searched(name, genome, evaluator, objective, budget, options.data.seed).raw()
-            assert seen is not None
-            importances = compute_importances((name,), model, genome, seen, options.data.seed, reporter)
             order = removal_order(importances[name], genome.layout, scope=options.scope, floor=options.floor)
-            reporter.message(f"{name}: evaluating masks on {evaluator.total:,} images.")
             return along(order, genome, evaluator, objective).raw()
 
-        for name in names:
+        for name in (name for name in names if name not in left_out):
             # How much a search may try decides what it finds.
             part = f"{name}-{budget}" if name in SEARCHES else name
-            try:
-                raw = kept.once(part, partial(tried, name))
-            except ImportanceError as error:
-                if options.methods is not None:
-                    raise
-                left_out[name] = str(error)
-                reporter.message(f"{name} is left out: {error}")
-            else:
-                trails[name] = Trail.restored(raw, evaluator.total, genome, objective)
+            raw = kept.once(part, partial(tried, name))
+            trails[name] = Trail.restored(raw, evaluator.total, genome, objective)
         champion = None if best is None or best.compensation else single(best.mask, genome, evaluator, objective)
     if best is not None and best.compensation:
         with LocalEvaluator(*data, precision=options.precision, compensation=best.compensation) as evaluator:
@@ -187,6 +182,34 @@ def compare_baselines(
     result["files"] = [] if out is None else write_baselines(out, result, masks, title, _details(options, result))
     kept.remove()
     return result
+
+
+def _importances(
+    names: tuple[str, ...],
+    model: Model,
+    genome: Genome,
+    images: ImageSet,
+    options: BaselineOptions,
+    kept: KeptResults,
+    reporter: Reporter,
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Importances by method, and the reasons why usual ones could not be computed."""
+    found: dict[str, np.ndarray] = {}
+    left_out: dict[str, str] = {}
+
+    def computed(name: str) -> list[float]:
+        computed = compute_importances((name,), model, genome, images, options.data.seed, reporter)
+        return [float(number) for number in computed[name]]
+
+    for name in names:
+        try:
+            found[name] = np.array(kept.once(f"importance-{name}", partial(computed, name)))
+        except ImportanceError as error:
+            if options.methods is not None:
+                raise
+            left_out[name] = str(error)
+            reporter.message(f"{name} is left out: {error}")
+    return found, left_out
 
 
 def _identity(

@@ -31,8 +31,9 @@ class KeptResults:
         path = self._folder / f"{name}.json"
         kept = _read(path)
         if kept is None or kept.get("identity") != self._identity:
-            make_folder(path.parent)
             kept = {"identity": self._identity, "result": work()}
+            # Not before: what cannot be done leaves nothing behind.
+            make_folder(path.parent)
             write_atomically(path, json.dumps(kept).encode())
         return kept["result"]
 
