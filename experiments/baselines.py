@@ -129,12 +129,12 @@ def compare_baselines(
     budget = options.budget or (None if best is None else best.evaluations)
     names = options.chosen(budget)
     images = load_images(options.data, model)
-    table = latency_table.measured(genome, options.objective, options.latency_batch, reporter)
-    latency = None if table is None else MaskLatency(table, genome.layout)
-    objective = CostObjective(genome, options.threshold, rewarded=options.objective, latency=latency)
     ranked = tuple(name for name in names if name in IMPORTANCES)
     seen = importance_images(options.data, options.importance_images, model) if ranked else None
-    kept = KeptResults(out, _identity(options, model, images, seen, table))
+    kept = KeptResults(out, _identity(options, model, images, seen))
+
+    latency = _latency(genome, options, kept, reporter) if options.objective == latency_table.LATENCY else None
+    objective = CostObjective(genome, options.threshold, rewarded=options.objective, latency=latency)
     # Before any mask is evaluated: a method that cannot be had is refused now, not after an hour.
     importances, left_out = (
         ({}, {}) if seen is None else _importances(ranked, model, genome, seen, options, kept, reporter)
@@ -184,6 +184,17 @@ def compare_baselines(
     return result
 
 
+def _latency(genome: Genome, options: BaselineOptions, kept: KeptResults, reporter: Reporter) -> MaskLatency:
+    """From a table that is kept, as a run keeps it: no two are equal, and masks are chosen by them."""
+
+    def measured() -> dict[str, Any]:
+        table = latency_table.measured(genome, options.objective, options.latency_batch, reporter)
+        assert table is not None
+        return table.to_json()
+
+    return MaskLatency(LatencyTable.from_json(kept.once("latency", measured)), genome.layout)
+
+
 def _importances(
     names: tuple[str, ...],
     model: Model,
@@ -217,7 +228,6 @@ def _identity(
     model: Model,
     images: ImageSet,
     seen: ImageSet | None,
-    table: LatencyTable | None,
 ) -> dict[str, Any]:
     """All that decides what a method comes to, but for a search's budget."""
     chosen = {name: value for name, value in asdict(options).items() if name not in ("data", "methods", "budget")}
@@ -228,7 +238,6 @@ def _identity(
         "model": model.digest(),
         "images": images.digest(),
         "importance_images": None if seen is None else seen.digest(),
-        **latency_table.digest(table),
     }
 
 
