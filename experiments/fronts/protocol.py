@@ -1,7 +1,6 @@
 """For each seed a search for a front and one for each threshold, and what each found."""
 
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,13 @@ from engine.atomic import write_atomically
 from engine.errors import OptionError
 from experiments import compensating
 from experiments.budgeted_run import run_until
+from experiments.compared_searches import comparison_steps, write_results
 from experiments.fronts.page import front_figure, tables
 from experiments.measuring import DataOptions
 from experiments.picking import front_among_all
 from experiments.plots import render_figures
 from experiments.presets import PRESETS
 from experiments.progress import Reporter, Silent
-from experiments.reproductions.steps import Steps
 from experiments.search_options import SearchOptions
 from fitness.front_objective import ACCURACY, FIGURES
 from fitness.genome import Genome
@@ -110,11 +109,10 @@ def run_fronts(out: Path, options: FrontOptions, reporter: Reporter | None = Non
     model = store.load(Path(options.model))
     options = replace(options, model=str(Path(options.model).resolve()), data=options.data.resolved())
     out = Path(out)
-    # Where things are does not matter to what comes out. Through JSON, which has no tuples.
-    known = {**asdict(options), "data": {**asdict(options.data), "data_dir": None}, "model": model.digest()}
-    settings = json.loads(json.dumps(known))
-    steps = Steps(out, settings)
-    results: dict[str, Any] = {"settings": settings, "seeds": []}
+    # Seeds are left out, so that more of them can be added.
+    shared = {name: value for name, value in vars(options).items() if name not in ("model", "data", "seeds")}
+    steps = comparison_steps(out, model, options.data, **shared)
+    results: dict[str, Any] = {"settings": steps.description, "seeds": []}
     for seed in range(options.seeds):
         cells = {}
         for name, (search, budget) in options.searches(seed).items():
@@ -128,8 +126,7 @@ def run_fronts(out: Path, options: FrontOptions, reporter: Reporter | None = Non
 
             cells[name] = steps.once(folder, work)
         results["seeds"].append(cells)
-        write_atomically(out / "results.json", json.dumps(results, indent=2).encode() + b"\n")
-        write_atomically(out / "tables.md", tables(results).encode())
+        write_results(out, results, tables(results))
     for name, image in render_figures({"fronts": front_figure(results)}).items():
         write_atomically(out / f"{name}.png", image)
     return results

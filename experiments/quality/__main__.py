@@ -20,6 +20,11 @@ from experiments.commands.interruption import interruptible
 @click.option("--compensations", default="none,linear", show_default=True, help="Of --compensate.")
 @click.option("--thresholds", callback=numbers, default="2", show_default=True, help="Percent, as 0.5,1,2,5.")
 @click.option("--objective", type=click.Choice(["parameters", "macs"]), default="parameters", show_default=True)
+@click.option(
+    "--train-images",
+    type=click.IntRange(min=1),
+    help="Of the training split, for the last word; all if not given.",
+)
 @click.option("--quick", is_flag=True, help="A small network on digits and a small budget, in a minute.")
 def main(
     out_dir: Path,
@@ -33,9 +38,10 @@ def main(
     compensations: str,
     thresholds: tuple[float, ...],
     objective: str,
+    train_images: int | None,
     quick: bool,
 ) -> None:
-    """Compare what searches find at equal budget; goes on where it was stopped."""
+    """Compare what searches find at equal budget; goes on where it was stopped, and adds what is named anew."""
     from experiments.measuring import DataOptions
     from experiments.quality.methods import METHODS
     from experiments.quality.protocol import QualityOptions, run_quality
@@ -57,6 +63,7 @@ def main(
                 compensations,
                 thresholds,
                 objective,
+                train_images,
             )
         run_quality(out_dir, options, terminal)
     click.echo((out_dir / "tables.md").read_text(encoding="utf-8"))

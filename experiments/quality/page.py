@@ -14,6 +14,10 @@ from fitness.rewards import OBJECTIVES
 
 _COLOURS = (BLUE, VERMILION, INK, GREY, "#009E73", "#CC79A7", "#E69F00")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))
+_WORDS = {"none": "masks alone"}
+
+MOST_LINES = 12
+"""In one figure; more cannot be told apart."""
 
 Cells = Sequence[Mapping[str, Any]]
 
@@ -55,20 +59,21 @@ def tables(results: Mapping[str, Any]) -> str:
 
 
 def drop_figures(results: Mapping[str, Any]) -> dict[str, Figure]:
-    """For each compensation and threshold BEST's drop over evaluations: medians, and ranges shaded."""
-    kinds = dict.fromkeys((cell["compensate"], cell["threshold"]) for cell in results["cells"])
-    return {
-        f"drop-{compensate}-{threshold:g}".replace(".", "_"): _drop_figure(
-            [
-                cell
-                for cell in results["cells"]
-                if (cell["compensate"], cell["threshold"]) == (compensate, threshold)
-            ],
-            f"compensation: {compensate}; threshold {threshold:g}%",
-            OBJECTIVES[results["settings"]["objective"]].noun,
-        )
-        for compensate, threshold in kinds
-    }
+    """For each threshold BEST's drop over evaluations: medians, and ranges shaded.
+
+    With more than :data:`MOST_LINES` of methods and compensations each compensation has a figure of its own.
+    """
+    noun = OBJECTIVES[results["settings"]["objective"]].noun
+    figures = {}
+    for threshold in dict.fromkeys(cell["threshold"] for cell in results["cells"]):
+        here = [cell for cell in results["cells"] if cell["threshold"] == threshold]
+        compensations = list(dict.fromkeys(cell["compensate"] for cell in here))
+        crowded = len({(cell["method"], cell["compensate"]) for cell in here}) > MOST_LINES
+        for shown in [[name] for name in compensations] if crowded else [compensations]:
+            name = "-".join(["drop", *(shown if crowded else []), f"{threshold:g}"]).replace(".", "_")
+            cells = [cell for cell in here if cell["compensate"] in shown]
+            figures[name] = _drop_figure(cells, threshold, shown, noun)
+    return figures
 
 
 def best_so_far(curve: Sequence[Sequence[float]], budgets: np.ndarray) -> np.ndarray:
@@ -78,18 +83,22 @@ def best_so_far(curve: Sequence[Sequence[float]], budgets: np.ndarray) -> np.nda
     return drops[np.searchsorted(evaluations, budgets, side="right") - 1]
 
 
-def _drop_figure(cells: Cells, subtitle: str, noun: str) -> Figure:
+def _drop_figure(cells: Cells, threshold: float, compensations: Sequence[str], noun: str) -> Figure:
     figure, axes = new_figure(8.6, 5.2)
     budgets = np.linspace(0, max(cell["evaluations"] for cell in cells), 200)
     styles = cycle([(colour, dash) for dash in _DASHES for colour in _COLOURS])
-    for method in dict.fromkeys(cell["method"] for cell in cells):
+    for method, compensate in dict.fromkeys((cell["method"], cell["compensate"]) for cell in cells):
         colour, dash = next(styles)
-        drops = np.array([best_so_far(cell["curve"], budgets) for cell in cells if cell["method"] == method])
-        axes.plot(budgets, np.median(drops, axis=0), label=method, color=colour, linestyle=dash, linewidth=1.6)
+        label = method if len(compensations) == 1 else f"{method}, {_WORDS.get(compensate, compensate)}"
+        drops = np.array([best_so_far(cell["curve"], budgets) for cell in _of(cells, method, compensate)])
+        axes.plot(budgets, np.median(drops, axis=0), label=label, color=colour, linestyle=dash, linewidth=1.6)
         axes.fill_between(budgets, drops.min(axis=0), drops.max(axis=0), color=colour, alpha=0.12, linewidth=0)
     axes.set_xlabel("masks evaluated", fontsize=10, color=INK)
     axes.set_ylabel(f"{noun} that BEST drops (%)", fontsize=10, color=INK)
     axes.legend(frameon=False, fontsize=SMALL, labelcolor=INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    subtitle = f"threshold {threshold:g}%"
+    if len(compensations) == 1:
+        subtitle += f"; compensation: {compensations[0]}"
     headline(axes, "What methods find at equal budget", subtitle, above_legend=False)
     return figure
 

@@ -1,7 +1,6 @@
 """All cells one after the other, each once, and BEST's accuracy on all images of both splits."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from engine.atomic import write_atomically
 from engine.errors import OptionError
 from experiments import compensating, datasets
+from experiments.compared_searches import comparison_steps, write_results
 from experiments.importances import named_methods
 from experiments.measuring import DataOptions, load_images
 from experiments.plots import render_figures
@@ -18,7 +18,7 @@ from experiments.progress import Reporter, Silent
 from experiments.quality.cells import Cell, run_cell
 from experiments.quality.methods import METHODS, RANKINGS
 from experiments.quality.page import drop_figures, tables
-from experiments.reproductions.steps import Steps
+from experiments.steps import Steps
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, LocalEvaluator, on_gpu
 from fitness.genome import Genome
 from fitness.objective import percent_drop
@@ -28,6 +28,7 @@ from models.compensation.compensation import Compensation
 from models.store import Model
 
 SPLITS = ("train", "test")
+CELLS = "cells"
 COMPENSATION_IMAGES = 1_500
 
 
@@ -45,6 +46,7 @@ class QualityOptions:
         compensations: ``--compensate`` values joined by commas.
         thresholds: accuracy drops allowed, percent.
         objective: ``parameters`` or ``macs``.
+        train_images: of the training split that BESTs are measured on in the end, a seeded part; None: all.
 
     Raises:
         OptionError: a value out of its range.
@@ -58,10 +60,15 @@ class QualityOptions:
     compensations: str = "none,linear"
     thresholds: tuple[float, ...] = (2.0,)
     objective: str = "parameters"
+    train_images: int | None = None
 
     def __post_init__(self) -> None:
-        for option, number in (("--evaluations", self.evaluations), ("--seeds", self.seeds)):
-            if number < 1:
+        for option, number in (
+            ("--evaluations", self.evaluations),
+            ("--seeds", self.seeds),
+            ("--train-images", self.train_images),
+        ):
+            if number is not None and number < 1:
                 raise OptionError(f"{option} must be 1 or more, not {number}.")
         self.cells()
 
@@ -83,8 +90,8 @@ class QualityOptions:
 def run_quality(out: Path, options: QualityOptions, reporter: Reporter | None = None) -> dict[str, Any]:
     """Fill ``out``: ``results.json``, ``tables.md``, figures, and a run for each genetic search.
 
-    Called again with the same options it goes on where it was stopped; both files and figures tell of the cells
-    that there are so far.
+    Called again with the same options it goes on where it was stopped. Other methods, compensations, thresholds
+    and more seeds are added to what is there: files and figures tell of all cells that are finished.
 
     Raises:
         RunError: ``out`` holds something else.
@@ -94,17 +101,20 @@ def run_quality(out: Path, options: QualityOptions, reporter: Reporter | None = 
     model = store.load(Path(options.model))
     options = replace(options, model=str(Path(options.model).resolve()), data=options.data.resolved())
     out = Path(out)
-    # Where things are does not matter to what comes out. Through JSON, which has no tuples.
-    known = {**asdict(options), "data": {**asdict(options.data), "data_dir": None}, "model": model.digest()}
-    settings = json.loads(json.dumps(known))
-    steps = Steps(out, settings)
+    steps = comparison_steps(
+        out,
+        model,
+        options.data,
+        evaluations=options.evaluations,
+        objective=options.objective,
+        train_images=options.train_images,
+    )
     splits = [
         split
         for split in SPLITS
         if split in datasets.available_splits(options.data.data, data_dir=options.data.data_dir)
     ]
     gathered: dict[str, Compensation | None] = {}
-    finished: list[dict[str, Any]] = []
     results: dict[str, Any] = {}
     for cell in options.cells():
         reporter.message(f"{cell.name}: {cell.method}, seed {cell.seed}.")
@@ -129,18 +139,21 @@ def run_quality(out: Path, options: QualityOptions, reporter: Reporter | None = 
                 "best": found.figures,
                 "mask": np.packbits(found.mask).tobytes().hex(),
                 "whole": {
-                    split: _whole(steps, model, options.data, split, found.genome, found.mask, compensation)
+                    split: _whole(steps, model, options, split, found.genome, found.mask, compensation)
                     for split in splits
                 },
             }
 
-        finished.append(steps.once(cell.name, work))
-        results = {"settings": settings, "cells": finished}
-        write_atomically(out / "results.json", json.dumps(results, indent=2).encode() + b"\n")
-        write_atomically(out / "tables.md", tables(results).encode())
+        steps.once(f"{CELLS}/{cell.name}", work)
+        results = {"settings": steps.description, "cells": sorted(steps.finished(CELLS), key=_place)}
+        write_results(out, results, tables(results))
     for name, image in render_figures(drop_figures(results)).items():
         write_atomically(out / f"{name}.png", image)
     return results
+
+
+def _place(cell: Mapping[str, Any]) -> tuple[Any, ...]:
+    return cell["threshold"], cell["compensate"], METHODS.index(cell["method"]), cell["seed"]
 
 
 def _compensation(
@@ -156,14 +169,15 @@ def _compensation(
 def _whole(
     steps: Steps,
     model: Model,
-    data: DataOptions,
+    options: QualityOptions,
     split: str,
     genome: Genome,
     mask: np.ndarray,
     compensation: Compensation | None,
 ) -> dict[str, Any]:
-    """Counts of a mask on all images of a split, and its accuracy drop there, percent."""
-    images = load_images(replace(data, split=split, images=None), model)
+    """Counts of a mask on the images of a split, and its accuracy drop there, percent."""
+    part = options.train_images if split == "train" else None
+    images = load_images(replace(options.data, split=split, images=part), model)
 
     def count(masked: np.ndarray, compensated: Compensation | None) -> int:
         batch = GPU_BATCH if on_gpu() else CPU_BATCH

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from experiments.datasets import ImageSet
 from experiments.environment import versions
 from experiments.progress import Reporter
-from experiments.reproductions.steps import Steps
+from experiments.steps import Steps
 from models import store
 from models.sensitivity import SensitivityRule
 from models.store import Model

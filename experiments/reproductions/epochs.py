@@ -10,7 +10,7 @@ from typing import Any
 from experiments.datasets import ImageSet
 from experiments.measuring import measure
 from experiments.progress import Reporter
-from experiments.reproductions.steps import Steps
+from experiments.steps import Steps
 from models import store
 from models.store import Model
 from models.training import Progress, train

@@ -29,7 +29,7 @@ from experiments.progress import Reporter
 from experiments.reproductions.answers import Answers
 from experiments.reproductions.bases import Base, train_once
 from experiments.reproductions.karnin_convnet_page import write_page
-from experiments.reproductions.steps import Steps
+from experiments.steps import Steps
 from models.normalisation import Normalisation
 from models.registry import NETWORKS
 from models.stages import Network

@@ -28,7 +28,7 @@ from experiments.datasets import ImageSet
 from experiments.progress import Reporter
 from experiments.reproductions.merged_neurons_data import read_splits
 from experiments.reproductions.merged_neurons_page import flat_to, write_page
-from experiments.reproductions.steps import Steps
+from experiments.steps import Steps
 from fitness.importance.contract import Subject
 from fitness.importance.cosine import closest_twins, grams
 from models import store

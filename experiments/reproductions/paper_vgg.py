@@ -20,11 +20,11 @@ from experiments.held_out import known_held_out
 from experiments.measuring import DataOptions
 from experiments.progress import Reporter
 from experiments.reproductions.paper_vgg_page import CIFAR, SVHN, Found, Reported, paper_page
-from experiments.reproductions.steps import Steps
 from experiments.reproductions.svhn import svhn
 from experiments.search_options import SearchOptions
 from experiments.search_run import resume_search, start_search
 from experiments.status import read_status, summary
+from experiments.steps import Steps
 from experiments.training_run import NetworkOptions, train_model
 from models import store
 from models.cost import network_cost

@@ -25,9 +25,9 @@ from experiments.progress import Reporter
 from experiments.prune_finetune import PruneFinetuneOptions
 from experiments.prune_finetune_run import JOURNAL, prune_finetune
 from experiments.reproductions.epochs import train_by_epochs
-from experiments.reproductions.steps import Steps
 from experiments.reproductions.taylor_resnet20_page import write_page
 from experiments.speed.comparison import compare_speed
+from experiments.steps import Steps
 from fitness.evaluator import LocalEvaluator
 from fitness.genome import Genome
 from fitness.importance import IMPORTANCES, Subject

@@ -27,8 +27,8 @@ from experiments.progress import Reporter
 from experiments.reproductions import neuron_pruning
 from experiments.reproductions.answers import Answers
 from experiments.reproductions.bases import Base, train_once
-from experiments.reproductions.steps import Steps
 from experiments.reproductions.weight_and_neuron_pruning_page import write_page
+from experiments.steps import Steps
 from models.cost import network_cost
 from models.normalisation import Normalisation
 from models.pruning import prune

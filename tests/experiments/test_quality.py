@@ -13,7 +13,7 @@ from experiments.measuring import DataOptions
 from experiments.quality import protocol
 from experiments.quality.__main__ import main
 from experiments.quality.methods import GENETIC, METHODS, genetic_options
-from experiments.quality.page import best_so_far, tables
+from experiments.quality.page import MOST_LINES, best_so_far, drop_figures, tables
 from experiments.quality.protocol import QualityOptions, run_quality
 from experiments.search_options import SearchOptions
 
@@ -50,17 +50,16 @@ def test_every_cell_is_there_with_its_figures(finished, options):
     page = (out / "tables.md").read_text()
     assert page == tables(results)
     assert page.count("| hill-climbing") == 2
-    for name in ("drop-none-20", "drop-linear-20"):
-        assert (out / f"{name}.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert (out / "drop-20.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def test_it_goes_on_where_it_was_stopped(finished, options, tmp_path, monkeypatch):
     whole = protocol._whole
 
-    def interrupted(steps, model, data, split, genome, mask, compensation):
+    def interrupted(*arguments):
         if (tmp_path / "out" / "runs" / "mutate-budget-none-20-0").exists():
             raise KeyboardInterrupt
-        return whole(steps, model, data, split, genome, mask, compensation)
+        return whole(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(protocol, "_whole", interrupted)
@@ -84,6 +83,43 @@ def test_other_options_are_another_experiment(finished, options):
         run_quality(finished[0], replace(options, evaluations=70))
 
 
+def test_methods_thresholds_and_seeds_can_be_added(options, tmp_path):
+    out = tmp_path / "out"
+    first = run_quality(out, replace(options, methods="ranking", compensations="none"))
+    more = replace(options, methods="hill-climbing", compensations="none", thresholds=(30.0,), seeds=1)
+    both = run_quality(out, more)
+    assert [(cell["method"], cell["threshold"]) for cell in both["cells"]] == [
+        ("ranking", 20),
+        ("hill-climbing", 30),
+    ]
+    assert both["cells"][0] == first["cells"][0]
+    assert (out / "drop-20.png").exists()
+    assert (out / "drop-30.png").exists()
+    assert run_quality(out, replace(more, seeds=2))["cells"][:2] == both["cells"]
+
+
+def test_the_last_word_may_be_on_part_of_the_training_split(options, tmp_path):
+    chosen = replace(options, methods="ranking", compensations="none", train_images=30)
+    (cell,) = run_quality(tmp_path / "out", chosen)["cells"]
+    assert {split: cell["whole"][split]["total"] for split in cell["whole"]} == {"train": 30, "test": 10}
+    with pytest.raises(RunError, match="holds another experiment"):
+        run_quality(tmp_path / "out", replace(chosen, train_images=None))
+
+
+def test_many_lines_are_told_apart_by_figures_for_each_compensation():
+    methods = METHODS[:MOST_LINES]
+    cells = [
+        {"method": method, "compensate": compensate, "threshold": 0.5, "evaluations": 9, "curve": [[1, 2.0]]}
+        for compensate in ("none", "linear")
+        for method in methods
+    ]
+    settings = {"objective": "parameters"}
+    assert list(drop_figures({"settings": settings, "cells": cells})) == ["drop-none-0_5", "drop-linear-0_5"]
+    half = drop_figures({"settings": settings, "cells": cells[: len(methods)]})
+    assert list(half) == ["drop-0_5"]
+    assert len(half["drop-0_5"].axes[0].get_lines()) == len(methods)
+
+
 def test_the_yardstick_is_the_papers_search(tiny_directory):
     data = DataOptions("digits")
     chosen = {"seed": 0, "threshold": 2.0, "compensate": "none", "evaluations": 100}
@@ -97,6 +133,7 @@ def test_the_yardstick_is_the_papers_search(tiny_directory):
     [
         ({"methods": "paper,guess"}, "--methods 'guess' is not known"),
         ({"compensations": "some"}, "--compensations 'some' is not known"),
+        ({"train_images": 0}, "--train-images must be 1 or more"),
         ({"seeds": 0}, "--seeds must be 1 or more"),
         ({"evaluations": 0}, "--evaluations must be 1 or more"),
     ],

@@ -6,7 +6,7 @@ import pytest
 from experiments.datasets import ImageSet
 from experiments.progress import Silent
 from experiments.reproductions.epochs import train_by_epochs
-from experiments.reproductions.steps import Steps
+from experiments.steps import Steps
 from models import store
 from models.state import arrays_of
 from models.store import Model

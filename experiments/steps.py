@@ -8,7 +8,7 @@ from typing import Any
 from engine.atomic import make_folder, write_atomically
 from engine.errors import RunError
 
-_DESCRIPTION = "reproduction.json"
+_DESCRIPTION = "experiment.json"
 
 
 class Steps:
@@ -24,6 +24,7 @@ class Steps:
 
     def __init__(self, folder: Path, description: dict[str, Any]):
         self.folder = Path(folder)
+        self.description = description
         path = self.folder / _DESCRIPTION
         if path.is_file():
             try:
@@ -47,13 +48,27 @@ class Steps:
         Raises:
             RunError: that file is damaged.
         """
-        path = self.folder / "steps" / f"{name}.json"
-        if path.is_file():
-            try:
-                return json.loads(path.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise RunError(f"{path} is damaged ({error}); remove it to run that step again.") from error
-        make_folder(path.parent)
-        write_atomically(path, json.dumps(work(), indent=2).encode() + b"\n")
-        # Read back, so that a first and a continued run see the same: JSON has no tuples.
+        path = self._path(name)
+        if not path.is_file():
+            make_folder(path.parent)
+            write_atomically(path, json.dumps(work(), indent=2).encode() + b"\n")
+        # What was just written too, so that a first and a continued run see the same: JSON has no tuples.
+        return _read(path)
+
+    def finished(self, kind: str) -> list[Any]:
+        """What the steps ``KIND/...`` returned that were finished, in this call or an earlier one, by name.
+
+        Raises:
+            RunError: the file of one is damaged.
+        """
+        return [_read(path) for path in sorted((self.folder / "steps" / kind).glob("*.json"))]
+
+    def _path(self, name: str) -> Path:
+        return self.folder / "steps" / f"{name}.json"
+
+
+def _read(path: Path) -> Any:
+    try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}); remove it to run that step again.") from error

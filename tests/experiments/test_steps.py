@@ -3,7 +3,7 @@
 import pytest
 
 from engine.errors import RunError
-from experiments.reproductions.steps import Steps
+from experiments.steps import Steps
 
 
 def test_a_finished_step_is_not_run_again(tmp_path):
