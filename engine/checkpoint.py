@@ -4,7 +4,6 @@ A file is a line of magic, a line with the SHA-256 of the rest, and the state (a
 a pickle).
 """
 
-import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import fields
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 
 from engine.errors import CheckpointError, EvopruneError
 from engine.layout import Layout
+from engine.sealed import seal, unsealed
 from engine.state import SearchState
 from engine.store import RunStore
 
@@ -52,7 +52,7 @@ def save(store: RunStore, state: SearchState, layout: Layout, identity: str) -> 
     """
     payload = state.to_bytes(layout, identity)
     name = _name(state.generation)
-    store.write(name, MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+    store.write(name, seal(MAGIC, payload))
     remove_outdated(store, state.generation)
     return name
 
@@ -81,10 +81,8 @@ def read(store: RunStore, name: str) -> Checkpoint:
         content = store.read(name)
     except OSError as error:
         raise CheckpointError(f"{where} cannot be read: {error.strerror or error}.") from error
-    head = len(MAGIC) + 65
-    payload = content[head:]
-    expected = MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
-    if content[:head] != expected:
+    payload = unsealed(MAGIC, content)
+    if payload is None:
         raise CheckpointError(f"{where} is damaged: its checksum does not match.")
     try:
         found = Checkpoint(*SearchState.from_bytes(payload))

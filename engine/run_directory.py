@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from engine import checkpoint as checkpoints
+from engine import founding
+from engine.archive import Archive
 from engine.checkpoint import Checkpoint
 from engine.errors import RunError
 from engine.journal import append_line, journal_row, read_rows, rewind
@@ -133,7 +135,23 @@ class RunDirectory:
         append_line(self.store, TIMINGS, {"generation": state.generation, **timing})
         self._check_hold()
         checkpoints.save(self.store, state, layout, identity)
+        if state.generation == 0:
+            founding.remove(self.store)
         self._last_evaluations = state.evaluations
+
+    def record_founding(self, archive: Archive, identity: str) -> None:
+        """Make durable what generation 0 has counted so far.
+
+        Raises:
+            RunError: another process has taken the run over; nothing was written.
+            OSError, RunStoreError: the store is full or out of reach.
+        """
+        self._check_hold()
+        founding.save(self.store, archive, identity)
+
+    def founding(self, layout: Layout, identity: str, warn: Callable[[str], None]) -> Archive:
+        """What :meth:`record_founding` wrote last; empty where that cannot be used, of which ``warn`` is told."""
+        return founding.load(self.store, layout, identity, warn)
 
     def latest(self, warn: Callable[[str], None]) -> Checkpoint | None:
         """The newest whole checkpoint; None where the run died before its first.
@@ -152,6 +170,7 @@ class RunDirectory:
         self.store.remove_leftovers()
         if checkpoint is not None:
             checkpoints.remove_outdated(self.store, generation)
+            founding.remove(self.store)
         self._last_evaluations = 0 if checkpoint is None else checkpoint.state.evaluations
 
     def timings(self) -> list[dict[str, Any]]:

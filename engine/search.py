@@ -90,17 +90,23 @@ class Search:
         self.front = front
         self.toolbox = make_toolbox(settings, layout, guide, front=front)
 
-    def start(self) -> SearchState:
+    def start(
+        self, counted: Archive | None = None, keep: Callable[[Archive], None] = lambda archive: None
+    ) -> SearchState:
         """Evaluate the initial population of each island.
+
+        Args:
+            counted: what an earlier call that was stopped gave ``keep`` last; that is not evaluated again.
+            keep: is given all that was counted so far, after each call of the evaluator.
 
         Raises:
             EvaluationError: the unpruned network fails, or gets no image right.
         """
         rngs = islands.generators(self.settings.seed, self.settings.islands)
-        archive = Archive(self.layout)
+        archive = Archive(self.layout) if counted is None else counted
         original = self.layout.full()[None]
         origins = () if self.founders is None else (*self.founders.origins, MUTATION)
-        remembering = _Remembering(self, archive)
+        remembering = _Remembering(self, archive, keep)
         broods = [self._founders(rng, remembering, len(origins) - 1) for rng in rngs]
         founders = Brood.together(broods)
         correct = self._count(archive, np.concatenate([original, founders.masks]))
@@ -258,10 +264,15 @@ def _homes(broods: list[Brood]) -> np.ndarray:
 class _Remembering:
     """An evaluator for founders, who want to know something beforehand: what it counts is in the archive."""
 
-    def __init__(self, search: Search, archive: Archive):
+    def __init__(self, search: Search, archive: Archive, keep: Callable[[Archive], None]):
         self.total = search.evaluator.total
         self._count = search._count
         self._archive = archive
+        self._keep = keep
 
     def evaluate(self, masks: np.ndarray, target: Target | None = None) -> np.ndarray:
-        return self._count(self._archive, masks)
+        before = len(self._archive)
+        correct = self._count(self._archive, masks)
+        if len(self._archive) > before:
+            self._keep(self._archive)
+        return correct

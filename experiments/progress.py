@@ -22,6 +22,10 @@ class Reporter(Protocol):
         """A training step."""
         ...
 
+    def founding(self, evaluations: int) -> None:
+        """Generation 0 is under way, with so many masks evaluated."""
+        ...
+
     def generation(self, state: SearchState, total: int) -> None:
         """A finished generation of ``total``."""
         ...
@@ -40,6 +44,9 @@ class Silent:
     def training(self, progress: Progress) -> None:
         """See :class:`Reporter`."""
 
+    def founding(self, evaluations: int) -> None:
+        """See :class:`Reporter`."""
+
     def generation(self, state: SearchState, total: int) -> None:
         """See :class:`Reporter`."""
 
@@ -52,6 +59,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
+        self._founding = False
         self._figures = ""
         self._started = perf_counter()
         self._evaluations_before = 0
@@ -73,8 +81,17 @@ class Terminal:
         if progress.step == progress.steps:
             self.close()
 
+    def founding(self, evaluations: int) -> None:
+        """Masks evaluated; how many there will be nobody knows."""
+        if self._bar is None:
+            self._bar = tqdm(desc="generation 0", unit="mask", file=sys.stderr)
+            self._founding = True
+        self._bar.update(evaluations - self._bar.n)
+
     def generation(self, state: SearchState, total: int) -> None:
         """Generation, BEST's score and drops, the islands' range, evaluations/s and time left."""
+        if self._founding:
+            self.close()
         if self._bar is None:
             self._started = perf_counter()
             self._evaluations_before = state.evaluations
@@ -110,3 +127,4 @@ class Terminal:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+            self._founding = False

@@ -56,6 +56,10 @@ class RayMetrics:
         """See :class:`experiments.progress.Reporter`."""
         self._reporter.training(progress)
 
+    def founding(self, evaluations: int) -> None:
+        """See :class:`experiments.progress.Reporter`."""
+        self._reporter.founding(evaluations)
+
     def generation(self, state: SearchState, total: int) -> None:
         """BEST, the population and evaluations/s."""
         self._reporter.generation(state, total)

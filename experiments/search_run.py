@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from engine.archive import Archive
 from engine.errors import OptionError, RunError
 from engine.run_directory import RunDirectory, identity_of
 from engine.search import Search
@@ -181,11 +182,16 @@ def _continue(
         patience.see(state)
         started = perf_counter()
 
+    def keep(archive: Archive) -> None:
+        run.record_founding(archive, identity)
+        reporter.founding(len(archive))
+
     def enough(state: SearchState) -> bool:
         return patience.exhausted or (evaluations is not None and state.evaluations >= evaluations)
 
     if state is None:
-        state = search.start()
+        counted = run.founding(search.layout, identity, reporter.message)
+        state = search.start(counted, keep)
         record(state)
     else:
         reporter.generation(state, options.generations)

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import RunError
+from engine.archive import Archive
+from engine.errors import MaskError, RunError
 from engine.journal import islands_summary
+from engine.layout import Layout
 from engine.pool_figures import PoolFigures
 from engine.run_directory import DESCRIPTION, RunDirectory
 from engine.state import SearchState
@@ -47,7 +49,8 @@ def summary(
 def read_status(
     directory: str | os.PathLike[str], warn: Callable[[str], None] = lambda text: None
 ) -> dict[str, Any]:
-    """The summary of a run's newest whole checkpoint; ``best`` is None before the first.
+    """The summary of a run's newest whole checkpoint; ``best`` is None before the first,
+    when evaluations are those of generation 0 so far.
 
     Where workers evaluate, also how they did in the last generation
     (:class:`engine.pool_figures.PoolFigures`).
@@ -57,7 +60,8 @@ def read_status(
         CheckpointError: every checkpoint is damaged.
     """
     run = RunDirectory.open(directory)
-    configuration = run.description().get("configuration")
+    description = run.description()
+    configuration = description.get("configuration")
     asked = configuration if isinstance(configuration, dict) else {}
     generations = asked.get("generations")
     if not isinstance(generations, int) or isinstance(generations, bool):
@@ -68,12 +72,13 @@ def read_status(
         raise RunError(f"{run.store.full_name(DESCRIPTION)} is damaged (no known objective); restore it.")
     checkpoint = run.latest(warn)
     if checkpoint is None:
+        founded = _founded(run, description, warn)
         return {
             "generation": None,
             "generations": generations,
             "objective": objective,
-            "evaluations": 0,
-            "failures": 0,
+            "evaluations": len(founded),
+            "failures": founded.failures(),
             "stopped": 0,
             "complete": False,
             "out_of_patience": False,
@@ -82,6 +87,16 @@ def read_status(
     exhausted = _out_of_patience(run, asked.get("patience", 0), checkpoint.state.generation)
     found = summary(checkpoint.state, generations, objective, out_of_patience=exhausted)
     return {**found, **_workers(run)}
+
+
+def _founded(run: RunDirectory, description: dict[str, Any], warn: Callable[[str], None]) -> Archive:
+    """What generation 0 has counted so far."""
+    try:
+        layout = Layout(tuple(description["layout"]["names"]), tuple(description["layout"]["sizes"]))
+        return run.founding(layout, str(description["identity"]), warn)
+    except (KeyError, TypeError, MaskError) as error:
+        where = run.store.full_name(DESCRIPTION)
+        raise RunError(f"{where} is damaged (no layout or identity); restore it.") from error
 
 
 def _out_of_patience(run: RunDirectory, patience: Any, generation: int) -> bool:

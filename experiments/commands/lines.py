@@ -24,7 +24,8 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
     if result["out_of_patience"]:
         state += " as there was no more progress (--patience)"
     if result["best"] is None:
-        return [f"no generation finished yet of {result['generations']}, {state}"]
+        begun = f"{result['evaluations']:,} masks evaluated for generation 0"
+        return [f"no generation finished yet of {result['generations']}, {state}; {begun}"]
     best, noun = result["best"], OBJECTIVES[result["objective"]].noun
     lines = [
         f"generation {result['generation']} of {result['generations']}, {state}; "

@@ -93,8 +93,9 @@ class RemovedParts(RemovedBits):
         return Appraisal(found.score, found.feasible, found.figures, aims)
 
 
-def make_search(evaluator=None, objective=None, *, front=False, **settings):
+def make_search(evaluator=None, objective=None, *, founders=None, front=False, **settings):
     chosen = SearchSettings(
         **{"population": 12, "parents": 6, "population_cap": 20, "mutation": 0.05, **settings}
     )
-    return Search(chosen, LAYOUT, evaluator or WeightedBits(), objective or RemovedBits(), front=front)
+    judges = evaluator or WeightedBits(), objective or RemovedBits()
+    return Search(chosen, LAYOUT, *judges, founders, front=front)

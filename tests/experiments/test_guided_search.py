@@ -12,8 +12,10 @@ from engine.pool_options import PoolOptions
 from engine.run_directory import RunDirectory
 from engine.variation.registry import MUTATIONS
 from experiments import search_run
+from experiments.progress import Silent
 from experiments.search_options import Backend, SearchOptions
 from experiments.search_run import resume_search, start_search
+from experiments.status import read_status
 from fitness.seeding import LARGEST_COMPENSATED_REMOVAL, LARGEST_REMOVAL
 from tests.experiments.test_search_run import GENERATIONS, SETTINGS, options_for, traces
 
@@ -55,11 +57,33 @@ def test_a_run_that_was_killed_before_generation_0_begins_with_the_importances_t
 ):
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(search_run.Search, "start", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(search_run.Search, "start", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             start_search(run, guided_for(tiny_directory, tiny_data))
     monkeypatch.setattr(search_run, "compute_importances", None)
     assert resume_search(run) == finished[1]
+    assert traces(run) == traces(finished[0])
+
+
+def test_a_climb_that_was_killed_goes_on_with_what_it_counted(
+    finished, tiny_directory, tiny_data, tmp_path, monkeypatch
+):
+    run = tmp_path / "run"
+    heard = []
+
+    class Killing(Silent):
+        def founding(self, evaluations):
+            heard.append(evaluations)
+            if len(heard) == 5:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        start_search(run, guided_for(tiny_directory, tiny_data), reporter=Killing())
+    assert heard == sorted(set(heard))
+    status = read_status(run)
+    assert (status["generation"], status["best"], status["evaluations"]) == (None, None, heard[-1])
+    assert resume_search(run, reporter=Killing()) == finished[1]
+    assert heard[5] > heard[4], "what was counted was counted again"
     assert traces(run) == traces(finished[0])
 
 
