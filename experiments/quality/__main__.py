@@ -4,28 +4,19 @@ from pathlib import Path
 
 import click
 
-from experiments.cli_options import MODEL_DIRECTORY, numbers
-from experiments.commands.interruption import interruptible
+from experiments.comparison_options import compare, comparison_options
+from experiments.progress import Reporter
 
 
 @click.command()
-@click.argument("out_dir", type=click.Path(path_type=Path))
-@click.option("--model", type=MODEL_DIRECTORY, help="Trained model directory; --quick trains one.")
-@click.option("--data", default="cifar10", show_default=True, help="As for evoprune search.")
-@click.option("--data-dir", envvar="EVOPRUNE_DATA_DIR", help="As for evoprune search.")
-@click.option("--images", type=click.IntRange(min=1), default=5000, show_default=True, help="Fitness images.")
-@click.option("--evaluations", type=int, default=1000, show_default=True, help="Masks for each search.")
-@click.option("--seeds", type=int, default=3, show_default=True, help="Searches of each method.")
+@comparison_options(evaluations=1000, thresholds="2")
 @click.option("--methods", help="Names joined by commas; all if not given (docs/search-quality.md).")
 @click.option("--compensations", default="none,linear", show_default=True, help="Of --compensate.")
-@click.option("--thresholds", callback=numbers, default="2", show_default=True, help="Percent, as 0.5,1,2,5.")
-@click.option("--objective", type=click.Choice(["parameters", "macs"]), default="parameters", show_default=True)
 @click.option(
     "--train-images",
     type=click.IntRange(min=1),
     help="Of the training split, for the last word; all if not given.",
 )
-@click.option("--quick", is_flag=True, help="A small network on digits and a small budget, in a minute.")
 def main(
     out_dir: Path,
     model: Path | None,
@@ -34,29 +25,30 @@ def main(
     images: int,
     evaluations: int,
     seeds: int,
-    methods: str | None,
-    compensations: str,
     thresholds: tuple[float, ...],
     objective: str,
-    train_images: int | None,
     quick: bool,
+    methods: str | None,
+    compensations: str,
+    train_images: int | None,
 ) -> None:
-    """Compare what searches find at equal budget; goes on where it was stopped, and adds what is named anew."""
+    """Compare what searches find at equal budget.
+
+    The same command goes on where it was stopped; with other methods, compensations, thresholds or more seeds it
+    adds these.
+    """
     from experiments.measuring import DataOptions
     from experiments.quality.methods import METHODS
     from experiments.quality.protocol import QualityOptions, run_quality
     from experiments.quality.quick import quick_options
 
-    if model is None and not quick:
-        raise click.UsageError("give --model MODEL_DIR, or --quick for a small network on digits.")
-    with interruptible("the same command goes on with it.") as terminal:
+    def work(terminal: Reporter) -> None:
         if quick:
             options = quick_options(out_dir.with_name(out_dir.name + "-model"), terminal)
         else:
-            chosen = DataOptions(data, data_dir=data_dir, images=images)
             options = QualityOptions(
                 str(model),
-                chosen,
+                DataOptions(data, data_dir=data_dir, images=images),
                 evaluations,
                 seeds,
                 methods or ",".join(METHODS),
@@ -66,7 +58,8 @@ def main(
                 train_images,
             )
         run_quality(out_dir, options, terminal)
-    click.echo((out_dir / "tables.md").read_text(encoding="utf-8"))
+
+    compare(out_dir, model, quick, work)
 
 
 if __name__ == "__main__":
