@@ -83,14 +83,16 @@ class Terminal:
 
     def founding(self, evaluations: int) -> None:
         """Masks evaluated; how many there will be nobody knows."""
-        if self._bar is None:
+        if self._bar is None or not self._founding:
+            self.close()
             self._bar = tqdm(desc="generation 0", unit="mask", file=sys.stderr)
             self._founding = True
         self._bar.update(evaluations - self._bar.n)
 
     def generation(self, state: SearchState, total: int) -> None:
         """Generation, BEST's score and drops, the islands' range, evaluations/s and time left."""
-        if self._founding:
+        # A generation that is no later than the last one is another search's.
+        if self._founding or (self._bar is not None and state.generation <= self._bar.n):
             self.close()
         if self._bar is None:
             self._started = perf_counter()
