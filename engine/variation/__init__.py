@@ -1,1 +1,1 @@
-"""Mutations that know the layers and, some of them, an order of importance; each alone in a file."""
+"""Operators that know the layers, and some of them an order of importance; each alone in a file."""

@@ -10,35 +10,27 @@ from engine.guide import Guide
 from engine.layout import Layout
 from engine.operators import flip_bits, single_point_crossover
 from engine.option_lists import named_once
-from engine.variation.blocks import flip_blocks
 from engine.variation.budget import move_budget
-from engine.variation.guided_flips import flip_guided
-from engine.variation.layer_crossover import at_layer_borders, uniform_by_layer
+from engine.variation.layer_crossover import uniform_by_layer
 from engine.variation.mixture import Mutation, mixed
-from engine.variation.swap import swap
 
 BITS = "bits"
 """The paper's mutation: each bit with the same small probability."""
 
-GUIDED: Mapping[str, Callable[..., np.ndarray]] = {
-    "budget": move_budget,
-    "swap": swap,
-    "guided-bits": flip_guided,
-}
+GUIDED: Mapping[str, Callable[..., np.ndarray]] = {"budget": move_budget}
 """Mutations that need a guide."""
 
-MUTATIONS = (BITS, "blocks", *GUIDED)
+MUTATIONS = (BITS, *GUIDED)
 
 CROSSOVERS: Mapping[str, Callable[..., np.ndarray]] = {
     "point": single_point_crossover,
     "layers": uniform_by_layer,
-    "layer-borders": at_layer_borders,
 }
 """``--crossover`` value -> operator; all but the paper's, which is the first, take the layout."""
 
 
 def named_mutations(text: str) -> tuple[str, ...]:
-    """The names in a list such as ``budget,swap``.
+    """The names in a list such as ``bits,budget``.
 
     Raises:
         OptionError: one is unknown or named twice.
@@ -61,12 +53,10 @@ def mutation(text: str, probability: float, layout: Layout, guide: Guide | None)
     for name in named_mutations(text):
         if name == BITS:
             made.append(partial(flip_bits, probability=probability))
-        elif name in GUIDED:
-            if guide is None:
-                raise OptionError(f"--mutate {name} needs importances to go by; name some with --seed-with.")
-            made.append(partial(GUIDED[name], layout=layout, guide=guide))
+        elif guide is None:
+            raise OptionError(f"--mutate {name} needs importances to go by; name some with --seed-with.")
         else:
-            made.append(partial(flip_blocks, layout=layout))
+            made.append(partial(GUIDED[name], layout=layout, guide=guide))
     return made[0] if text == BITS else partial(mixed, mutations=made)
 
 

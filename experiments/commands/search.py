@@ -78,14 +78,14 @@ from experiments.presets import PRESETS, check_effect, filled, usual_values
     default="bits",
     show_default=True,
     metavar="MUTATIONS",
-    help="bits is the paper's; or any of bits, blocks, budget, swap, guided-bits, joined by commas. All but bits "
-    "and blocks go by the importances of --seed-with.",
+    help="bits is the paper's; budget removes filters of a layer and returns some to another, by the importances "
+    "of --seed-with; or both, joined by a comma.",
 )
 @click.option(
     "--crossover",
     default="point",
     show_default=True,
-    help="point is the paper's; layers takes whole layers from either parent, layer-borders cuts between two.",
+    help="point is the paper's; layers takes whole layers from either parent.",
 )
 @click.option(
     "--islands", type=int, default=1, show_default=True, help="Populations of these sizes, evolving apart."

@@ -34,30 +34,19 @@ def changed(name, seed, layout=LAYOUT, guide=GUIDE):
     return masks, single(np.random.default_rng(seed + 1), masks.copy())
 
 
-@given(st.sampled_from(sorted({*MUTATIONS} - {"bits"})), st.integers(0, 2**32 - 1))
-def test_mutations_change_what_they_say(name, seed):
-    masks, after = changed(name, seed)
+@given(st.integers(0, 2**32 - 1))
+def test_moves_of_budget_change_two_layers_at_most(seed):
+    masks, after = changed("budget", seed)
     assert after.dtype == bool
     assert after.shape == masks.shape
     differs = masks ^ after
     layers = np.stack([part.any(axis=1) for part in LAYOUT.split(differs).values()], axis=1).sum(axis=1)
     kept, left = LAYOUT.kept(masks), LAYOUT.kept(after)
-    if name == "budget":
-        assert layers.max() <= 2
-        assert left.min() > 0
-        assert ((left < kept).sum(axis=1) <= 1).all()
-        assert ((left > kept).sum(axis=1) <= 1).all()
-        assert differs.any()
-    elif name == "swap":
-        assert layers.max() <= 1
-        assert np.array_equal(left, kept)
-        assert differs.any()
-    elif name == "blocks":
-        assert (layers == 1).all()
-        assert (differs.sum(axis=1) <= 7).all()
-    else:
-        assert differs.any(axis=1).all()
-        assert (differs.sum(axis=1) <= 5).all()
+    assert layers.max() <= 2
+    assert left.min() > 0
+    assert ((left < kept).sum(axis=1) <= 1).all()
+    assert ((left > kept).sum(axis=1) <= 1).all()
+    assert differs.any()
 
 
 def test_guided_mutations_follow_the_guide():
@@ -143,7 +132,7 @@ def test_a_search_continued_from_bytes_is_the_search_that_never_stopped(name, ma
     assert len(set(blobs)) == 5
 
 
-@pytest.mark.parametrize("name", ["budget", "swap,blocks"])
+@pytest.mark.parametrize("name", ["budget", "bits,budget"])
 def test_stopping_early_changes_no_population(name):
     finals = []
     for stop in (True, False):
@@ -188,8 +177,8 @@ def test_a_guide_has_places_within_layers():
     ("values", "sentence"),
     [
         ({"mutate": "bitz"}, "--mutate 'bitz' is not known"),
-        ({"mutate": "swap,swap"}, "--mutate names swap twice"),
-        ({"crossover": "two"}, "--crossover must be one of point, layers, layer-borders, not 'two'"),
+        ({"mutate": "budget,budget"}, "--mutate names budget twice"),
+        ({"crossover": "two"}, "--crossover must be one of point, layers, not 'two'"),
     ],
 )
 def test_unknown_operators_are_named(values, sentence):
@@ -209,4 +198,4 @@ def test_runs_from_before_there_were_mutations_to_choose_are_the_papers():
     older = {name: value for name, value in entry.items() if name not in ("mutate", "crossover", "round_to")}
     assert SearchSettings.from_json(older) == SearchSettings(islands=2)
     assert SearchSettings(islands=2).course() == older
-    assert SearchSettings(mutate="swap").course() != SearchSettings().course()
+    assert SearchSettings(mutate="budget").course() != SearchSettings().course()

@@ -60,7 +60,7 @@ def finished(tmp_path_factory, tiny_directory, tiny_data):
     return path, result
 
 
-QUALITY = replace(SETTINGS, population=12, mutate="budget,swap", crossover="layers")
+QUALITY = replace(SETTINGS, population=12, mutate="bits,budget", crossover="layers")
 
 
 @pytest.mark.parametrize("seeds", ["magnitude,reconstruction", "taylor-squared"])

@@ -111,7 +111,7 @@ def test_importances_that_are_not_the_runs_are_refused(finished, tmp_path, damag
 
 def test_searches_that_go_by_nothing_keep_nothing(tiny_directory, tiny_data, tmp_path):
     identities = set()
-    changes = [{}, {"floor": "0,0.2"}, {"settings": replace(GUIDED, mutate="swap")}]
+    changes = [{}, {"floor": "0,0.2"}, {"settings": replace(GUIDED, mutate="budget")}]
     for number, change in enumerate(changes):
         run = tmp_path / str(number)
         chosen = {"settings": replace(SETTINGS, population=12), "seed_with": "magnitude", **change}

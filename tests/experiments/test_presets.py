@@ -65,8 +65,8 @@ def test_options_of_the_papers_search_are_not_left_without_effect(tiny_directory
 
 def test_options_win_over_a_preset(monkeypatch):
     # Whichever comes first on the command line.
-    for order in (("--preset", "quality", "--mutate", "swap"), ("--mutate", "swap", "--preset", "quality")):
-        assert configured(monkeypatch, *order).settings.mutate == "swap"
+    for order in (("--preset", "quality", "--mutate", "bits"), ("--mutate", "bits", "--preset", "quality")):
+        assert configured(monkeypatch, *order).settings.mutate == "bits"
         assert configured(monkeypatch, *order).compensate == "linear"
     assert not configured(monkeypatch, "--preset", "quality", "--no-climb").climb
 

@@ -286,4 +286,4 @@ def test_the_settings_say_how_a_search_by_default_begins_and_changes():
     assert _initial_population(half) == (
         "25, up to 2% removed, and 25 by taylor, globally and by layer, up to 98% removed"
     )
-    assert _mutation(replace(paper.settings, mutate="bits,swap")) == "bits, each with 0.0002, swap"
+    assert _mutation(replace(paper.settings, mutate="bits,budget")) == "bits, each with 0.0002, budget"
