@@ -60,7 +60,7 @@ def tables(results: Mapping[str, Any]) -> str:
     noun = OBJECTIVES[settings["objective"]].noun
     return "\n\n".join(
         [
-            f"{noun} dropped, percent; {len(seeds)} seeds:",
+            f"{noun} dropped, percent; {len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'}:",
             markdown_table(drops, align_right=True),
             f"Share of the box up to an accuracy drop of {limit:g}% that is dominated:",
             markdown_table(volumes, align_right=True),

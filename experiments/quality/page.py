@@ -14,7 +14,7 @@ from fitness.rewards import OBJECTIVES
 
 _COLOURS = (BLUE, VERMILION, INK, GREY, "#009E73", "#CC79A7", "#E69F00")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))
-_WORDS = {"none": "masks alone"}
+_WORDS = {"none": "no compensation"}
 
 MOST_LINES = 12
 """In one figure; more cannot be told apart."""
