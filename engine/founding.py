@@ -4,14 +4,15 @@ One file, replaced after each call of the evaluator, removed once generation 0 h
 for the same masks again and find them counted, so that a resumed search is the one that was never stopped.
 """
 
-import json
 from collections.abc import Callable
 
+from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as serialise_safetensors
 
 from engine.archive import Archive
 from engine.layout import Layout
+from engine.metadata import metadata
 from engine.sealed import seal, unsealed
 from engine.store import RunStore
 
@@ -43,21 +44,18 @@ def load(store: RunStore, layout: Layout, identity: str, warn: Callable[[str], N
         payload = unsealed(MAGIC, store.read(NAME))
     except FileNotFoundError:
         return Archive(layout)
-    if payload is None:
-        warn(f"{store.full_name(NAME)} is damaged: its checksum does not match. Its masks are counted again.")
+    try:
+        if payload is None:
+            raise ValueError("its checksum does not match")
+        if metadata(payload)["identity"] != identity:
+            raise ValueError("it belongs to another run")
+        arrays = parse_safetensors(payload)
+        return Archive.from_arrays(layout, arrays["archive_masks"], arrays["archive_correct"])
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        warn(f"{store.full_name(NAME)} cannot be used ({error}); its masks are counted again.")
         return Archive(layout)
-    if _identity(payload) != identity:
-        warn(f"{store.full_name(NAME)} belongs to another run. Its masks are counted again.")
-        return Archive(layout)
-    arrays = parse_safetensors(payload)
-    return Archive.from_arrays(layout, arrays["archive_masks"], arrays["archive_correct"])
 
 
 def remove(store: RunStore) -> None:
     """Once there is a checkpoint."""
     store.remove(NAME)
-
-
-def _identity(payload: bytes) -> str:
-    length = int.from_bytes(payload[:8], "little")
-    return str(json.loads(payload[8 : 8 + length])["__metadata__"]["identity"])

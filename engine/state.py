@@ -19,6 +19,7 @@ from engine.front_arrays import front_arrays, read_aims, read_front
 from engine.individual import Individual, individuals
 from engine.islands import Island
 from engine.layout import Layout
+from engine.metadata import metadata
 
 
 @dataclass
@@ -92,8 +93,7 @@ class SearchState:
             ValueError, KeyError, TypeError: ``content`` is something else. Its checksum is the caller's
                 business (:mod:`engine.checkpoint`).
         """
-        length = int.from_bytes(content[:8], "little")
-        header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["state"])
+        header = json.loads(metadata(content)["state"])
         arrays = parse_safetensors(content)
         layout = Layout(tuple(header["layout"]["names"]), tuple(header["layout"]["sizes"]))
         origins = tuple(header.get("origins", ()))

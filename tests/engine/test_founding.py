@@ -6,6 +6,7 @@ import pytest
 from engine import founding
 from engine.contracts import FAILED
 from engine.run_directory import RunDirectory
+from engine.sealed import seal
 from tests.engine.kill_points import Asking
 from tests.engine.synthetic import LAYOUT, WeightedBits, make_search
 
@@ -63,19 +64,26 @@ def test_a_failed_mask_is_kept_as_failed(run):
     assert run.founding(LAYOUT, "id", pytest.fail).look_up(mask).tolist() == [FAILED]
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "another run"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "another run", "sealed nonsense"])
 def test_what_cannot_be_used_is_told_and_counted_again(run, damage):
     with pytest.raises(Stopped):
         started(run, Limited(2))
     content = run.store.read(founding.NAME)
     flipped = content[:-1] + bytes([content[-1] ^ 1])
-    run.store.write(founding.NAME, {"cut": content[:90], "flipped": flipped, "empty": b""}.get(damage, content))
+    damaged = {
+        "cut": content[:90],
+        "flipped": flipped,
+        "empty": b"",
+        "sealed nonsense": seal(founding.MAGIC, b"no safetensors"),
+    }
+    run.store.write(founding.NAME, damaged.get(damage, content))
     told = []
     found = run.founding(LAYOUT, "other" if damage == "another run" else "id", told.append)
     assert len(found) == 0
     (sentence,) = told
-    assert ("belongs to another run" if damage == "another run" else "is damaged") in sentence
-    assert "founding.ckpt" in sentence
+    reasons = {"another run": "it belongs to another run", "sealed nonsense": ""}
+    assert reasons.get(damage, "its checksum does not match") in sentence
+    assert "founding.ckpt cannot be used" in sentence
 
 
 def test_resuming_behind_a_checkpoint_removes_what_a_death_left(run):
