@@ -50,6 +50,10 @@ class Archive:
         packed = np.frombuffer(b"".join(islice(self._counts, first, None)), np.uint8).reshape(-1, width)
         return packed, np.fromiter(islice(self._counts.values(), first, None), np.int64, len(packed))
 
+    def masks(self, rows: np.ndarray) -> np.ndarray:
+        """``bool[n, f]``: the masks in ``rows``, ``int64[n]``, counted as they were added."""
+        return self._layout.unpack(self.to_arrays()[0][rows])
+
     @classmethod
     def from_arrays(cls, layout: Layout, packed: np.ndarray, correct: np.ndarray) -> "Archive":
         """Inverse of :meth:`to_arrays`."""

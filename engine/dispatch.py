@@ -8,14 +8,14 @@ reads one shard of the data. Answers are keyed by task, so a task that is done t
 Times are seconds on any clock that never goes back.
 """
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import takewhile
-from statistics import median
 
 from engine.errors import BackendError, EvaluationError
+from engine.task_times import TaskTimes
 
 FAILURES = 3
 """Workers on which a task may raise before the run ends: it is the task, or all workers."""
@@ -29,14 +29,6 @@ STILLBORN = 10
 """The same for workers that die before they are ready. Higher, because machines also die of other causes."""
 LONGEST_BACKOFF = 60.0
 """Most seconds between two attempts to get a worker ready."""
-STRAGGLER = 2.0
-"""A task that takes this many times the median is given to a second worker, if one is idle."""
-PATIENCE = 20.0
-"""A worker may take this many times the longest task of late before it counts as hung."""
-SHORTEST_TIMEOUT = 300.0
-"""Seconds; compilation and a cold start fit in."""
-FIRST_TIMEOUT = 3600.0
-"""Seconds, while no task has been answered yet."""
 COPIES = 2
 """Workers that may be at the same task."""
 
@@ -69,14 +61,10 @@ class Dispatcher:
     """
 
     def __init__(self, wanted: int, task_timeout: float | None):
-        """``task_timeout``: seconds after which a worker that does not answer counts as hung.
-
-        None follows the tasks: :data:`PATIENCE` times the longest of late, :data:`SHORTEST_TIMEOUT` at least,
-        and :data:`FIRST_TIMEOUT` before the first answer.
-        """
+        """``task_timeout``: see :class:`engine.task_times.TaskTimes`."""
         self.wanted = wanted
         self.replaced = 0
-        self._task_timeout = task_timeout
+        self._times = TaskTimes(task_timeout)
         self._members: dict[int, _Member] = {}
         self._starting: set[int] = set()
         self._next_worker = 0
@@ -97,10 +85,6 @@ class Dispatcher:
         self._copies: Counter[int] = Counter()
         self._failed_on: defaultdict[int, set[int]] = defaultdict(set)
         self._deaths: Counter[int] = Counter()
-        # Of the last answers, for what is unusually slow.
-        self._durations: deque[float] = deque(maxlen=200)
-        self._usual: float | None = None
-        self._longest: float | None = None
 
     # The crew.
 
@@ -180,8 +164,7 @@ class Dispatcher:
         """A worker is through: its task, if this answer is the first; None if it is not needed."""
         worker = attempt.worker
         self._free(attempt, now)
-        self._durations.append(now - attempt.started)
-        self._usual = self._longest = None
+        self._times.add(now - attempt.started)
         if attempt.run != self._run:
             return None
         self._members[worker].holds.add(attempt.shard)
@@ -237,13 +220,7 @@ class Dispatcher:
     @property
     def timeout(self) -> float:
         """Seconds after which a worker that does not answer counts as hung."""
-        if self._task_timeout is not None:
-            return self._task_timeout
-        if not self._durations:
-            return FIRST_TIMEOUT
-        if self._longest is None:
-            self._longest = max(self._durations)
-        return max(PATIENCE * self._longest, SHORTEST_TIMEOUT)
+        return self._times.timeout
 
     def wake_at(self) -> float | None:
         """When to look again though nothing happens: a task comes due, or a worker may be hired."""
@@ -315,13 +292,7 @@ class Dispatcher:
 
     def _slow_from(self, attempt: Attempt) -> float:
         """When it counts as a straggler."""
-        return attempt.started + STRAGGLER * self._usual_duration()
-
-    def _usual_duration(self) -> float:
-        """Median seconds of a task; without end as long as nothing is known."""
-        if self._usual is None:
-            self._usual = median(self._durations) if self._durations else float("inf")
-        return self._usual
+        return attempt.started + self._times.slow
 
     def _is_needed(self, attempt: Attempt) -> bool:
         return attempt.run == self._run and attempt.task in self._missing

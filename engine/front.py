@@ -46,9 +46,9 @@ class Front:
             return 0.0
         return float(moocore.hypervolume(self.values, ref=np.zeros(self.values.shape[1]), maximise=True))
 
-    def masks(self, archive: Archive, layout: Layout) -> np.ndarray:
+    def masks(self, archive: Archive) -> np.ndarray:
         """``bool[k, f]``."""
-        return layout.unpack(archive.to_arrays()[0][self.rows])
+        return archive.masks(self.rows)
 
 
 def front_of(archive: Archive, layout: Layout, objective: Objective, original_correct: int) -> Front:

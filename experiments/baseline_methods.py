@@ -57,7 +57,7 @@ class Trail:
     def restored(cls, raw: Mapping[str, Any], total: int, genome: Genome, objective: CostObjective) -> "Trail":
         """Inverse of :meth:`raw`, for a trail that begins with the unpruned network."""
         packed = np.stack([np.frombuffer(bytes.fromhex(mask), np.uint8) for mask in raw["masks"]])
-        masks = np.unpackbits(packed, axis=1, count=genome.layout.n_filters).astype(bool)
+        masks = genome.layout.unpack(packed)
         correct = np.array(raw["correct"], np.int64)
         appraisal = objective.appraise(masks, correct, int(correct[0]))
         return cls(masks, correct, appraisal, raw["best"], raw["evaluations"], total)

@@ -138,7 +138,7 @@ def chosen_mask(checkpoint: Checkpoint, genome: Genome, options: SearchOptions, 
             f"--pick {wanted!r} fits none of the {len(front):,} masks on the front, which has {there}; ask for "
             "less, or search on with 'evoprune resume'."
         )
-    masks = front.masks(state.archive, genome.layout)
+    masks = front.masks(state.archive)
     figures = front.figures
     return Chosen(masks[place], int(figures["correct"][place]), float(figures[ACCURACY_DROP][place]))
 
@@ -155,7 +155,7 @@ def finalists(checkpoint: Checkpoint, genome: Genome, goal: str, conditions: tup
         [condition.holds(front.figures) for condition in conditions] or [np.ones(len(front), bool)]
     )
     order = np.argsort(-front.figures[goal], kind="stable")
-    return front.masks(state.archive, genome.layout)[order[held[order]]]
+    return front.masks(state.archive)[order[held[order]]]
 
 
 def _asked(conditions: tuple[Condition, ...]) -> list[str]:

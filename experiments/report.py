@@ -109,7 +109,7 @@ def make_report(
     genome = Genome.of(searched.network, options.prune)
     scored = TradeOff.of(state, genome)
     front = front_among_all(state, genome) if state.front is None else state.front
-    shown = front_json(front, front.masks(state.archive, layout))
+    shown = front_json(front, front.masks(state.archive))
     try:
         figures = _figures(rows, state, layout, options, scored)
         found = findings(state, options, rows, measurements["accuracy_percent"]["drop_percent"])

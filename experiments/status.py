@@ -4,8 +4,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from engine.archive import Archive
 from engine.errors import MaskError, RunError
 from engine.journal import islands_summary
@@ -110,10 +108,7 @@ def _out_of_patience(run: RunDirectory, patience: Any, generation: int) -> bool:
 def _front(state: SearchState) -> dict[str, Any]:
     if state.front is None:
         return {}
-    # A mask is as long as BEST's.
-    packed, length = state.archive.to_arrays()[0][state.front.rows], len(state.best.individual.mask)
-    masks = np.unpackbits(packed, axis=1, count=length).astype(bool)
-    return {"front": front_json(state.front, masks)}
+    return {"front": front_json(state.front, state.front.masks(state.archive))}
 
 
 def ancestry_text(ancestry: dict[str, int]) -> str:

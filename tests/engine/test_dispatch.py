@@ -9,17 +9,14 @@ from engine.dispatch import (
     COPIES,
     DEATHS,
     FAILURES,
-    FIRST_TIMEOUT,
-    PATIENCE,
     REFUSALS,
-    SHORTEST_TIMEOUT,
     STILLBORN,
-    STRAGGLER,
     WORKER_FAILURES,
     Dispatcher,
 )
 from engine.errors import BackendError, EvaluationError
 from engine.slots import CoreSlots
+from engine.task_times import FIRST_TIMEOUT, PATIENCE, SHORTEST_TIMEOUT, STRAGGLER
 from experiments.benchmarks.simulated_cluster import Cluster, SimulatedPool
 
 

@@ -64,7 +64,7 @@ def test_the_front_of_an_archive_is_that_of_plain_loops_over_its_masks(counts, s
     expected = sorted((known[place] for place in kept), key=lambda entry: [-v for v in entry[1]])
     assert front.rows.tolist() == [row for row, _ in expected]
     assert front.figures["correct"].tolist() == [count for _, (count, *_) in expected]
-    np.testing.assert_array_equal(front.masks(archive, LAYOUT), masks[front.rows])
+    np.testing.assert_array_equal(front.masks(archive), masks[front.rows])
 
 
 def covered(points, resolution):

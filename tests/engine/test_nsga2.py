@@ -160,7 +160,7 @@ def test_invariants_of_every_generation(chosen):
     assert not any(individual.correct == FAILED for individual in last.population)
     # No island's population is dominated: all that it could hold of the front, it holds.
     if len(last.islands) == 1 and len(last.front) <= 20:
-        assert {mask.tobytes() for mask in last.front.masks(last.archive, LAYOUT)} <= rows
+        assert {mask.tobytes() for mask in last.front.masks(last.archive)} <= rows
 
 
 @given(
