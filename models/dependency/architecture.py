@@ -1,6 +1,6 @@
 """The architecture of a user's own module: the name of what makes it, and its widths."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -9,10 +9,12 @@ from flax import nnx
 
 from models.architecture import checked_int, checked_ints
 from models.dependency.analysis import analyse
+from models.dependency.cut_analysis import analyse_cut
 from models.dependency.factories import factory
-from models.dependency.pruned import cut_module
+from models.dependency.pruned import cut_module, prune_module
 from models.dependency.traced_network import TracedNetwork
-from models.errors import ArchitectureError, DependencyError
+from models.errors import ArchitectureError, DependencyError, PruningError
+from models.stages import FilterGroup
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,16 @@ class ModuleArchitecture:
 
         Raises:
             ArchitectureError: the factory returns no module, or fails; or no such widths.
-            DependencyError: the module cannot be called with images.
+            DependencyError: the module cannot be called with images, or computes something else with fewer
+                filters than with silent ones.
         """
         network = self._network(self._module(seed))
-        fewer = {group.name: group.size - 1 for group in network.filter_groups}
         try:
-            # Better to learn now than after a search that the module's code cannot run with fewer filters.
-            self.with_widths(fewer).blank()
-        except DependencyError as error:
-            raise DependencyError(
-                f"{self.name} fixes sizes in its own code, which fails with fewer filters; take them from the "
-                f"shapes of its values instead ({error})"
-            ) from error
+            # Better to learn now than after a search that the module's code does not do with fewer filters.
+            for keeps in _trials(network.filter_groups):
+                prune_module(network.module, network.dependencies, keeps)
+        except PruningError as error:
+            raise DependencyError(f"{self.name}: {error}") from error
         return network
 
     def blank(self) -> TracedNetwork:
@@ -105,10 +105,14 @@ class ModuleArchitecture:
                 if not 1 <= width <= sizes.get(name, 0):
                     raise ArchitectureError(f"{self.name} has no layer {name!r} of {width} filters or more.")
             channels = {name: np.arange(width) for name, width in self.widths}
-            whole = TracedNetwork(self, module, dependencies)
             module = cut_module(module, dependencies, channels)
-            network = TracedNetwork(self, module, analyse(module, self.input_shape))
-            for stage, before in zip(network.stages, whole.stages, strict=True):
-                stage.keep_single(before)
-            return network
+            dependencies = analyse_cut(module, dependencies, dict(self.widths))
         return TracedNetwork(self, module, dependencies)
+
+
+def _trials(groups: Sequence[FilterGroup]) -> Iterator[dict[str, np.ndarray]]:
+    """Masks that show whether a module's code can do without filters: few are left, half, and nearly all."""
+    rng = np.random.default_rng(0)
+    for share in (0.0, 0.5, 1.0):
+        kept = [max(1, min(group.size - 1, round(share * group.size))) for group in groups]
+        yield {group.name: rng.permutation(group.size) < width for group, width in zip(groups, kept, strict=True)}

@@ -18,6 +18,7 @@ class TracedNetwork(nnx.Module):
     def __init__(self, architecture: Any, module: nnx.Module, dependencies: Dependencies):
         self.architecture = architecture
         self.module = module
+        self.dependencies = dependencies
         self.filter_groups = dependencies.filter_groups
         self.left_whole = dependencies.left_whole
         held = {

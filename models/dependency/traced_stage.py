@@ -74,22 +74,10 @@ class TracedStage(nnx.Module):
         self.arrays = nnx.Dict({path: variables[path] for path in link.paths})
         self.present = nnx.Dict({name: nnx.BatchStat(jnp.ones(sizes[name])) for name in sizes if name in touched})
 
-    def keep_single(self, before: "TracedStage") -> None:
-        """Hold the same arrays as the stage that this one was cut from.
-
-        A group of one filter is none any more, as that filter stays; its ``present`` does too.
-        """
-        for name in before.present.keys() - self.present.keys():
-            self.present[name] = nnx.BatchStat(jnp.ones(1))
-
     def specs(self) -> dict[str, ArraySpec]:
         """See :class:`models.stages.Stage`."""
         specs = {f"arrays.{path}": self.dependencies.specs[path] for path in self.link.paths}
-        sizes = self.dependencies.sizes
-        return specs | {
-            f"present.{name}": ArraySpec((Axis(name) if name in sizes else 1,), trained=False)
-            for name in self.present
-        }
+        return specs | {f"present.{name}": ArraySpec((Axis(name),), trained=False) for name in self.present}
 
     def readers(self) -> tuple[Reader, ...]:
         """See :class:`models.stages.Stage`; none, as a program may read channels in any way."""

@@ -14,7 +14,7 @@ from fitness.shard_worker import blueprint
 from models.cost import masked_cost, network_cost
 from models.dependency import factories
 from models.dependency.architecture import ModuleArchitecture
-from models.errors import ArchitectureError
+from models.errors import ArchitectureError, DependencyError
 from models.normalisation import Normalisation
 from models.pruning import prune
 from models.registry import architecture_from_json
@@ -70,6 +70,65 @@ def test_the_chain_is_the_module_and_pruning_keeps_its_logits(name):
     np.testing.assert_allclose(pruned, masked, rtol=1e-4, atol=1e-4 * max(1.0, np.abs(masked).max()))
     cost = masked_cost(network, {name: keep[None] for name, keep in keeps.items()}, 1)
     assert network_cost(smaller) == (cost.parameters[0], cost.macs[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_filter_left_of_a_group_and_then_fewer_of_the_others(name):
+    network = built(name)
+    rng = np.random.default_rng(3)
+    images = jnp.asarray(rng.standard_normal((2, *network.architecture.input_shape)), jnp.float32)
+    call = jax.jit(lambda n, x, keeps: n(x, keeps))
+    groups = network.filter_groups
+    for alone in groups[:: max(1, len(groups) // 4)]:
+        first = {alone.name: np.arange(alone.size) == rng.integers(alone.size)}
+        narrow = prune(network, first)
+        assert {group.name for group in narrow.filter_groups} == {group.name for group in groups}
+        then = random_keeps(narrow.filter_groups, rng)
+        both = {group.name: np.ones(group.size, bool) for group in groups} | first
+        for group, keep in then.items():
+            both[group][both[group]] = keep
+        masked = np.asarray(call(network, images, both))
+        again = prune(narrow, then)
+        module = nnx.clone(again.module)
+        module.eval()
+        # The user's own code, not the program that was found in it.
+        np.testing.assert_allclose(module(images), masked, rtol=1e-4, atol=1e-4 * max(1.0, np.abs(masked).max()))
+        np.testing.assert_allclose(
+            call(narrow, images, then), masked, rtol=1e-4, atol=1e-4 * np.abs(masked).max()
+        )
+        cost = masked_cost(network, {group: keep[None] for group, keep in both.items()}, 1)
+        assert network_cost(again) == (cost.parameters[0], cost.macs[0])
+
+
+class Scaled(nnx.Module):
+    """Divides by the number of its channels."""
+
+    def __init__(self, rngs):
+        self.conv = nnx.Conv(3, 8, (3, 3), rngs=rngs)
+        self.head = nnx.Linear(8, 5, rngs=rngs)
+
+    def __call__(self, x):
+        x = jnp.mean(jnp.tanh(self.conv(x)), axis=(1, 2))
+        return self.head(x / jnp.sqrt(x.shape[-1]))
+
+
+class Branching(Scaled):
+    """Goes another way where few channels are left."""
+
+    def __call__(self, x):
+        x = jnp.mean(jnp.tanh(self.conv(x)), axis=(1, 2))
+        return self.head(x if x.shape[-1] > 2 else 2 * x + x)
+
+
+@pytest.mark.parametrize("module", [Scaled, Branching])
+def test_code_that_depends_on_the_number_of_filters_is_refused_when_it_is_built(module, monkeypatch):
+    monkeypatch.setitem(factories._FACTORIES, "mine:network", lambda rngs, *, input_shape, classes: module(rngs))
+    architecture = ModuleArchitecture("mine:network", (8, 8, 3), 5)
+    with pytest.raises(DependencyError, match=r"mine:network: .*something else with fewer filters"):
+        architecture.build(0)
+    if module is Branching:
+        with pytest.raises(DependencyError, match="another path"):
+            architecture.with_widths({"conv": 2}).blank()
 
 
 @pytest.mark.parametrize("name", NAMES)
