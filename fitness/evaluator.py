@@ -207,7 +207,7 @@ class LocalEvaluator(ShardedEvaluator):
         return self._inline.worker.counter.compile(self._shards[0])
 
     def programs(self) -> int:
-        """Programs compiled so far."""
+        """Compiled programs that are held."""
         return self._inline.worker.counter.programs.compiled()
 
 

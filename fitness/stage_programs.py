@@ -23,6 +23,11 @@ from models.normalisation import Normalisation
 from models.stages import ArraySpec, DType, Keeps, Network, Stage
 from models.state import stage_arrays
 
+MOST_PROGRAMS = 1_000
+"""Compiled programs that are held. On a CPU each takes some 2 MB and two dozen memory mappings, of which Linux
+allows a process 65,530; XLA ends the process when there are none left. Those that are needed again come back from
+JAX's persistent cache."""
+
 
 class Variant(NamedTuple):
     """How a run of a stage differs from that of the whole stage.
@@ -87,7 +92,12 @@ class StagePrograms:
         return variant
 
     def weights(self, number: int, variant: Variant) -> Any:
-        """The prepared weights of stage ``number``; those of the whole stage are kept for the next time."""
+        """The prepared weights of stage ``number``; those of the whole stage are kept for the next time.
+
+        Drops all programs first if there are too many.
+        """
+        if self.compiled() >= MOST_PROGRAMS:
+            self._drop_programs()
         if variant.indices or variant.folds:
             return self._prepare[number](self._arrays[number], variant.indices, variant.folds)
         if number not in self._whole:
@@ -111,9 +121,15 @@ class StagePrograms:
         return self._margins(self._tail(weights), carry, keeps, labels)
 
     def compiled(self) -> int:
-        """Programs compiled so far."""
-        programs: Sequence[Any] = (*self._prepare, *self._run, self._count, self._predict, self._margins)
-        return sum(program._cache_size() for program in programs)
+        """Compiled programs that are held."""
+        return sum(program._cache_size() for program in self._programs())
+
+    def _programs(self) -> Sequence[Any]:
+        return (*self._prepare, *self._run, self._count, self._predict, self._margins)
+
+    def _drop_programs(self) -> None:
+        for program in self._programs():
+            program.clear_cache()
 
     def _tail(self, weights: Any) -> list[Any]:
         return [weights, *(self.weights(number, Variant({}, {}, {})) for number in self._unchanged)]

@@ -1,6 +1,6 @@
 """What an importance is: one number for each filter of a trained network, higher = keep."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -27,6 +27,14 @@ class Subject:
     images: np.ndarray
     labels: np.ndarray
     seed: int = 0
+
+    def sample(self, most: int) -> "Subject":
+        """The same with at most so many images, drawn at random by the seed: data may be sorted by class."""
+        count = len(self.images)
+        if count <= most:
+            return self
+        chosen = np.sort(np.random.default_rng(self.seed).choice(count, most, replace=False))
+        return replace(self, images=self.images[chosen], labels=self.labels[chosen])
 
 
 class Importance(Protocol):

@@ -9,7 +9,7 @@ import numpy as np
 
 from fitness.importance.contract import Subject
 from fitness.importance.errors import ImportanceError
-from fitness.importance.layers import joined, kernels
+from fitness.importance.layers import joined, kernels, sums_by_channel
 from models.state import arrays_of
 
 
@@ -29,18 +29,19 @@ def karnin(subject: Subject) -> np.ndarray:
             "karnin needs the sensitivity that is gathered during training; train the model with "
             "'evoprune train --track-sensitivity' or leave karnin out."
         )
-    arrays = arrays_of(subject.model.network)
+    network = subject.model.network
+    arrays, sizes = arrays_of(network), {group.name: group.size for group in network.filter_groups}
     sums = {}
-    for name, size in zip(subject.layout.names, subject.layout.sizes, strict=True):
-        total = np.zeros(size)
-        for kernel in kernels(subject.model.network, name):
+    for name in subject.layout.names:
+        total = np.zeros(sizes[name])
+        for kernel, axis in kernels(network, name).items():
             synapses = sensitivity.get(kernel)
             if synapses is None or synapses.shape != arrays[kernel].shape:
                 raise ImportanceError(
                     f"the sensitivity is not of this network: {kernel!r} is missing or has another shape; train "
                     "the model anew with 'evoprune train --track-sensitivity' or leave karnin out."
                 )
-            total += synapses.reshape(-1, size).sum(axis=0, dtype=np.float64)
+            total += sums_by_channel(synapses, axis, name, sizes)
         sums[name] = total
     return joined(subject, {name: _from_0_to_1(total) for name, total in sums.items()})
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from fitness.importance.contract import Subject
 from fitness.importance.errors import ImportanceError
-from models.stages import Axis, Network
+from models.axes import extent, groups_of, parts_of
+from models.stages import Axis, Joined, Network
 
 
 def joined(subject: Subject, layers: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -33,14 +34,35 @@ def normalised(layers: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: numbers / (norms[name] or 1.0) for name, numbers in layers.items()}
 
 
-def kernels(network: Network, group: str) -> list[str]:
-    """Names, as in :func:`models.state.arrays_of`, of the kernels whose last axis makes a group's channels.
+def kernels(network: Network, group: str) -> dict[str, Axis | Joined]:
+    """Kernels that make a group's channels, named as in :func:`models.state.arrays_of`, with their last axis.
 
     Channels tied by a shortcut are made by several. Biases and batch norm are no kernels.
     """
-    return [
-        f"{stage.name}.{path}"
+    return {
+        f"{stage.name}.{path}": axis
         for stage in network.stages
         for path, spec in stage.specs().items()
-        if len(spec.axes) > 1 and isinstance(spec.axes[-1], Axis) and spec.axes[-1].group == group
-    ]
+        if len(spec.axes) > 1 and not isinstance(axis := spec.axes[-1], int) and group in groups_of(axis)
+    }
+
+
+def sums_by_channel(array: np.ndarray, axis: Axis | Joined, group: str, sizes: Mapping[str, int]) -> np.ndarray:
+    """``float64[group size]``: of an array, all that belongs to each channel of a group.
+
+    Args:
+        array: ``[..., extent of the axis]``.
+        axis: what the last axis runs over.
+        group: one of its groups.
+        sizes: channels of each group of the network.
+    """
+    by_index = array.reshape(-1, array.shape[-1]).sum(axis=0, dtype=np.float64)
+    places = by_index.reshape(axis.positions if isinstance(axis, Joined) else 1, -1)
+    sums, start = np.zeros(sizes[group]), 0
+    for part in parts_of(axis):
+        length = extent(part, sizes)
+        if isinstance(part, Axis) and part.group == group:
+            own = places[:, start : start + length]
+            sums += own.reshape(-1, part.positions, sizes[group], part.run).sum(axis=(0, 1, 3))
+        start += length
+    return sums

@@ -7,7 +7,7 @@ Seed 001 ranks neurons by the L2 norm of their column of the weight matrix, whic
 import numpy as np
 
 from fitness.importance.contract import Subject
-from fitness.importance.layers import joined, kernels, normalised
+from fitness.importance.layers import joined, kernels, normalised, sums_by_channel
 from models.state import arrays_of
 
 
@@ -19,12 +19,12 @@ def magnitude(subject: Subject, *, order: int = 1, by_layer: bool = True) -> np.
     within a layer stays. Channels tied by a shortcut count the weights of all kernels that make them. Images
     are not looked at.
     """
-    arrays = arrays_of(subject.model.network)
+    network = subject.model.network
+    arrays, sizes = arrays_of(network), {group.name: group.size for group in network.filter_groups}
     norms = {}
-    for name, size in zip(subject.layout.names, subject.layout.sizes, strict=True):
-        powers = np.zeros(size)
-        for kernel in kernels(subject.model.network, name):
-            rows = arrays[kernel].reshape(-1, size).astype(np.float64)
-            powers += np.sum(np.abs(rows) ** order, axis=0)
+    for name in subject.layout.names:
+        powers = np.zeros(sizes[name])
+        for kernel, axis in kernels(network, name).items():
+            powers += sums_by_channel(np.abs(arrays[kernel].astype(np.float64)) ** order, axis, name, sizes)
         norms[name] = powers ** (1 / order)
     return joined(subject, normalised(norms) if by_layer else norms)

@@ -32,9 +32,9 @@ def reconstruction(subject: Subject) -> np.ndarray:
     Raises:
         ImportanceError: nothing that could make up for filters of a layer is known.
     """
-    network, layout = subject.model.network, subject.layout
+    network, layout, images = subject.model.network, subject.layout, subject.sample(IMAGES).images
     try:
-        products = gather_moments(network, subject.model.normalisation, subject.images[:IMAGES], layout.names)
+        products = gather_moments(network, subject.model.normalisation, images, layout.names)
     except CompensationError as error:
         raise ImportanceError(f"reconstruction, as compensation, cannot be computed: {error}") from error
     arrays = arrays_of(network)

@@ -47,8 +47,7 @@ def taylor_joint(subject: Subject, *, batch: int = BATCH) -> np.ndarray:
         ImportanceError: the network answers NaN or infinity.
     """
     layout = subject.layout
-    images, labels = subject.images[:IMAGES], subject.labels[:IMAGES]
-    few = Subject(subject.model, layout, images, labels, subject.seed)
+    few = subject.sample(IMAGES)
     keep = np.ones(layout.n_filters, bool)
     order: list[int] = []
     while len(order) < layout.n_filters:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.contracts import FAILED, STOPPED, Target
 from engine.errors import BackendError, DataError, EvaluationError, MaskError, OptionError
 from engine.pool_options import PoolOptions
-from fitness import rounds, splitting
+from fitness import rounds, splitting, stage_programs
 from fitness.batches import PADDING, Batches
 from fitness.compaction import WHOLE, Compaction
 from fitness.counting import MaskedCounter
@@ -119,6 +119,22 @@ def test_programs_are_bounded_by_widths_not_by_masks(tiny_model, tiny_images, ti
     before = counter.programs.compiled()
     counter.count(placed, random_masks(tiny_genome.layout, 40, 99))
     assert counter.programs.compiled() - before <= 26 - before
+
+
+def test_programs_are_dropped_when_there_are_too_many(tiny_model, tiny_images, tiny_genome, monkeypatch):
+    """On a CPU each takes memory mappings, of which a process has so many."""
+    images, labels = tiny_images
+    network = (tiny_model.network, tiny_model.normalisation, tiny_genome.layout)
+    masks = np.concatenate([random_masks(tiny_genome.layout, 12, seed) for seed in range(3)])
+    unbounded, bounded = (MaskedCounter(*network, compaction=Compaction(4, spacing=1)) for _ in range(2))
+    batches = Batches.of(images, labels, 16)
+    expected = unbounded.count(unbounded.place(batches), masks)
+    assert unbounded.programs.compiled() > 20
+    monkeypatch.setattr(stage_programs, "MOST_PROGRAMS", 10)
+    found = bounded.count(bounded.place(batches), masks)
+    np.testing.assert_array_equal(found, expected)
+    # A node asks for the weights, and then runs.
+    assert bounded.programs.compiled() <= 10 + 2
 
 
 def test_whole_groups_share_one_program_a_stage(tiny_model, tiny_images, tiny_genome):

@@ -1,6 +1,7 @@
 """What every importance promises."""
 
 import inspect
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -42,6 +43,23 @@ def test_importances_keep_the_contract(name, kind):
         np.testing.assert_array_equal(before, arrays[array])
     np.testing.assert_array_equal(subject.images, images)
     np.testing.assert_array_equal(subject.labels, labels)
+
+
+@pytest.mark.parametrize("name", ["reconstruction", "taylor_joint"])
+def test_some_of_the_images_are_a_sample_of_all(name, monkeypatch):
+    """Not the first of them: folders of images come sorted by class."""
+    # The package has the functions under the names of their modules.
+    monkeypatch.setattr(sys.modules[f"fitness.importance.{name}"], "IMAGES", 12)
+    method = IMPORTANCES[name.replace("_", "-")]
+    whole = subject_of("plain", images=60)
+    drawn = np.sort(np.random.default_rng(whole.seed).choice(60, 12, replace=False))
+    few = replace(whole, images=whole.images[drawn], labels=whole.labels[drawn])
+    np.testing.assert_array_equal(method(whole), method(few))
+    other = method(replace(whole, seed=1))
+    assert not np.array_equal(other, method(whole))
+    assert not np.array_equal(
+        method(replace(few, images=whole.images[:12], labels=whole.labels[:12])), method(whole)
+    )
 
 
 def test_what_depends_on_images_takes_a_batch_size():

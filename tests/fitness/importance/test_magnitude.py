@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
 
-from fitness.importance import IMPORTANCES
-from models.state import arrays_of
+from engine.layout import Layout
+from fitness.importance import IMPORTANCES, Subject
+from models.axes import extent
+from models.dependency import factories
+from models.dependency.architecture import ModuleArchitecture
+from models.normalisation import Normalisation
+from models.state import arrays_of, set_arrays
+from models.store import Model
 from tests.fitness.importance.subjects import change_arrays, subject_of
+from tests.models.user_networks.grouped import GroupedCNN
 
 
 @pytest.fixture
@@ -43,3 +50,65 @@ def test_tied_channels_count_all_kernels_that_make_them():
     makers = ["stem.convolution.kernel", "block1.second.kernel", "block2.second.kernel"]
     expected = np.sqrt(sum(np.square(arrays[name].astype(float)).sum((0, 1, 2)) for name in makers))
     np.testing.assert_allclose(IMPORTANCES["magnitude-l2-raw"](subject), expected, rtol=1e-6)
+
+
+@pytest.fixture
+def grouped(monkeypatch):
+    """``subject(names)`` of a network with groups, a depthwise layer that widens and a concatenation."""
+    made = {"mine:grouped": lambda rngs, *, input_shape, classes: GroupedCNN(rngs)}
+    monkeypatch.setattr(factories, "_FACTORIES", made)
+    network = ModuleArchitecture("mine:grouped", (8, 8, 3), 5).blank()
+    rng = np.random.default_rng(0)
+    sizes = {group.name: group.size for group in network.filter_groups}
+    model = Model(network, Normalisation((0.5,) * 3, (0.25,) * 3), tuple("abcde"))
+    specs = {f"{stage.name}.{path}": spec for stage in network.stages for path, spec in stage.specs().items()}
+    shapes = {name: [extent(axis, sizes) for axis in spec.axes] for name, spec in specs.items()}
+    set_arrays(network, {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()})
+
+    def subject(*names):
+        layout = Layout(names, tuple(sizes[name] for name in names))
+        sensitivity = {name: array for name, array in arrays_of(network).items() if array.ndim > 1}
+        images, labels = np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1, np.int32)
+        return Subject(
+            Model(network, model.normalisation, model.classes, sensitivity=sensitivity), layout, images, labels
+        )
+
+    return subject
+
+
+def kernel_of(subject, layer):
+    [kernel] = [
+        array for name, array in arrays_of(subject.model.network).items() if name.endswith(f"{layer}.kernel")
+    ]
+    return kernel.astype(np.float64)
+
+
+@pytest.mark.parametrize(("method", "part"), [("magnitude-l1-raw", np.abs), ("karnin", lambda array: array)])
+def test_every_filter_of_a_group_counts_for_it(grouped, method, part):
+    """Neighbouring filters belong together: two for each input channel, or half of them for each of two groups."""
+    subject = grouped("halves", "before")
+    assert subject.layout.sizes == (2, 4)
+    expected = {
+        "halves": sum(
+            part(kernel_of(subject, name)).sum((0, 1, 2)).reshape(2, 4).sum(1) for name in ("halves", "grouped")
+        ),
+        "before": part(kernel_of(subject, "before")).sum((0, 1, 2))
+        + part(kernel_of(subject, "depthwise")).sum((0, 1, 2)).reshape(4, 2).sum(1),
+    }
+    found = subject.layout.split(IMPORTANCES[method](subject))
+    for name, sums in expected.items():
+        if method == "karnin":
+            sums = (sums - sums.min()) / (sums.max() - sums.min())
+        np.testing.assert_allclose(found[name], sums, rtol=1e-5)
+
+
+def test_filters_of_a_concatenation_count_what_is_added_to_them(grouped):
+    subject = grouped("stem", "stem#2")
+    stem = np.abs(kernel_of(subject, "stem")).sum((0, 1, 2))
+    expected = {
+        "stem": stem[:2] + np.abs(kernel_of(subject, "narrow")).sum((0, 1, 2)),
+        "stem#2": stem[2:] + np.abs(kernel_of(subject, "wide")).sum((0, 1, 2)),
+    }
+    found = subject.layout.split(IMPORTANCES["magnitude-l1-raw"](subject))
+    for name, sums in expected.items():
+        np.testing.assert_allclose(found[name], sums, rtol=1e-5)
