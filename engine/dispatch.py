@@ -41,6 +41,7 @@ class Attempt:
     task: int
     shard: int
     run: int
+    work: float
     started: float
 
 
@@ -77,6 +78,7 @@ class Dispatcher:
         # What lies ready at workers for when they are through, so that they need not wait for the driver.
         self._queued: dict[int, Attempt] = {}
         self._run = 0
+        self._work = 1.0
         self._reads: Sequence[int] = ()
         self._pending: dict[int, None] = {}
         # The pending tasks that read a shard.
@@ -138,9 +140,14 @@ class Dispatcher:
 
     # The work.
 
-    def begin(self, reads: Sequence[int]) -> None:
-        """A new run, of which task ``i`` reads shard ``reads[i]``; what is left of the last run is dropped."""
+    def begin(self, reads: Sequence[int], work: float = 1.0) -> None:
+        """A new run, of which task ``i`` reads shard ``reads[i]``; what is left of the last run is dropped.
+
+        ``work``: of its largest task, above 0, in any unit; those of a run are about as large.
+        """
         self._run += 1
+        # What is under way still may have been more.
+        self._work = max(self._work, work) if self.in_flight else work
         self._reads = reads
         self._pending.clear()
         self._readers.clear()
@@ -164,7 +171,7 @@ class Dispatcher:
         """A worker is through: its task, if this answer is the first; None if it is not needed."""
         worker = attempt.worker
         self._free(attempt, now)
-        self._times.add(now - attempt.started)
+        self._times.add(now - attempt.started, attempt.work)
         if attempt.run != self._run:
             return None
         self._members[worker].holds.add(attempt.shard)
@@ -220,7 +227,7 @@ class Dispatcher:
     @property
     def timeout(self) -> float:
         """Seconds after which a worker that does not answer counts as hung."""
-        return self._times.timeout
+        return self._times.timeout(self._work)
 
     def wake_at(self) -> float | None:
         """When to look again though nothing happens: a task comes due, or a worker may be hired."""
@@ -292,7 +299,7 @@ class Dispatcher:
 
     def _slow_from(self, attempt: Attempt) -> float:
         """When it counts as a straggler."""
-        return attempt.started + self._times.slow
+        return attempt.started + self._times.slow(attempt.work)
 
     def _is_needed(self, attempt: Attempt) -> bool:
         return attempt.run == self._run and attempt.task in self._missing
@@ -304,7 +311,7 @@ class Dispatcher:
 
     def _attempt(self, worker: int, task: int, now: float) -> Attempt:
         self._copies[task] += 1
-        return Attempt(worker, task, self._reads[task], self._run, now)
+        return Attempt(worker, task, self._reads[task], self._run, self._work, now)
 
     def _free(self, attempt: Attempt, now: float) -> None:
         """A worker is through with an attempt, whatever came of it, and goes on with the one that lies ready."""

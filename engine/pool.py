@@ -104,8 +104,12 @@ class RayPool:
         self._shards = [self._ray.put(shard) for shard in shards]
         self._dispatcher.forget_shards()
 
-    def run(self, messages: Sequence[Any], tasks: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+    def run(
+        self, messages: Sequence[Any], tasks: Sequence[tuple[int, int]], work: float = 1.0
+    ) -> list[np.ndarray]:
         """The answer to each task, which is the number of a message and that of a shard, in their order.
+
+        ``work``: of the largest task, above 0, in one unit for all runs; what takes too long goes by it.
 
         Raises:
             EvaluationError: a task failed on several workers.
@@ -113,7 +117,7 @@ class RayPool:
         """
         references = [self._ray.put(message) for message in messages]
         self._results = {}
-        self._dispatcher.begin([shard for _, shard in tasks])
+        self._dispatcher.begin([shard for _, shard in tasks], work)
         while not self._dispatcher.done:
             self._hire()
             for attempt in self._dispatcher.assignments(monotonic()):

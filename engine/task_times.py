@@ -1,7 +1,7 @@
 """How long tasks take of late, and from that what is unusually slow and what has hung. Times are in seconds."""
 
 from collections import deque
-from functools import cached_property
+from collections.abc import Callable
 from statistics import median
 
 STRAGGLER = 2.0
@@ -17,7 +17,10 @@ OF_LATE = 200
 
 
 class TaskTimes:
-    """The last durations of tasks.
+    """The last durations of tasks, and how much work each was.
+
+    Work is in any unit. A task of more work may take longer in proportion; one of less may take as long, as what
+    does not depend on it may be most.
 
     Args:
         task_timeout: when a worker that does not answer counts as hung. None follows the tasks:
@@ -27,25 +30,31 @@ class TaskTimes:
 
     def __init__(self, task_timeout: float | None):
         self._task_timeout = task_timeout
-        self._durations: deque[float] = deque(maxlen=OF_LATE)
+        self._durations: deque[tuple[float, float]] = deque(maxlen=OF_LATE)
+        self._known: dict[tuple[str, float], float] = {}
 
-    def add(self, duration: float) -> None:
+    def add(self, duration: float, work: float) -> None:
         """A task was answered."""
-        self._durations.append(duration)
-        # They are asked for at each look of the pool, and change only here.
-        self.__dict__.pop("slow", None)
-        self.__dict__.pop("timeout", None)
+        self._durations.append((duration, work))
+        # Both are asked for at each look of the pool, and change only here.
+        self._known.clear()
 
-    @cached_property
-    def slow(self) -> float:
+    def slow(self, work: float) -> float:
         """From when on a task counts as a straggler; without end as long as nothing is known."""
-        return STRAGGLER * median(self._durations) if self._durations else float("inf")
+        if not self._durations:
+            return float("inf")
+        return STRAGGLER * self._remembered("usual", work, median)
 
-    @cached_property
-    def timeout(self) -> float:
+    def timeout(self, work: float) -> float:
         """From when on a worker that does not answer counts as hung."""
         if self._task_timeout is not None:
             return self._task_timeout
         if not self._durations:
             return FIRST_TIMEOUT
-        return max(PATIENCE * max(self._durations), SHORTEST_TIMEOUT)
+        return max(PATIENCE * self._remembered("longest", work, max), SHORTEST_TIMEOUT)
+
+    def _remembered(self, name: str, work: float, compute: Callable[[list[float]], float]) -> float:
+        if (name, work) not in self._known:
+            expected = [duration * max(1.0, work / done) for duration, done in self._durations]
+            self._known[name, work] = compute(expected)
+        return self._known[name, work]

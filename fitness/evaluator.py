@@ -36,8 +36,11 @@ class Runner(Protocol):
         """Take these shards, numbered from 0, instead of any before."""
         ...
 
-    def run(self, requests: Sequence[Request], tasks: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """The answer to each task: the number of a request and that of a shard."""
+    def run(self, requests: Sequence[Request], tasks: Sequence[tuple[int, int]], work: float) -> list[np.ndarray]:
+        """The answer to each task: the number of a request and that of a shard.
+
+        ``work``: masks times images of the largest task.
+        """
         ...
 
 
@@ -147,7 +150,8 @@ class ShardedEvaluator:
         blocks = np.array_split(masks, block_count(len(masks), len(shards), self._workers))
         requests = [Request(kind, self._layout.pack(block)) for block in blocks]
         tasks = [(request, shard) for shard in shards for request in range(len(blocks))]
-        answers = self._runner.run(requests, tasks)
+        work = max(1, *map(len, blocks)) * max(self._shards[shard].labels.size for shard in shards)
+        answers = self._runner.run(requests, tasks, float(work))
         if len(blocks) == 1:
             return answers
         starts = range(0, len(answers), len(blocks))
@@ -164,7 +168,7 @@ class _Inline:
     def load(self, shards: Sequence[Batches]) -> None:
         self._shards = shards
 
-    def run(self, requests: Sequence[Request], tasks: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+    def run(self, requests: Sequence[Request], tasks: Sequence[tuple[int, int]], work: float) -> list[np.ndarray]:
         return [self.worker(shard, self._shards[shard], requests[request]) for request, shard in tasks]
 
 

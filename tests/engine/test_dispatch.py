@@ -214,6 +214,28 @@ def test_without_a_timeout_given_it_follows_the_tasks():
     assert dispatcher.timeout == SHORTEST_TIMEOUT
 
 
+def test_tasks_of_more_work_may_take_longer_in_proportion():
+    """One mask on every image comes first, then generation 0 with all its masks."""
+    dispatcher = ready(1, timeout=None)
+    dispatcher.begin([0], work=784.0)
+    [attempt] = dispatcher.assignments(0.0)
+    dispatcher.answered(attempt, 3.0)
+    dispatcher.begin([0], work=784_000.0)
+    [large] = dispatcher.assignments(3.0)
+    assert dispatcher.overdue(3.0 + PATIENCE * 3000.0 - 1) == []
+    assert dispatcher.overdue(3.0 + PATIENCE * 3000.0) == [large.worker]
+    # A small one behind a large one: what it takes may not depend on its masks at all.
+    dispatcher.answered(large, 803.0)
+    dispatcher.begin([0], work=784.0)
+    assert dispatcher.timeout == PATIENCE * 800.0
+    # Nor does the time of what is under way shrink, should a run of small tasks begin meanwhile.
+    dispatcher.begin([0], work=784_000.0)
+    dispatcher.assignments(803.0)
+    before = dispatcher.timeout
+    dispatcher.begin([0], work=1.0)
+    assert dispatcher.timeout == before
+
+
 def test_an_idle_worker_doubles_the_slowest_task_and_the_first_answer_wins():
     dispatcher = ready(3)
     dispatcher.begin([0, 1, 2])
