@@ -47,6 +47,7 @@ class ShardWorker:
         """``make_counter`` gives a counter of a precision."""
         self._make_counter = make_counter
         self.counter = make_counter(precision)
+        self._reference: MaskedCounter | None = None
         self._placed: dict[int, Placed] = {}
 
     def __call__(self, index: int, shard: Batches, request: Request) -> np.ndarray:
@@ -54,6 +55,8 @@ class ShardWorker:
         counter = self.counter
         masks = counter.layout.unpack(request.packed)
         if request.kind == "count":
+            # Shards are compared one after the other, before anything is counted.
+            self._reference = None
             if index not in self._placed:
                 self._placed[index] = counter.place(shard)
             return counter.count(self._placed[index], masks)
@@ -64,11 +67,12 @@ class ShardWorker:
         return self._compare(shard, masks[0])
 
     def _compare(self, shard: Batches, mask: np.ndarray) -> np.ndarray:
+        if self._reference is None:
+            self._reference = self._make_counter("float32")
         labels = shard.labels.ravel()
-        predictions = []
-        for counter in (self.counter, self._make_counter("float32")):
-            predictions.append(counter.predict(counter.place(shard), mask))
-        here, reference = predictions
+        here, reference = (
+            counter.predict(counter.place(shard), mask) for counter in (self.counter, self._reference)
+        )
         real = labels >= 0
         return np.array(
             [np.sum(here == labels), np.sum(reference == labels), np.sum(real & (here != reference))], np.int64
