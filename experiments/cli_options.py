@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from experiments.effects import Effect, check_effects
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -293,12 +295,17 @@ def taken(options: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: options.pop(name) for name in names}
 
 
-def chosen_backend(options: dict[str, Any]) -> Any:
-    """Remove what :func:`backend_options` gave; the :class:`experiments.search_options.Backend` it names."""
+def chosen_backend(context: click.Context, options: dict[str, Any]) -> Any:
+    """Remove what :func:`backend_options` gave; the :class:`experiments.search_options.Backend` it names.
+
+    Raises:
+        click.UsageError: options of Ray's without ``--backend ray``.
+    """
     from engine.pool_options import PoolOptions
     from experiments.search_options import Backend
 
     name = options.pop("backend")
     names = ("address", "workers", "cpus_per_worker", "gpus_per_worker", "task_timeout", "runtime_env")
+    check_effects(context, (Effect(each, name == "ray", "without --backend ray") for each in names))
     pool = taken(options, *names)
     return Backend(name, PoolOptions(**pool))

@@ -21,27 +21,31 @@ def check_patience(generations: int) -> None:
 
 
 class Patience:
-    """Counts generations without progress of the front's hypervolume or, without a front, of BEST's score."""
+    """Counts generations without progress of BEST's score nor, of a search for a front, of its hypervolume."""
 
     def __init__(self, generations: int, rows: Iterable[Mapping[str, Any]] = ()):
         """``generations``: after so many it is exhausted, 0 for never; ``rows``: of the journal so far."""
         self._limit = generations
-        self._best: float | None = None
+        self._best: list[float] = []
         self._since = self._now = 0
         for row in rows:
-            self._see(row["generation"], row["front"]["hypervolume"] if "front" in row else row["best"]["score"])
+            front = [row["front"]["hypervolume"]] if "front" in row else []
+            self._see(row["generation"], [row["best"]["score"], *front])
 
     def see(self, state: SearchState) -> None:
         """Take note of a generation."""
-        value = state.best.individual.score if state.front is None else state.front.hypervolume()
-        self._see(state.generation, value)
+        front = [] if state.front is None else [state.front.hypervolume()]
+        self._see(state.generation, [state.best.individual.score, *front])
 
     @property
     def exhausted(self) -> bool:
         """Whether the search may end."""
         return 0 < self._limit <= self._now - self._since
 
-    def _see(self, generation: int, value: float) -> None:
+    def _see(self, generation: int, values: list[float]) -> None:
         self._now = generation
-        if self._best is None or value > self._best + LEAST * abs(self._best):
-            self._best, self._since = value, generation
+        self._best = self._best or values
+        better = [value > best + LEAST * abs(best) for value, best in zip(values, self._best, strict=True)]
+        if any(better):
+            self._since = generation
+        self._best = [value if up else best for value, best, up in zip(values, self._best, better, strict=True)]

@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 import click
-from click.core import ParameterSource
+
+from experiments.effects import is_given
 
 PAPER = "paper"
 
@@ -51,28 +52,6 @@ def usual_values(*, compensable: bool, front: bool) -> Mapping[str, Any]:
 def filled(context: click.Context, options: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """``options`` with ``values`` for all that neither the command line nor ``--config`` gives."""
     return {
-        name: values[name] if name in values and _is_default(context, name) else value
+        name: values[name] if name in values and not is_given(context, name) else value
         for name, value in options.items()
     }
-
-
-def check_effect(context: click.Context, options: Mapping[str, Any]) -> None:
-    """Refuse options that were given and that :func:`usual_values` leave without effect.
-
-    Raises:
-        click.UsageError: which, and why.
-    """
-    for name, needless, reason in (
-        ("mutation", "bits" not in options["mutate"].split(","), f"is not for --mutate {options['mutate']}"),
-        ("initial_removal", options["climb"], "is not for a search that begins with --climb"),
-    ):
-        if needless and not _is_default(context, name):
-            option = "--" + name.replace("_", "-")
-            raise click.UsageError(
-                f"{option} {options[name]:g} {reason}, as searches do by default; add --preset {PAPER}, or leave "
-                f"{option} out."
-            )
-
-
-def _is_default(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) is ParameterSource.DEFAULT

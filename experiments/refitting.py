@@ -132,16 +132,18 @@ def refitted_choice(
     if wanted is None or not any(is_upper_bound(condition) for condition in conditions):
         return refit(chosen_mask(checkpoint, genome, options, wanted).mask)
     about_accuracy = [condition for condition in conditions if condition.name == ACCURACY_DROP]
+    above = [condition for condition in about_accuracy if is_upper_bound(condition)]
     others = tuple(condition for condition in conditions if condition.name != ACCURACY_DROP)
     masks = finalists(checkpoint, genome, goal_of(options), others)
     known: dict[int, Refit] = {}
 
     def meets(place: int) -> bool:
         known[place] = refit(masks[place])
-        return _meets(refit.drop(known[place]), about_accuracy)
+        return _meets(refit.drop(known[place]), above)
 
     place = first_that(meets, len(masks))
-    if place is None:
+    # Those behind lose less still: if it loses too little, so do they.
+    if place is None or not _meets(refit.drop(known[place]), about_accuracy):
         raise OptionError(
             f"--pick {wanted!r} fits none of the {len(masks):,} finalists of the run, refitted; ask for less, or "
             "search on with 'evoprune resume'."

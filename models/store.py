@@ -144,7 +144,7 @@ def _read_description(directory: Path) -> dict[str, Any]:
             f"{directory} is not a model directory: it has no {DESCRIPTION}; give a directory that "
             "'evoprune train', 'import-torch' or 'export' wrote."
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read ({error}); restore it or write the model anew.") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         found = description.get("format") if isinstance(description, dict) else None

@@ -13,6 +13,7 @@ from experiments.cli_options import (
     print_result,
 )
 from experiments.commands.interruption import interruptible
+from experiments.effects import Effect, check_effects
 
 
 @click.command(epilog="Example: evoprune export run pruned --format onnx")
@@ -49,13 +50,15 @@ from experiments.commands.interruption import interruptible
 @click.option("--data-dir", help="Where the run's data is now, if it moved.")
 @model_class_option()
 @json_option
-def export(run_dir: str, pruned_dir: Path, as_json: bool, **options: Any) -> None:
+@click.pass_context
+def export(context: click.Context, run_dir: str, pruned_dir: Path, as_json: bool, **options: Any) -> None:
     """Write BEST of RUN_DIR, or what --pick finds, as a physically smaller network into the directory PRUNED_DIR.
 
     It is read back and compared with the masked network on images of the run first.
     """
     from experiments.exporting import export_run
 
+    check_effects(context, [Effect("refit_images", options["refit"], "without --refit")])
     with interruptible("nothing was written.") as terminal:
         result = export_run(run_dir, pruned_dir, reporter=terminal, **options)
     lines = [

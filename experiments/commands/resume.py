@@ -14,6 +14,7 @@ from experiments.cli_options import (
 )
 from experiments.commands.interruption import how_to_resume, interruptible
 from experiments.commands.lines import summary_lines
+from experiments.effects import is_given
 
 
 @click.command(epilog="Example: evoprune resume run --generations 200")
@@ -34,9 +35,8 @@ def resume(context: click.Context, run_dir: str, as_json: bool, **options: Any) 
     """
     from experiments.search_run import resume_search
 
-    chosen = chosen_backend(options)
-    given = context.get_parameter_source("backend") is not click.core.ParameterSource.DEFAULT
-    backend = chosen if given else None
+    chosen = chosen_backend(context, options)
+    backend = chosen if is_given(context, "backend") else None
     with interruptible(how_to_resume(run_dir)) as terminal:
         result = resume_search(run_dir, backend=backend, reporter=terminal, **options)
     print_result(result, as_json, summary_lines(result))

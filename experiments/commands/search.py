@@ -1,5 +1,6 @@
 """``evoprune search``: begin a search."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from experiments.cli_options import (
 )
 from experiments.commands.interruption import how_to_resume, interruptible
 from experiments.commands.lines import summary_lines
-from experiments.presets import PRESETS, check_effect, filled, usual_values
+from experiments.effects import Effect, check_effects
+from experiments.presets import PRESETS, filled, usual_values
 
 
 @click.command(epilog="Example: evoprune search run --model small --data cifar10 --images 5000")
@@ -151,11 +153,24 @@ def search(context: click.Context, run_dir: str, preset: str | None, as_json: bo
         readers = any(stage.readers() for stage in load(Path(options["model"])).network.stages)
         usual = usual_values(compensable=readers, front=options["objectives"] is not None)
         options = filled(context, options, usual)
-        check_effect(context, options)
+    check_effects(context, _effects(options))
     data = DataOptions(seed=options["seed"], **taken(options, "data", "data_dir", "split", "images"))
-    backend = chosen_backend(options)
+    backend = chosen_backend(context, options)
     settings = SearchSettings(**taken(options, *(field.name for field in fields(SearchSettings))))
     chosen = SearchOptions(data=data, settings=settings, **options)
     with interruptible(how_to_resume(run_dir)) as terminal:
         result = start_search(run_dir, chosen, backend, reporter=terminal)
     print_result(result, as_json, summary_lines(result))
+
+
+def _effects(options: Mapping[str, Any]) -> list[Effect]:
+    bits = "bits" in options["mutate"].split(",")
+    islands = options["islands"] > 1, "without --islands of 2 or more"
+    return [
+        Effect("mutation", bits, "without --mutate bits, which --preset paper has"),
+        Effect("initial_removal", not options["climb"], "with --climb, which all presets but paper have"),
+        Effect("compensation_images", options["compensate"] != "none", "without --compensate"),
+        Effect("latency_batch", options["objective"] == "latency", "without --objective latency"),
+        Effect("migrate_every", *islands),
+        Effect("migrants", *islands),
+    ]

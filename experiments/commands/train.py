@@ -16,6 +16,7 @@ from experiments.cli_options import (
 )
 from experiments.commands.interruption import interruptible
 from experiments.commands.lines import accuracy_line
+from experiments.effects import Effect, check_effects
 from experiments.training_options import sensitivity_option, training_options
 
 
@@ -37,12 +38,17 @@ from experiments.training_options import sensitivity_option, training_options
 @training_options(epochs=12, learning_rate=0.05, warmup_epochs=1.0)
 @sensitivity_option
 @json_option
-def train(model_dir: Path, as_json: bool, track_sensitivity: bool, **options: Any) -> None:
+@click.pass_context
+def train(
+    context: click.Context, model_dir: Path, as_json: bool, track_sensitivity: bool, **options: Any
+) -> None:
     """Train a network and write it to MODEL_DIR."""
     from experiments.measuring import DataOptions
     from experiments.training_run import NetworkOptions, train_model
     from models.training_settings import TrainingSettings
 
+    ours = options["model_class"] is None, "with --model-class, which names another network"
+    check_effects(context, (Effect(each, *ours) for each in ("model", "width_multiplier", "batch_norm")))
     network = NetworkOptions(**taken(options, "model", "width_multiplier", "batch_norm", "model_class"))
     data = DataOptions(seed=options["seed"], **taken(options, "data", "data_dir", "split", "images"))
     image_size = options.pop("image_size")

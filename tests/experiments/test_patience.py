@@ -32,19 +32,21 @@ def ended(request, tmp_path_factory, tiny_directory, tiny_data):
     return options, run, start_search(run, options)
 
 
-def value(row):
-    return row["front"]["hypervolume"] if "front" in row else row["best"]["score"]
+def values_of(row):
+    return [row["best"]["score"], *([row["front"]["hypervolume"]] if "front" in row else [])]
 
 
 def test_a_search_ends_in_the_first_generation_without_progress_for_so_long(ended):
     _, run, result = ended
-    values = [value(row) for row in RunDirectory.open(run).journal()]
+    rows = [values_of(row) for row in RunDirectory.open(run).journal()]
     last = result["generation"]
-    assert (len(values), result["complete"], result["out_of_patience"]) == (last + 1, True, True)
+    assert (len(rows), result["complete"], result["out_of_patience"]) == (last + 1, True, True)
     assert 6 <= last < LAST
     # Nothing of the last six is worth mentioning, and something of any six before them is.
-    assert max(values[-6:]) <= values[-7] * (1 + LEAST)
-    assert all(max(values[start + 1 : start + 7]) > values[start] for start in range(last - 6))
+    for column in zip(*rows, strict=True):
+        assert max(column[-6:]) <= column[-7] * (1 + LEAST)
+    for start in range(last - 6):
+        assert any(max(column[start + 1 : start + 7]) > column[start] for column in zip(*rows, strict=True))
     assert read_status(run) == {key: entry for key, entry in result.items() if key != "held_out"}
 
 
@@ -78,6 +80,16 @@ def test_patience_by_its_definition(values, generations):
         if score - best > LEAST * abs(best):
             best, since = score, number
     assert Patience(generations, rows).exhausted == (0 < generations <= len(values) - 1 - since)
+
+
+def test_a_front_waits_for_best_too():
+    rows = [
+        {"generation": number, "best": {"score": score}, "front": {"hypervolume": volume}}
+        for number, (score, volume) in enumerate(
+            [(0, 0.5), (10, 0.5), (20, 0.5), (20, 0.6), (20, 0.6), (20, 0.6)]
+        )
+    ]
+    assert [Patience(2, rows[:count]).exhausted for count in range(1, 7)] == [False] * 5 + [True]
 
 
 def test_what_is_no_patience_is_refused(tiny_directory, tiny_data, ended, tmp_path):

@@ -54,13 +54,68 @@ def test_without_a_preset_a_search_is_the_best_that_its_network_allows(monkeypat
     assert front["population_cap"] == PRESETS["front"]["population_cap"]
 
 
-def test_options_of_the_papers_search_are_not_left_without_effect(tiny_directory, capsys):
-    given = ["search", "run", "--model", str(tiny_directory), "--data", "digits"]
-    for option in ("--mutation", "--initial-removal"):
-        assert main([*given, option, "0.01"]) == 2
-        [line] = capsys.readouterr().err.splitlines()[-1:]
-        assert f"{option} 0.01 is not for" in line
-        assert "add --preset paper" in line
+@pytest.mark.parametrize(
+    ("option", "value", "where"),
+    [
+        ("--mutation", "0.01", "without --mutate bits, which --preset paper has"),
+        ("--initial-removal", "0.01", "with --climb"),
+        ("--latency-batch", "2", "without --objective latency"),
+        ("--migrants", "2", "without --islands"),
+        ("--migrate-every", "3", "without --islands"),
+        ("--workers", "8", "without --backend ray"),
+        ("--address", "auto", "without --backend ray"),
+    ],
+)
+@pytest.mark.parametrize("preset", [(), ("--preset", "quality"), ("--preset", "masks")])
+def test_options_are_not_left_without_effect(tiny_directory, tmp_path, capsys, option, value, where, preset):
+    given = ["search", str(tmp_path / "run"), "--model", str(tiny_directory), "--data", "digits", *preset]
+    assert main([*given, option, value]) == 2
+    [line] = capsys.readouterr().err.splitlines()[-1:]
+    assert f"{option} has no effect {where}" in line
+    assert f"leave {option} out" in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            [
+                "search",
+                "run",
+                "--data",
+                "digits",
+                "--model",
+                "m",
+                "--preset",
+                "masks",
+                "--compensation-images",
+                "9",
+            ],
+            "--compensation-images has no effect without --compensate",
+        ),
+        (["export", "run", "pruned", "--refit-images", "9"], "--refit-images has no effect without --refit"),
+        (["resume", "run", "--workers", "9"], "--workers has no effect without --backend ray"),
+        (
+            ["train", "model", "--data", "digits", "--model-class", "json:loads", "--model", "vgg11"],
+            "--model has no effect with --model-class",
+        ),
+    ],
+)
+def test_nor_are_those_of_other_commands(arguments, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert sentence in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_that_have_their_effect_are_taken(monkeypatch):
+    def settings(*arguments):
+        return configured(monkeypatch, "--preset", "quality", *arguments).settings
+
+    assert settings("--mutate", "bits", "--mutation", "0.01").mutation == 0.01
+    assert settings("--no-climb", "--initial-removal", "0.1").initial_removal == 0.1
+    assert settings("--islands", "2", "--migrants", "1").migrants == 1
 
 
 def test_options_win_over_a_preset(monkeypatch):

@@ -94,6 +94,14 @@ def test_of_the_finalists_the_one_that_drops_most_is_taken(finished, tiny_direct
     assert all(refitter.drop(each) >= 50 for each in fewer)
     with pytest.raises(OptionError, match="fits none of the"):
         refitted_choice(refit, checkpoint, genome, options, "accuracy_drop<-99")
+    # A lower bound leads the bisection nowhere else.
+    drop = refitter.drop(found)
+    both = refitted_choice(
+        refit, checkpoint, genome, options, f"accuracy_drop<50,accuracy_drop>={drop},parameters>1"
+    )
+    assert (both.mask == found.mask).all()
+    with pytest.raises(OptionError, match="fits none of the"):
+        refitted_choice(refit, checkpoint, genome, options, f"accuracy_drop<50,accuracy_drop>{drop},parameters>1")
 
 
 def _size(genome, found):

@@ -38,6 +38,12 @@ def test_truncated_or_changed_weights_are_refused(directory):
         store.load(directory)
 
 
+def test_a_description_that_no_parser_gets_through_is_an_error(directory):
+    (directory / "model.json").write_text("[" * 100_000)
+    with pytest.raises(StoreError, match=r"model\.json cannot be read"):
+        store.load(directory)
+
+
 @pytest.mark.parametrize(
     "change",
     [
