@@ -11,6 +11,8 @@ from engine.errors import RunError
 from engine.store import Hold, checked_name
 
 LOCK = ".lock"
+FOLDERS = ("checkpoints", "report")
+"""The folders of a run. Any other beside them is the user's, or another run, which may be writing."""
 
 
 class LocalStore:
@@ -69,11 +71,9 @@ class LocalStore:
 
     def remove_leftovers(self) -> None:
         """Temporary files of :func:`engine.atomic.write_atomically`."""
-        if not self._path.is_dir():
-            return
-        atomic.remove_leftovers(self._path)
-        for folder in self._path.iterdir():
-            if folder.is_dir() and not folder.is_symlink():
+        own = [self._path / name for name in FOLDERS]
+        for folder in (self._path, *(each for each in own if not each.is_symlink())):
+            if folder.is_dir():
                 atomic.remove_leftovers(folder)
 
     @contextmanager

@@ -60,6 +60,51 @@ def test_rewind_makes_the_journal_agree_with_the_checkpoint(location, put, tail)
     assert run.store.read_log("journal.jsonl") == b""
 
 
+NOT_OURS = [
+    ".notes.tmp",
+    ".draft.odt.tmp",
+    ".0123456789ab.tmp",
+    "..0123456789ab.tmp",
+    ".run.json.0123456789AB.tmp",
+    ".run.json.0123456789ab.tmp~",
+    "run.json.0123456789ab.tmp",
+    "other/.run.json.0123456789ab.tmp",
+    "other/checkpoints/.generation-00000001.ckpt.0123456789ab.tmp",
+]
+
+
+def test_a_run_removes_no_file_of_others(tmp_path):
+    """It may be begun among a user's files, and beside runs that are writing."""
+    for name in NOT_OURS:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("kept")
+    (tmp_path / ".cache.0123456789ab.tmp").mkdir()
+    (tmp_path / ".cache.tmp").mkdir()
+    (tmp_path / ".link.0123456789ab.tmp").symlink_to(tmp_path / ".notes.tmp")
+    before = set(tmp_path.rglob("*"))
+    run = RunDirectory.create(tmp_path, {})
+    run.rewind(None)
+    assert set(tmp_path.rglob("*")) - {tmp_path / "run.json"} == before
+    assert {(tmp_path / name).read_text() for name in NOT_OURS} == {"kept"}
+
+
+@pytest.mark.parametrize("name", ["run.json", "checkpoints/generation-00000001.ckpt", "report/report.md"])
+def test_a_run_removes_what_a_death_while_writing_left(tmp_path, monkeypatch, name):
+    run = RunDirectory.create(tmp_path, {})
+
+    def died(*_):
+        raise OSError("killed")
+
+    with monkeypatch.context() as dying:
+        dying.setattr("os.replace", died)
+        dying.setattr(Path, "unlink", died)
+        with pytest.raises(OSError, match="killed"):
+            run.store.write(name, b"half")
+    assert len([path for path in tmp_path.rglob(".*") if path.is_file()]) == 1
+    run.rewind(None)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "run.json"]
+
+
 def test_damage_in_the_journal_or_description_is_named(location, put):
     run = recorded(location, 2)
     lines = run.store.read_log("journal.jsonl").splitlines()
