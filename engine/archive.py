@@ -32,6 +32,10 @@ class Archive:
         """Record counts ``int64[n]`` of ``bool[n, f]``."""
         self._counts.update(zip(self._keys(masks), map(int, correct), strict=True))
 
+    def counts(self) -> np.ndarray:
+        """``int64[n]``: all counts, as they were added."""
+        return np.fromiter(self._counts.values(), np.int64, len(self._counts))
+
     def failures(self) -> int:
         """Masks recorded as failed."""
         return sum(count == FAILED for count in self._counts.values())
@@ -58,7 +62,7 @@ class Archive:
     def from_arrays(cls, layout: Layout, packed: np.ndarray, correct: np.ndarray) -> "Archive":
         """Inverse of :meth:`to_arrays`."""
         archive = cls(layout)
-        archive._counts = {row.tobytes(): int(c) for row, c in zip(packed, correct, strict=True)}
+        archive._counts = {row.tobytes(): c for row, c in zip(packed, correct.tolist(), strict=True)}
         return archive
 
     def _keys(self, masks: np.ndarray) -> list[bytes]:

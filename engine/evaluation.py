@@ -35,8 +35,13 @@ def checked_original(correct: int) -> int:
     """The count of the unpruned network, if drops can be measured against it.
 
     Raises:
-        EvaluationError: it failed, or gets no image right.
+        EvaluationError: it failed, gets no image right, or what was answered is no count.
     """
+    if not isinstance(correct, int | np.integer) or correct < FAILED:
+        raise EvaluationError(
+            f"the evaluator answered {correct} for the unpruned network, which is no count of correct images; "
+            "it must evaluate this network on all of them."
+        )
     if correct == FAILED:
         raise EvaluationError(
             "the unpruned network answers NaN or infinity on the images; train or import it anew."

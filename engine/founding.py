@@ -4,16 +4,18 @@ One file, replaced after each call of the evaluator, removed once generation 0 h
 for the same masks again and find them counted, so that a resumed search is the one that was never stopped.
 """
 
+import math
 from collections.abc import Callable
 
-from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as serialise_safetensors
 
 from engine.archive import Archive
+from engine.archive_arrays import archive_arrays, read_archive
+from engine.contracts import FAILED
 from engine.layout import Layout
 from engine.metadata import metadata
-from engine.sealed import seal, unsealed
+from engine.sealed import UNFIT, seal, unsealed
 from engine.store import RunStore
 
 MAGIC = b"evoprune founding 1\n"
@@ -26,12 +28,13 @@ def save(store: RunStore, archive: Archive, identity: str) -> None:
     Raises:
         OSError, RunStoreError: the store is full or cannot be written.
     """
-    packed, correct = archive.to_arrays()
-    arrays = {"archive_masks": packed, "archive_correct": correct}
-    store.write(NAME, seal(MAGIC, serialise_safetensors(arrays, metadata={"identity": identity})))
+    payload = serialise_safetensors(archive_arrays(archive), metadata={"identity": identity})
+    store.write(NAME, seal(MAGIC, payload))
 
 
-def load(store: RunStore, layout: Layout, identity: str, warn: Callable[[str], None]) -> Archive:
+def load(
+    store: RunStore, layout: Layout, identity: str, warn: Callable[[str], None], images: float = math.inf
+) -> Archive:
     """What was counted, empty where nothing was.
 
     Args:
@@ -39,21 +42,32 @@ def load(store: RunStore, layout: Layout, identity: str, warn: Callable[[str], N
         layout: of the archive's masks.
         identity: a file of any other is passed over.
         warn: told where a file is passed over; its masks are counted again.
+        images: that every mask is evaluated on; inf where that is not known.
     """
     try:
-        payload = unsealed(MAGIC, store.read(NAME))
+        content = store.read(NAME)
     except FileNotFoundError:
         return Archive(layout)
     try:
-        if payload is None:
-            raise ValueError("its checksum does not match")
-        if metadata(payload)["identity"] != identity:
-            raise ValueError("it belongs to another run")
-        arrays = parse_safetensors(payload)
-        return Archive.from_arrays(layout, arrays["archive_masks"], arrays["archive_correct"])
-    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        return _parsed(content, layout, identity, images)
+    except UNFIT as error:
         warn(f"{store.full_name(NAME)} cannot be used ({error}); its masks are counted again.")
         return Archive(layout)
+
+
+def _parsed(content: bytes, layout: Layout, identity: str, images: float) -> Archive:
+    """What :func:`save` was given; raises one of ``UNFIT`` for anything else."""
+    payload = unsealed(MAGIC, content)
+    if payload is None:
+        raise ValueError("its checksum does not match")
+    if metadata(payload)["identity"] != identity:
+        raise ValueError("it belongs to another run")
+    archive = read_archive(parse_safetensors(payload), layout)
+    counts = archive.counts()
+    # Founders are answered in full: nothing was stopped for them.
+    if ((counts < FAILED) | (counts > images)).any():
+        raise ValueError("it has counts that no evaluation of the run's images gives")
+    return archive
 
 
 def remove(store: RunStore) -> None:

@@ -7,6 +7,7 @@ the store (:mod:`engine.store`).
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -150,8 +151,12 @@ class RunDirectory:
         founding.save(self.store, archive, identity)
 
     def founding(self, layout: Layout, identity: str, warn: Callable[[str], None]) -> Archive:
-        """What :meth:`record_founding` wrote last; empty where that cannot be used, of which ``warn`` is told."""
-        return founding.load(self.store, layout, identity, warn)
+        """What :meth:`record_founding` wrote last; empty where that cannot be used, of which ``warn`` is told.
+
+        Raises:
+            RunError: ``run.json`` is damaged.
+        """
+        return founding.load(self.store, layout, identity, warn, self._images())
 
     def latest(self, warn: Callable[[str], None]) -> Checkpoint | None:
         """The newest whole checkpoint; None where the run died before its first.
@@ -191,6 +196,11 @@ class RunDirectory:
         if not all(isinstance(row.get("best"), dict) for row in rows):
             raise RunError(f"{self.store.full_name(JOURNAL)} is damaged: a line has no BEST; restore it.")
         return rows
+
+    def _images(self) -> float:
+        """What the description says of the images that every mask is evaluated on; inf where it does not."""
+        images = self.description().get("images")
+        return images if type(images) is int else math.inf
 
     def _check_hold(self) -> None:
         if self._hold is not None:

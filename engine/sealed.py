@@ -2,6 +2,24 @@
 
 import hashlib
 
+from safetensors import SafetensorError
+
+from engine.errors import EvopruneError
+
+UNFIT = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    SafetensorError,
+    EvopruneError,
+)
+"""What reading a payload can raise where someone wrote a checksum that fits: nothing else about it is certain."""
+
 
 def seal(magic: bytes, payload: bytes) -> bytes:
     """The content of a file; ``magic`` ends with a line break."""

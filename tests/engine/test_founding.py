@@ -1,10 +1,16 @@
 """Generation 0 stopped while founders still ask: what they were told is kept, and nothing is evaluated twice."""
 
+import json
+
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from safetensors.numpy import save as serialise_safetensors
 
 from engine import founding
-from engine.contracts import FAILED
+from engine.contracts import FAILED, STOPPED
 from engine.run_directory import RunDirectory
 from engine.sealed import seal
 from tests.engine.kill_points import Asking
@@ -31,7 +37,7 @@ class Limited(WeightedBits):
 
 @pytest.fixture
 def run(tmp_path):
-    return RunDirectory.create(tmp_path / "run", {})
+    return RunDirectory.create(tmp_path / "run", {"images": WeightedBits.total})
 
 
 def started(run, evaluator, warn=pytest.fail):
@@ -84,6 +90,99 @@ def test_what_cannot_be_used_is_told_and_counted_again(run, damage):
     reasons = {"another run": "it belongs to another run", "sealed nonsense": ""}
     assert reasons.get(damage, "its checksum does not match") in sentence
     assert "founding.ckpt cannot be used" in sentence
+
+
+def forge(run, masks, correct):
+    """What someone counted elsewhere, under a checksum that fits."""
+    content = serialise_safetensors(
+        {"archive_masks": masks, "archive_correct": correct}, metadata={"identity": "id"}
+    )
+    run.store.write(founding.NAME, seal(founding.MAGIC, content))
+
+
+def packed(*masks):
+    return np.array([[0xFF, 0xFF, mask << 4] for mask in masks], np.uint8)
+
+
+WHOLE, COUNTS = packed(1, 2, 3), np.array([900, 0, FAILED])
+FORGED = {
+    "counts above the images": (WHOLE, np.array([1, 2, 1001]), "no evaluation of the run's images"),
+    "a stopped mask": (WHOLE, np.array([1, 2, STOPPED]), "no evaluation of the run's images"),
+    "a count below all": (WHOLE, np.array([1, 2, -3]), "the count -3"),
+    "counts of fractions": (WHOLE, np.array([1, 2, np.inf]), "archive_correct is float64[3], not int64[3]"),
+    "counts of 32 bits": (WHOLE, COUNTS.astype(np.int32), "archive_correct is int32[3]"),
+    "fewer counts": (WHOLE, COUNTS[:2], "archive_correct is int64[2]"),
+    "counts in a table": (WHOLE, COUNTS[None], "archive_correct is int64[1, 3]"),
+    "one number": (WHOLE, np.array(5), "archive_correct is int64[]"),
+    "narrower masks": (WHOLE[:, :2].copy(), COUNTS, "archive_masks is uint8[3, 2], not uint8[n, 3]"),
+    "wider masks": (np.pad(WHOLE, ((0, 0), (0, 1))), COUNTS, "archive_masks is uint8[3, 4]"),
+    "masks in a row": (WHOLE.ravel(), COUNTS, "archive_masks is uint8[9]"),
+    "masks of another type": (WHOLE.astype(np.int8), COUNTS, "archive_masks is int8[3, 3]"),
+    "bits behind the last filter": (WHOLE | np.uint8(1), COUNTS, "bits behind the last filter"),
+    "a mask twice": (packed(1, 2, 1), COUNTS, "a mask twice"),
+}
+
+
+@pytest.mark.parametrize(("masks", "correct", "reason"), FORGED.values(), ids=FORGED)
+def test_a_checksum_that_fits_proves_nothing_about_the_counts(run, masks, correct, reason):
+    forge(run, WHOLE, COUNTS)
+    assert len(run.founding(LAYOUT, "id", pytest.fail)) == 3
+    forge(run, masks, correct)
+    told = []
+    assert len(run.founding(LAYOUT, "id", told.append)) == 0
+    (sentence,) = told
+    assert reason in sentence
+
+
+@given(
+    arrays(np.uint8, st.tuples(st.integers(0, 3), st.integers(2, 4)), elements=st.sampled_from([0, 16, 255, 1])),
+    st.lists(st.integers(-3, 1) | st.integers(999, 1002) | st.just(2**62), min_size=3, max_size=3),
+    st.sampled_from([1000, None]),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_taken_is_what_can_have_been_counted(run, masks, counts, images):
+    run.write_description({} if images is None else {"images": images})
+    counts = counts[: len(masks)]
+    forge(run, masks, np.array(counts, np.int64))
+    told = []
+    found = run.founding(LAYOUT, "id", told.append)
+    rows = masks.tolist()
+    possible = all(-1 <= count <= (images or count) for count in counts)
+    distinct = len({tuple(row) for row in rows}) == len(rows)
+    if possible and distinct and masks.shape[1] == 3 and all(row[2] % 16 == 0 for row in rows):
+        assert told == []
+        bits = [[int(bit) for byte in row for bit in f"{byte:08b}"][:20] for row in rows]
+        assert len(found) == len(rows)
+        assert found.look_up(np.array(bits, bool).reshape(-1, 20)).tolist() == counts
+    else:
+        assert len(found) == 0
+        assert len(told) == 1
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3", "F8_E5M2", "BOOL", "U64", "F16", "F64", "I4", "C64"])
+def test_arrays_of_any_type_are_passed_over(run, dtype):
+    entry = {"dtype": dtype, "shape": [1, 3], "data_offsets": [0, 3]}
+    pass_over(
+        run, {"__metadata__": {"identity": "id"}, "archive_masks": entry, "archive_correct": entry}, b"\0" * 3
+    )
+
+
+@pytest.mark.parametrize("found", [[], None, 5, {}, {"identity": 5}, {"identity": ["id"]}, "id"], ids=repr)
+def test_metadata_of_any_kind_are_passed_over(run, found):
+    pass_over(run, {"__metadata__": found})
+
+
+def test_metadata_of_endless_depth_are_passed_over(run):
+    pass_over(run, '{"__metadata__":' + "[" * 100_000 + "]" * 100_000 + "}")
+
+
+def pass_over(run, header, data=b""):
+    """A payload with that header is told of and not believed."""
+    content = (header if isinstance(header, str) else json.dumps(header)).encode()
+    run.store.write(founding.NAME, seal(founding.MAGIC, len(content).to_bytes(8, "little") + content + data))
+    told = []
+    assert len(run.founding(LAYOUT, "id", told.append)) == 0
+    assert len(told) == 1
 
 
 def test_resuming_behind_a_checkpoint_removes_what_a_death_left(run):

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.contracts import FAILED
+from engine.contracts import FAILED, STOPPED
 from engine.errors import EvaluationError
+from engine.evaluation import checked_original
 from engine.state import SearchState
 from tests.engine.synthetic import LAYOUT, WeightedBits, make_search
 
@@ -95,3 +96,10 @@ def test_an_evaluator_that_breaks_its_contract_is_named(answer, sentence):
 
     with pytest.raises(EvaluationError, match=sentence):
         make_search(Broken()).start()
+
+
+@pytest.mark.parametrize("answer", [STOPPED, np.int64(STOPPED), -3, 0.5, 900.0, float("nan"), np.bool_(1), None])
+def test_what_is_no_count_is_none_of_the_unpruned_network(answer):
+    with pytest.raises(EvaluationError, match="no count of correct images"):
+        checked_original(answer)
+    assert checked_original(np.int64(900)) == checked_original(900) == 900
