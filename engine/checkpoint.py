@@ -4,36 +4,22 @@ A file is a line of magic, a line with the SHA-256 of the rest, and the state (a
 a pickle).
 """
 
+import math
 import re
 from collections.abc import Callable
-from dataclasses import fields
 from typing import NamedTuple
 
-from safetensors import SafetensorError
-
-from engine.errors import CheckpointError, EvopruneError
+from engine.errors import CheckpointError
 from engine.layout import Layout
-from engine.sealed import seal, unsealed
+from engine.sealed import UNFIT, seal, unsealed
 from engine.state import SearchState
+from engine.state_checks import check_state
 from engine.store import RunStore
 
 MAGIC = b"evoprune checkpoint 1\n"
 FOLDER = "checkpoints"
 KEEP = 3
 _NAME = re.compile(FOLDER + r"/generation-[0-9]{8}\.ckpt")
-# What parsing can raise where someone wrote a checksum that fits: nothing else about a file is certain.
-_UNFIT = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    IndexError,
-    OverflowError,
-    MemoryError,
-    RecursionError,
-    SafetensorError,
-    EvopruneError,
-)
 
 
 class Checkpoint(NamedTuple):
@@ -69,11 +55,16 @@ def list_checkpoints(store: RunStore) -> list[str]:
     return sorted(name for name in store.names(FOLDER) if _NAME.fullmatch(name))
 
 
-def read(store: RunStore, name: str) -> Checkpoint:
+def read(store: RunStore, name: str, images: float = math.inf) -> Checkpoint:
     """Read one checkpoint.
 
+    Args:
+        store: of the run.
+        name: of the checkpoint.
+        images: that every mask is evaluated on; inf where that is not known.
+
     Raises:
-        CheckpointError: it is damaged.
+        CheckpointError: it is damaged, or holds what no search can have reached.
         RunStoreError: the store cannot be reached.
     """
     where = store.full_name(name)
@@ -86,38 +77,25 @@ def read(store: RunStore, name: str) -> Checkpoint:
         raise CheckpointError(f"{where} is damaged: its checksum does not match.")
     try:
         found = Checkpoint(*SearchState.from_bytes(payload))
-        _check_numbers(found.state, name)
+        check_state(found.state, found.layout, images)
+        if name != _name(found.state.generation):
+            raise ValueError(f"it holds generation {found.state.generation}")
         return found
-    except _UNFIT as error:
+    except UNFIT as error:
         raise CheckpointError(f"{where} was not written by this version: {error}.") from error
-
-
-def _check_numbers(state: SearchState, name: str) -> None:
-    """Raise TypeError or ValueError unless counters and figures are numbers and the generation is the name's."""
-    for field in fields(state):
-        value = getattr(state, field.name)
-        if field.type is int and (not isinstance(value, int) or isinstance(value, bool)):
-            raise TypeError(f"{field.name} is {value!r}")
-    if not all(isinstance(value, int | float) for value in state.best.figures.values()):
-        raise TypeError("a figure of BEST is no number")
-    if state.origins and list(state.best.ancestry or ()) != list(state.origins):
-        raise ValueError("the ancestry of BEST does not fit its origins")
-    if not all(type(count) is int for count in (state.best.ancestry or {}).values()):
-        raise TypeError("the ancestry of BEST is no count of filters")
-    if name != _name(state.generation):
-        raise ValueError(f"it holds generation {state.generation}")
 
 
 def _name(generation: int) -> str:
     return f"{FOLDER}/generation-{generation:08d}.ckpt"
 
 
-def load_latest(store: RunStore, warn: Callable[[str], None]) -> Checkpoint | None:
+def load_latest(store: RunStore, warn: Callable[[str], None], images: float = math.inf) -> Checkpoint | None:
     """The newest checkpoint that is whole, or None where there is no checkpoint at all.
 
     Args:
         store: of the run.
         warn: told about each damaged checkpoint that is passed over.
+        images: see :func:`read`.
 
     Raises:
         CheckpointError: there are checkpoints and all are damaged.
@@ -125,7 +103,7 @@ def load_latest(store: RunStore, warn: Callable[[str], None]) -> Checkpoint | No
     names = list_checkpoints(store)
     for name in reversed(names):
         try:
-            checkpoint = read(store, name)
+            checkpoint = read(store, name, images)
         except CheckpointError as error:
             warn(f"{error} The checkpoint before it is used.")
         else:

@@ -162,9 +162,10 @@ class RunDirectory:
         """The newest whole checkpoint; None where the run died before its first.
 
         Raises:
-            CheckpointError: all are damaged.
+            CheckpointError: all checkpoints are damaged.
+            RunError: ``run.json`` is damaged.
         """
-        return checkpoints.load_latest(self.store, warn)
+        return checkpoints.load_latest(self.store, warn, self._images())
 
     def rewind(self, checkpoint: Checkpoint | None) -> None:
         """Make the rest agree with the state from which the search continues, and finish what was cut short."""

@@ -5,6 +5,7 @@ stopped, bit for bit. There is no clock in it, so equal searches have equal byte
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as serialise_safetensors
 
 from engine.archive import Archive
+from engine.archive_arrays import archive_arrays, read_archive
 from engine.best import Best
+from engine.checked_arrays import checked_array, checked_masks
 from engine.front import Front
 from engine.front_arrays import front_arrays, read_aims, read_front
 from engine.individual import Individual, individuals
@@ -51,15 +54,13 @@ class SearchState:
 
     def to_bytes(self, layout: Layout, identity: str) -> bytes:
         """Serialise; ``identity`` names the configuration that the state belongs to."""
-        archive_masks, archive_correct = self.archive.to_arrays()
         best, population = self.best.individual, self.population
         arrays = {
             "population_masks": layout.pack(np.stack([i.mask for i in population])),
             "population_correct": np.array([i.correct for i in population], np.int64),
             "population_scores": np.array([i.score for i in population], np.float64),
             "best_mask": layout.pack(best.mask),
-            "archive_masks": archive_masks,
-            "archive_correct": archive_correct,
+            **archive_arrays(self.archive),
         }
         header: dict[str, Any] = {
             "identity": identity,
@@ -90,28 +91,19 @@ class SearchState:
         """Inverse of :meth:`to_bytes`: the state, its layout and its identity.
 
         Raises:
-            ValueError, KeyError, TypeError: ``content`` is something else. Its checksum is the caller's
-                business (:mod:`engine.checkpoint`).
+            ValueError, KeyError, TypeError: ``content`` is something else, or its arrays do not fit its layout.
+                Its checksum is the caller's business (:mod:`engine.checkpoint`), and whether a search can have
+                reached that state (:mod:`engine.state_checks`).
         """
         header = json.loads(metadata(content)["state"])
         arrays = parse_safetensors(content)
         layout = Layout(tuple(header["layout"]["names"]), tuple(header["layout"]["sizes"]))
         origins = tuple(header.get("origins", ()))
-        population = individuals(
-            layout.unpack(arrays["population_masks"]),
-            arrays["population_correct"],
-            arrays["population_scores"],
-            _unpacked_origins(arrays["population_origins"], layout, len(origins)) if origins else None,
-            read_aims(arrays) if "front" in header else None,
-        )
-        archive = Archive.from_arrays(layout, arrays["archive_masks"], arrays["archive_correct"])
-        best_mask = layout.unpack(arrays["best_mask"])[None]
-        best = header["best"]
-        [individual] = individuals(best_mask, np.array([best["correct"]]), np.array([best["score"]]))
+        archive = read_archive(arrays, layout)
         state = cls(
             generation=header["generation"],
-            islands=_islands(header, population),
-            best=Best(individual, best["figures"], best["ancestry"] if origins else None),
+            islands=_islands(header, _population(arrays, layout, len(origins), aims="front" in header)),
+            best=_best(header["best"], arrays, layout, with_ancestry=bool(origins)),
             archive=archive,
             original_correct=header["original_correct"],
             evaluations=header["evaluations"],
@@ -124,18 +116,44 @@ class SearchState:
         return state, layout, header["identity"]
 
 
+def _population(
+    arrays: Mapping[str, np.ndarray], layout: Layout, origins: int, *, aims: bool
+) -> list[Individual]:
+    """The individuals of a checkpoint with so many origins, and with aims where a front is searched for."""
+    masks = layout.unpack(checked_masks(arrays, "population_masks", layout, None))
+    return individuals(
+        masks,
+        checked_array(arrays, "population_correct", np.int64, len(masks)),
+        checked_array(arrays, "population_scores", np.float64, len(masks)),
+        _unpacked_origins(arrays, layout, len(masks), origins) if origins else None,
+        read_aims(arrays, len(masks)) if aims else None,
+    )
+
+
+def _best(
+    entry: dict[str, Any], arrays: Mapping[str, np.ndarray], layout: Layout, *, with_ancestry: bool
+) -> Best:
+    correct, score = entry["correct"], entry["score"]
+    if type(correct) is not int or type(score) is not float:
+        raise TypeError(f"the count and the score of BEST are {correct!r} and {score!r}")
+    mask = layout.unpack(checked_masks(arrays, "best_mask", layout))
+    [individual] = individuals(mask[None], np.array([correct]), np.array([score]))
+    return Best(individual, entry["figures"], entry["ancestry"] if with_ancestry else None)
+
+
 def _islands(header: dict[str, Any], population: list[Individual]) -> list[Island]:
     """The islands of a checkpoint, whose individuals stand one island after the other."""
     # Before there were islands there was one population, with a generator of its own.
     known = header.get("islands") or [{"population": len(population), "rng": header["rng"]}]
-    if sum(entry["population"] for entry in known) != len(population):
-        raise ValueError("its islands do not add up to its population")
+    sizes = [entry["population"] for entry in known]
+    if not all(type(size) is int and size > 0 for size in sizes) or sum(sizes) != len(population):
+        raise ValueError("its islands do not add up to its population, or one is empty")
     islands, first = [], 0
-    for entry in known:
+    for entry, size in zip(known, sizes, strict=True):
         rng = np.random.Generator(np.random.PCG64())
         rng.bit_generator.state = entry["rng"]
-        islands.append(Island(population[first : first + entry["population"]], rng))
-        first += entry["population"]
+        islands.append(Island(population[first : first + size], rng))
+        first += size
     return islands
 
 
@@ -145,8 +163,10 @@ def _packed_origins(population: list[Individual], layout: Layout, count: int) ->
     return layout.pack(np.stack([origins >> plane & 1 for plane in range(_planes(count))]))
 
 
-def _unpacked_origins(packed: np.ndarray, layout: Layout, count: int) -> np.ndarray:
+def _unpacked_origins(arrays: Mapping[str, np.ndarray], layout: Layout, n: int, count: int) -> np.ndarray:
     """``uint8[n, f]``: inverse of :func:`_packed_origins`."""
+    width = (layout.n_filters + 7) // 8
+    packed = checked_array(arrays, "population_origins", np.uint8, _planes(count), n, width)
     origins = sum(layout.unpack(packed[plane]).astype(np.uint8) << plane for plane in range(_planes(count)))
     if not isinstance(origins, np.ndarray) or origins.max() >= count:
         raise ValueError("it has individuals of unknown origin")

@@ -13,6 +13,7 @@ from engine import checkpoint
 from engine.errors import CheckpointError
 from engine.local_store import LocalStore
 from engine.locations import open_store
+from engine.state import SearchState
 from tests.engine.synthetic import LAYOUT, make_search
 
 HEAD = len(checkpoint.MAGIC) + 65
@@ -20,11 +21,16 @@ HEAD = len(checkpoint.MAGIC) + 65
 
 @pytest.fixture(scope="module")
 def states():
+    """Copies: the archive and the generators of a search move on."""
     search = make_search()
-    found = [search.start()]
-    for _ in range(4):
-        found.append(search.step(found[-1]))
+    state = search.start()
+    found = [copied(state)]
+    search.run(state, 4, lambda state: found.append(copied(state)))
     return found
+
+
+def copied(state):
+    return SearchState.from_bytes(state.to_bytes(LAYOUT, "id"))[0]
 
 
 def signed(payload):
@@ -175,6 +181,7 @@ def test_a_full_disk_leaves_earlier_checkpoints_and_no_litter(tmp_path, states, 
 def test_a_checkpoint_from_before_stopping_counts_none_stopped(store, states):
     name = checkpoint.save(store, states[4], LAYOUT, "id")
     assert checkpoint.read(store, name).state.stopped == states[4].stopped > 0
+    name = checkpoint.save(store, states[0], LAYOUT, "id")
     old = with_header(store.read(name)[HEAD:], lambda header: header.pop("stopped"))
     store.write(name, signed(old))
     assert checkpoint.read(store, name).state.stopped == 0
