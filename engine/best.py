@@ -37,7 +37,7 @@ class Best:
 def best_of(candidates: list[Individual], appraisal: Appraisal, row: int, origins: Sequence[str] = ()) -> Best:
     """One of the candidates as BEST; ``origins`` are the names of the search's origins."""
     figures = {name: values[row].item() for name, values in appraisal.figures.items()}
-    return Best(candidates[row], figures, ancestry(candidates[row], origins))
+    return Best(candidates[row].detached(), figures, ancestry(candidates[row], origins))
 
 
 def better(best: Best, newcomers: list[Individual], appraisal: Appraisal, origins: Sequence[str] = ()) -> Best:

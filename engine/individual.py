@@ -37,6 +37,14 @@ class Individual:
         """The number that the search maximises."""
         return float(self.fitness.values[0])
 
+    def detached(self) -> "Individual":
+        """Itself, with arrays of its own: rows of a brood's would keep the whole brood in memory."""
+        self.mask = _own(self.mask)
+        self.mask.setflags(write=False)
+        self.origins = None if self.origins is None else _own(self.origins)
+        self.values = None if self.values is None else _own(self.values)
+        return self
+
 
 def individuals(
     masks: np.ndarray,
@@ -47,7 +55,8 @@ def individuals(
 ) -> list[Individual]:
     """One individual for each row of ``bool[n, f]``, with counts ``int64[n]`` and ``float64[n]``.
 
-    ``origins``: ``uint8[n, f]``, or None where they are not kept.
+    ``origins``: ``uint8[n, f]``, or None where they are not kept. Their arrays are views of these; whoever is to
+    outlive the others is :meth:`Individual.detached`.
     """
     masks.setflags(write=False)
     each = [None] * len(masks) if origins is None else origins
@@ -59,3 +68,7 @@ def individuals(
         for individual, values, excess in zip(found, aims.values, aims.excess, strict=True):
             individual.values, individual.excess = values, float(excess)
     return found
+
+
+def _own(array: np.ndarray) -> np.ndarray:
+    return array if array.base is None else array.copy()

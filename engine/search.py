@@ -205,7 +205,7 @@ class Search:
         for newcomer, home in zip(newcomers, homes, strict=True):
             settlers[home].append(newcomer)
         return [
-            Island(self.toolbox.survive(island.population + own), island.rng)
+            Island([each.detached() for each in self.toolbox.survive(island.population + own)], island.rng)
             for island, own in zip(known, settlers, strict=True)
         ]
 

@@ -54,6 +54,13 @@ def test_the_budget_is_spent_and_never_exceeded(method, budget, seed, poison):
 
 
 @SEARCHES
+def test_a_best_keeps_nothing_of_its_batch_in_memory(method):
+    history = searched(method, 150).history
+    assert len(history) > 1
+    assert all(best.individual.mask.base is None for best in history)
+
+
+@SEARCHES
 @given(seed=st.integers(0, 2**32 - 1))
 def test_what_is_stopped_early_leaves_the_search_as_it_was(method, seed):
     stopping, whole = (searched(method, 150, seed, evaluator()) for evaluator in (WeightedBits, Unstopped))

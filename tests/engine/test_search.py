@@ -9,7 +9,8 @@ from engine.contracts import FAILED, STOPPED
 from engine.errors import EvaluationError
 from engine.evaluation import checked_original
 from engine.state import SearchState
-from tests.engine.synthetic import LAYOUT, WeightedBits, make_search
+from tests.engine.kill_points import Asking
+from tests.engine.synthetic import LAYOUT, RemovedParts, WeightedBits, make_search
 
 
 def states_of(search, generations):
@@ -57,6 +58,23 @@ def test_a_search_continued_from_bytes_is_the_search_that_never_stopped(stop):
     assert state.to_bytes(LAYOUT, "id") == blobs[stop]
     final = make_search(seed=4).run(state, 6, lambda _: None)
     assert final.to_bytes(LAYOUT, "id") == blobs[-1]
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        make_search(seed=1, mutation=0.1, islands=2, migrate_every=1),
+        make_search(seed=1, mutation=0.1, founders=Asking()),
+        make_search(seed=1, mutation=0.1, objective=RemovedParts(), front=True),
+    ],
+)
+def test_a_survivor_keeps_nothing_of_its_brood_in_memory(search):
+    states, blobs = states_of(search, 5)
+    for state in [*states, search.step(SearchState.from_bytes(blobs[2])[0])]:
+        for individual in [state.best.individual, *state.population]:
+            for array in (individual.mask, individual.origins, individual.values):
+                assert array is None or array.base is None or array.base.nbytes == array.nbytes
+            assert not individual.mask.flags.writeable
 
 
 def test_the_original_is_where_best_begins_even_if_nothing_else_is_feasible():
