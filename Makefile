@@ -12,7 +12,7 @@ demo: $(SETUP)
 	$(BIN)/evoprune demo demo-run
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(SETUP)
 	$(BIN)/ruff check .
