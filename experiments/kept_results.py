@@ -47,6 +47,6 @@ def _read(path: Path) -> dict[str, Any] | None:
     """None for what is not there, or is damaged."""
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     return kept if isinstance(kept, dict) and "result" in kept else None

@@ -118,7 +118,7 @@ def _begin_or_continue(run: LocalStore, options: PruneFinetuneOptions, digest: s
         entry = json.loads(run.read(DESCRIPTION))
         begun, begun_digest = entry["configuration"], entry["model_digest"]
         different = sorted(key for key in asked.keys() | begun.keys() if asked.get(key) != begun.get(key))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(f"{run.full_name(DESCRIPTION)} is damaged; restore it or name a new directory.") from error
     if begun_digest != digest:
         raise RunError(f"{run.location} began with another model; give that one, or name a new directory.")
@@ -163,7 +163,7 @@ def _read_journal(run: LocalStore, cycle: int) -> list[dict[str, Any]]:
     try:
         rows = [json.loads(line) for line in run.read_log(JOURNAL).splitlines()]
         numbers = [row["cycle"] for row in rows]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(f"{run.full_name(JOURNAL)} is damaged; restore it or name a new directory.") from error
     if numbers[:cycle] != list(range(cycle)):
         raise RunError(f"{run.full_name(JOURNAL)} lacks cycles; restore it or name a new directory.")

@@ -29,7 +29,7 @@ class Steps:
         if path.is_file():
             try:
                 same = json.loads(path.read_text(encoding="utf-8")) == description
-            except ValueError:
+            except (ValueError, RecursionError):
                 same = False
             if not same:
                 raise RunError(
@@ -70,5 +70,5 @@ class Steps:
 def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged ({error}); remove it to run that step again.") from error

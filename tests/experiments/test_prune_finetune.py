@@ -112,6 +112,18 @@ def test_other_options_models_and_directories_are_refused(tmp_path, options, tin
         prune_finetune(tiny_directory, out, chosen)
 
 
+@pytest.mark.parametrize("name", ["prune_finetune.json", "journal.jsonl"])
+@pytest.mark.parametrize("content", ["{", "[" * 100_000])
+def test_damaged_files_are_named(tmp_path, options, tiny_directory, name, content):
+    out = tmp_path / "out"
+    chosen = replace(options, training=None, step=9)
+    prune_finetune(tiny_directory, out, chosen)
+    (out / name).write_text(content)
+    with pytest.raises(RunError, match=f"{name} is damaged; restore it"):
+        prune_finetune(tiny_directory, out, chosen)
+    assert (out / name).read_text() == content
+
+
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [

@@ -3,7 +3,11 @@
 import pytest
 
 from engine.errors import RunError
+from experiments.kept_results import SUFFIX, KeptResults
 from experiments.steps import Steps
+
+DEEP = "[" * 100_000
+"""More than the parser can follow."""
 
 
 def test_a_finished_step_is_not_run_again(tmp_path):
@@ -40,6 +44,19 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 def test_a_damaged_step_is_named(tmp_path):
     steps = Steps(tmp_path / "out", {"name": "x"})
     steps.once("a", lambda: 1)
-    (tmp_path / "out" / "steps" / "a.json").write_text("{")
-    with pytest.raises(RunError, match=r"a\.json is damaged"):
-        steps.once("a", lambda: 1)
+    for damage in ("{", DEEP):
+        (tmp_path / "out" / "steps" / "a.json").write_text(damage)
+        with pytest.raises(RunError, match=r"a\.json is damaged"):
+            steps.once("a", lambda: 1)
+    (tmp_path / "out" / "experiment.json").write_text(DEEP)
+    with pytest.raises(RunError, match="name a new directory"):
+        Steps(tmp_path / "out", {"name": "x"})
+
+
+def test_a_damaged_part_is_made_again(tmp_path):
+    output = tmp_path / "out"
+    assert KeptResults(output, {}).once("a", lambda: 1) == 1
+    assert KeptResults(output, {}).once("a", lambda: 2) == 1
+    for number, damage in enumerate(("{", DEEP)):
+        (tmp_path / f"out{SUFFIX}" / "a.json").write_text(damage)
+        assert KeptResults(output, {}).once("a", lambda number=number: number) == number
