@@ -69,7 +69,7 @@ class Refitter:
 
         Raises:
             OptionError: no images.
-            DataError: there is no training split, or it cannot be read.
+            DataError: there is no training split, it cannot be read, or the model gets no fitness image right.
         """
         if images < 1:
             raise OptionError(f"--refit-images must be 1 or more, not {images}.")
@@ -96,6 +96,17 @@ class Refitter:
         else:
             self._judges["held_out"] = unseen
         self._originals = {name: measure(model, judge) for name, judge in self._judges.items()}
+        if self._originals["fitness"]["correct"] == 0:
+            raise DataError(
+                f"the model gets none of the fitness images of --data {data.data} right, so that nothing can be "
+                "lost on them; give the run's own with --data-dir."
+            )
+        if unseen is not None and self._originals["held_out"]["correct"] == 0:
+            reporter.message(
+                f"of the {len(unseen):,} training images that the search did not see the model gets none right: "
+                "what is refitted is judged by the fitness images alone."
+            )
+            del self._judges["held_out"]
 
     def __call__(self, mask: np.ndarray) -> Refit:
         """Refit ``bool[f]``."""

@@ -133,6 +133,30 @@ def test_a_search_that_saw_everything_is_judged_by_its_own_images(tiny_directory
     assert "the search saw all training images" in output.err
 
 
+def test_images_of_which_the_model_gets_none_right_judge_nothing(tiny_directory, tiny_images, tmp_path, capsys):
+    """What was lost is told in percent of what the original gets right."""
+    images, answers = tiny_images[0][:40], tiny_images[1][:40].copy()
+    answers[::10] = (answers[::10] + 2) % 3
+    seen = datasets.subset(40, IMAGES, 0)
+    labels = (answers + 1) % 3
+    labels[seen] = answers[seen]
+    data, run = tmp_path / "data.npz", tmp_path / "run"
+    np.savez(data, x_train=images, y_train=labels)
+    options = SearchOptions(
+        str(tiny_directory), DataOptions(f"npz:{data}", images=IMAGES), generations=0, settings=SETTINGS
+    )
+    start_search(run, options)
+    arguments = ["export", str(run), str(tmp_path / "pruned"), "--refit", "--refit-images", str(IMAGES)]
+    assert cli.run([*arguments, "--pick", "accuracy_drop<100", "--json"]) == 0
+    output = capsys.readouterr()
+    assert "held_out" not in json.loads(output.out)["refit"]
+    assert "of the 25 training images that the search did not see the model gets none right" in output.err
+    np.savez(data, x_train=images, y_train=(answers + 1) % 3)
+    model = store.load(tiny_directory)
+    with pytest.raises(DataError, match="gets none of the fitness images"):
+        Refitter(model, Genome.of(model.network), options, None, 12, Silent())
+
+
 def test_what_cannot_be_refitted_writes_nothing(finished, tmp_path, capsys):
     pruned = tmp_path / "pruned"
     for arguments, sentence in (
