@@ -10,6 +10,7 @@ from experiments.cli_options import (
     config_option,
     data_options,
     json_option,
+    model_class_option,
     objective_options,
     precision_option,
     print_result,
@@ -21,6 +22,7 @@ from experiments.commands.interruption import interruptible
 @click.command(epilog="Example: evoprune baseline small --data cifar10 --images 2000 --run run --out compared")
 @click.argument("model_dir", type=MODEL_DIRECTORY)
 @config_option
+@model_class_option()
 @click.option(
     "--methods",
     help="Names of importances, random-search and hill-climbing, as taylor,magnitude; without it all but "

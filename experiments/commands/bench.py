@@ -5,7 +5,13 @@ from typing import Any
 
 import click
 
-from experiments.cli_options import MODEL_DIRECTORY, config_option, json_option, print_result
+from experiments.cli_options import (
+    MODEL_DIRECTORY,
+    config_option,
+    json_option,
+    model_class_option,
+    print_result,
+)
 from experiments.commands.interruption import interruptible
 
 
@@ -13,6 +19,7 @@ from experiments.commands.interruption import interruptible
 @click.argument("model_dir", type=MODEL_DIRECTORY)
 @click.argument("pruned_dir", type=MODEL_DIRECTORY)
 @config_option
+@model_class_option()
 @click.option(
     "--rounds",
     type=click.IntRange(min=1),

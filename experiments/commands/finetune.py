@@ -10,6 +10,7 @@ from experiments.cli_options import (
     config_option,
     data_options,
     json_option,
+    model_class_option,
     print_result,
     taken,
 )
@@ -22,6 +23,7 @@ from experiments.training_options import sensitivity_option, training_options
 @click.argument("pruned_dir", type=MODEL_DIRECTORY)
 @click.argument("out_dir", type=MODEL_DIRECTORY)
 @config_option
+@model_class_option()
 @data_options("train")
 @training_options(epochs=4, learning_rate=0.01, warmup_epochs=0.0)
 @sensitivity_option

@@ -10,6 +10,7 @@ from experiments.cli_options import (
     config_option,
     data_options,
     json_option,
+    model_class_option,
     print_result,
     taken,
 )
@@ -24,6 +25,7 @@ from experiments.training_options import training_options
 @click.argument("model_dir", type=MODEL_DIRECTORY)
 @click.argument("out_dir", type=MODEL_DIRECTORY)
 @config_option
+@model_class_option()
 @click.option(
     "--method", required=True, help="Importance that ranks the filters; a name that is not known lists them."
 )

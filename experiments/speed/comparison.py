@@ -1,6 +1,7 @@
 """Base and pruned network in turn, in each runtime that is there; what MACs saved are worth in time."""
 
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -11,6 +12,7 @@ from experiments.progress import Reporter, Silent
 from experiments.speed.process import Subject, started
 from models import store
 from models.cost import network_cost
+from models.dependency import factories
 from models.errors import ExportError
 from models.export import onnx
 from models.store import WEIGHTS, Model
@@ -54,6 +56,8 @@ def compare_speed(
             f"{base} takes images of {shapes['base']} and {pruned} of {shapes['pruned']}; give a model "
             "directory and what 'evoprune export' made of it."
         )
+    names = {model.network.architecture.name for model in models.values()}
+    needed = [name for each in names for name in factories.needed_for(each)]
     result: dict[str, Any] = {"hardware": hardware(), "versions": versions()}
     for name, model in models.items():
         parameters, macs = network_cost(model.network)
@@ -70,7 +74,7 @@ def compare_speed(
             result["missing"]["ONNX Runtime"] = str(error).removeprefix("--format onnx ")
         for runtime, files in places.items():
             reporter.message(f"Timing in {runtime}.")
-            timings, memory = _timed(runtime, files, rounds, result["mac_ratio"])
+            timings, memory = _timed(runtime, files, needed, rounds, result["mac_ratio"])
             result["timings"] += timings
             sizes = {name: _bytes(place) for name, place in files.items()}
             result["runtimes"][runtime] = {"file_bytes": sizes, "peak_memory_bytes": memory}
@@ -97,11 +101,14 @@ def _bytes(place: Path) -> int:
 
 
 def _timed(
-    runtime: str, places: dict[str, Path], rounds: int, mac_ratio: float
+    runtime: str, places: dict[str, Path], needed: Collection[str], rounds: int, mac_ratio: float
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Timings at each batch size, and the peak memory of each network."""
     found = []
-    with started(runtime, places["base"]) as base, started(runtime, places["pruned"]) as pruned:
+    with (
+        started(runtime, places["base"], needed) as base,
+        started(runtime, places["pruned"], needed) as pruned,
+    ):
         subjects = {"base": base, "pruned": pruned}
         for batch in BATCHES:
             compiling = {name: subject.compile(batch) for name, subject in subjects.items()}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments import cli
+from experiments.speed import comparison
 from models.dependency import factories
 
 PAGE = (Path(__file__).parents[2] / "docs" / "own-networks.md").read_text()
@@ -43,6 +44,38 @@ def test_the_template_goes_all_the_way(my_network, monkeypatch, capsys):
     monkeypatch.setattr(factories, "_FACTORIES", {})
     assert cli.run(["evaluate", "pruned", "--data", "digits"]) == 2
     assert "name it with --model-class my_network:network." in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_every_command_that_reads_a_network_takes_its_code(my_network, monkeypatch, capsys):
+    data = ["--data", "digits", "--images", "50"]
+    quick = ["--batch-size", "25", "--augmentation", "none"]
+    assert cli.run(["train", "mine", *my_network, *data, *quick, "--epochs", "1"]) == 0
+    monkeypatch.setattr(comparison, "BATCHES", (2,))
+    monkeypatch.setattr(comparison, "ROUND_SECONDS", 0.001)
+    weights = Path("mine/weights.safetensors").read_bytes()
+    capsys.readouterr()
+    for command in (
+        ["finetune", "mine", "tuned", *data, *quick, "--epochs", "1"],
+        ["prune-finetune", "mine", "cycles", "--method", "random", *data, *quick, "--step", "0.25"],
+        ["baseline", "mine", "--methods", "magnitude,taylor,random-search", "--budget", "5", *data],
+        ["bench", "mine", "mine", "--rounds", "1"],
+    ):
+        there = sorted(Path().rglob("*"))
+        monkeypatch.setattr(factories, "_FACTORIES", {})
+        assert cli.run(command) == 2
+        assert "name it with --model-class my_network:network." in capsys.readouterr().err
+        assert sorted(Path().rglob("*")) == there
+        assert cli.run([*command, *my_network, "--json"]) == 0, capsys.readouterr().err
+        result = json.loads(capsys.readouterr().out)
+        if command[0] == "bench":
+            assert result["timings"][0]["runtime"] == "JAX"
+        if command[0] == "baseline":
+            assert list(result["methods"]) == ["magnitude", "taylor", "random-search"]
+        if command[0] == "prune-finetune":
+            assert (result["cycles"], result["removed_filters"]) == (1, 20)
+    assert Path("mine/weights.safetensors").read_bytes() == weights
+    assert Path("tuned/weights.safetensors").read_bytes() != weights
 
 
 def test_code_that_fixes_sizes_is_refused_before_training(my_network, capsys):

@@ -240,6 +240,25 @@ def test_training_changes_parameters_and_statistics():
     np.testing.assert_allclose(other(inputs), network(inputs), rtol=1e-5)
 
 
+def test_a_network_that_was_read_trains_as_the_one_that_was_made():
+    """With dropout, whose random state no file holds; a smaller one trains too."""
+    network = built("PlainCNN")
+    read = network.architecture.blank()
+    set_arrays(read, arrays_of(network))
+    smaller = prune(network, {"conv1": np.arange(8) < 3})
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (16, *network.architecture.input_shape), dtype=np.uint8)
+    data = Normalisation((0.5,) * 3, (0.25,) * 3), images, rng.integers(0, 5, 16).astype(np.int32)
+    settings = TrainingSettings(epochs=2, batch_size=8, augmentation="none")
+    before = [arrays_of(each) for each in (network, smaller)]
+    for each in (network, read, smaller):
+        train(each, *data, settings)
+    for name, array in arrays_of(network).items():
+        np.testing.assert_array_equal(arrays_of(read)[name], array)
+    for old, each in zip(before, (network, smaller), strict=True):
+        assert any(not np.array_equal(old[name], array) for name, array in arrays_of(each).items())
+
+
 def test_only_the_user_makes_code_run(monkeypatch):
     entry = {"family": "module", "name": "antigravity:fly", "input_shape": [8, 8, 3], "classes": 5, "widths": {}}
     imported = []
