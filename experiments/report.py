@@ -38,6 +38,7 @@ from fitness.genome import Genome
 from fitness.rewards import OBJECTIVES
 from models.compensation.compensation import Compensation
 from models.cost import network_cost
+from models.dependency.architecture import ModuleArchitecture
 from models.pruning import prune
 from models.store import Model
 
@@ -119,6 +120,7 @@ def make_report(
         ) from error
     classes, left_out = _by_class(searched, options, mask, compensation, measured=held_out is not None)
     architecture = searched.network.architecture
+    model_class = architecture.name if isinstance(architecture, ModuleArchitecture) else None
     keeps = layout.split(mask)
     smaller = prune(compensating.network_of(searched.network, keeps, compensation), keeps)
     images = {f"{FOLDER}/{name}.png": image for name, image in plots.render_figures(figures).items()}
@@ -139,7 +141,7 @@ def make_report(
         "classes": None if classes is None else classes.to_json(),
         "speed": measure_speed(searched.network, smaller, searched.normalisation),
         "settings": run_settings(options, state),
-        "command": search_command(options),
+        "command": search_command(options, model_class),
         "environment": _flat({name: description.get(name) for name in ("versions", "hardware")}),
         "left_out": left_out,
         "report": run.store.full_name(PAGE),

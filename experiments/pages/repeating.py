@@ -12,16 +12,16 @@ NEW_RUN = "again"
 """Name of the run directory that the command makes."""
 
 
-def search_command(options: SearchOptions) -> str:
+def search_command(options: SearchOptions, model_class: str | None = None) -> str:
     """``evoprune search`` with every option that a run does not share with the defaults, one a line.
 
     Follows from the command's own options, so that none can be forgotten. The backend is left out: it has no
-    influence on results.
+    influence on results. ``model_class`` names the code of a network of one's own, which no options hold.
     """
     from experiments.commands.search import search
 
     flat = asdict(options)
-    values = {**flat.pop("settings"), **flat.pop("data"), **flat}
+    values = {**flat.pop("settings"), **flat.pop("data"), **flat, "model_class": model_class}
     # The paper's preset is that of the options' own defaults.
     lines = [f"evoprune search {NEW_RUN}", f"--preset {PAPER}"]
     for parameter in search.params:

@@ -38,6 +38,8 @@ def test_the_template_goes_all_the_way(my_network, monkeypatch, capsys):
     assert cli.run(["export", "run", "pruned", *my_network, "--json"]) == 0
     exported = json.loads(capsys.readouterr().out)
     assert exported["parameter_drop"] > 0
+    assert cli.run(["report", "run", *my_network, "--json"]) == 0
+    assert "--model-class my_network:network" in json.loads(capsys.readouterr().out)["command"]
     assert cli.run(["evaluate", "pruned", *my_network, "--data", "digits", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["parameters"] == exported["parameters"]
     # Another process in which nobody named the code.

@@ -178,6 +178,21 @@ def test_the_command_repeats_the_search(monkeypatch, changes):
     assert given == [options]
 
 
+def test_the_command_names_the_code_of_a_network_of_ones_own(monkeypatch):
+    options, given, named = options_for("mine", "x.npz"), [], []
+
+    def take(run, chosen, *_, **__):
+        given.append(chosen)
+        raise RunError("taken.")
+
+    monkeypatch.setattr("experiments.search_run.start_search", take)
+    monkeypatch.setattr("models.dependency.factories.load", named.append)
+    words = shlex.split(search_command(options, "my_network:network").replace("\\\n", ""))
+    assert cli.run(words[1:]) == 2
+    assert (given, named) == ([options], ["my_network:network"])
+    assert "--model-class" not in search_command(options)
+
+
 def test_what_comes_from_files_is_escaped(reported, tiny_directory, tiny_data, tmp_path):
     evil = '<script>alert("1")</script>'
     model = store.load(tiny_directory)
