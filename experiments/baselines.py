@@ -1,7 +1,7 @@
 """What other methods make of a network, to compare a search with: the ``baseline`` command."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from experiments.importances import SPLIT, compute_importances, importance_image
 from experiments.kept_results import KeptResults
 from experiments.measuring import DataOptions, load_images
 from experiments.progress import Reporter, Silent
-from experiments.searched_model import SearchedBest, read_best
+from experiments.searched_model import SearchedBest, read_best, searched_filters
 from fitness.evaluator import CPU_BATCH, GPU_BATCH, LocalEvaluator, on_gpu
 from fitness.genome import Genome
 from fitness.importance import IMPORTANCES
@@ -33,6 +33,8 @@ from models import output_directory, store
 from models.latency.table import LatencyTable
 from models.store import Model
 
+CONVOLUTIONS = "convolutions"
+
 
 @dataclass(frozen=True)
 class BaselineOptions:
@@ -42,7 +44,7 @@ class BaselineOptions:
         data: the images that masks are evaluated on.
         methods: names joined by commas; None: the usual ones, without those that lack something.
         threshold: accuracy drop allowed, percent.
-        prune: which filters.
+        prune: which filters; None: those that the run searched, convolutions without one.
         scope: how importances of different layers compare (:mod:`fitness.ranking`).
         floor: share of each layer's filters that stays.
         importance_images: images of the training split that importances are computed on; None: 1,000, or all.
@@ -59,7 +61,7 @@ class BaselineOptions:
     data: DataOptions
     methods: str | None = None
     threshold: float = 2.0
-    prune: str = "convolutions"
+    prune: str | None = None
     scope: str = "global"
     floor: float = 0.0
     importance_images: int | None = None
@@ -124,7 +126,9 @@ def compare_baselines(
     if out is not None:
         output_directory.check_target(out)
     model = store.load(directory)
-    genome = Genome.of(model.network, options.prune)
+    if options.prune is None:
+        options = replace(options, prune=CONVOLUTIONS if run is None else searched_filters(run))
+    genome = Genome.of(model.network, str(options.prune))
     best = None if run is None else read_best(run, model, genome, reporter)
     budget = options.budget or (None if best is None else best.evaluations)
     names = options.chosen(budget)

@@ -35,6 +35,15 @@ def load_searched_model(run: RunDirectory, checkpoint: Checkpoint, directory: st
     return model
 
 
+def searched_filters(location: str | os.PathLike[str]) -> str:
+    """The ``--prune`` of the run at ``location``.
+
+    Raises:
+        RunError: there is no run, or its description is damaged.
+    """
+    return SearchOptions.from_json(RunDirectory.open(location).description().get("configuration")).prune
+
+
 class SearchedBest(NamedTuple):
     """BEST of a run: ``mask``, ``bool[f]``, after ``generation`` generations and ``evaluations`` masks.
 

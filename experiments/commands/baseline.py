@@ -36,7 +36,7 @@ from experiments.commands.interruption import interruptible
 )
 @click.option("--threshold", type=float, default=2.0, show_default=True, help="Accuracy drop allowed, percent.")
 @objective_options
-@click.option("--prune", default="convolutions", show_default=True, help="Filters: convolutions or all.")
+@click.option("--prune", help="Filters: convolutions or all; those of --run, or else convolutions, if not given.")
 @click.option(
     "--scope",
     default="global",

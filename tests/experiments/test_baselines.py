@@ -249,6 +249,25 @@ def test_bad_options(capsys, tmp_path, tiny_directory, tiny_data, changes, parts
     assert not list(tmp_path.iterdir())
 
 
+def test_without_a_choice_the_filters_are_those_of_the_run(capsys, tmp_path, tiny_directory, tiny_data):
+    run = tmp_path / "run"
+    small = ["--preset", "masks", "--prune", "all", "--threshold", "20", "--generations", "0"]
+    data = ["--data", f"npz:{tiny_data}"]
+    assert cli.run(["search", str(run), "--model", str(tiny_directory), *data, *small]) == 0
+    plain = arguments_for(tiny_directory, tiny_data, "--methods", "magnitude", "--json")
+    found = []
+    for more in ([], ["--run", run], ["--run", run, "--prune", "all"], ["--prune", "all"]):
+        capsys.readouterr()
+        assert cli.run([*plain, *map(str, more)]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    removable = [result["methods"]["magnitude"]["curve"][-1]["removed_filters"] for result in found]
+    # One of each layer stays: of 18 filters, or of these and 9 neurons.
+    assert removable == [15, 23, 23, 23]
+    assert found[1] == found[2]
+    assert found[1]["run"]["sha256"] == read_status(run)["best"]["sha256"]
+    refused(capsys, [*plain, "--run", str(run), "--prune", "convolutions"], "other filters", "--prune")
+
+
 def test_runs_that_do_not_fit(capsys, tmp_path, tiny_model, tiny_directory, tiny_data, run_directory):
     arguments = arguments_for(tiny_directory, tiny_data, "--run", run_directory)
     refused(capsys, [*arguments, "--prune", "all"], "other filters", "--prune")
