@@ -14,9 +14,10 @@ from engine.run_directory import RunDirectory
 from experiments import datasets
 from experiments.measuring import DataOptions, load_images
 from fitness.genome import Genome
+from models.compensation.coefficients import Moments
 from models.compensation.compensation import Compensation, check_method
 from models.compensation.folding import compensated
-from models.compensation.moments import gather_moments
+from models.compensation.moments import channels_read, gather_moments
 from models.stages import Network
 from models.store import Model
 
@@ -78,11 +79,12 @@ def write(run: RunDirectory, compensation: Compensation | None) -> None:
         run.store.write(NAME, serialise_safetensors(dict(compensation.products)))
 
 
-def read(run: RunDirectory, method: str) -> Compensation | None:
-    """The compensation of a run that was begun with this ``--compensate``.
+def read(run: RunDirectory, method: str, genome: Genome) -> Compensation | None:
+    """The compensation of a run that was begun with this ``--compensate``, of the genome's filters.
 
     Raises:
-        RunError: its file is missing or is not the one that the run began with.
+        RunError: its file is missing, is not the one that the run began with, or holds no moments of the
+            genome's network.
     """
     if method == NONE:
         return None
@@ -96,7 +98,36 @@ def read(run: RunDirectory, method: str) -> Compensation | None:
     compensation = Compensation(method, products)
     if compensation.digest() != run.description().get("compensation_digest"):
         raise RunError(f"{where} is not the one that the run began with; restore it.")
+    _check_fit(where, products, genome)
     return compensation
+
+
+def _check_fit(where: str, products: Mapping[str, np.ndarray], genome: Genome) -> None:
+    """The digest lies beside the file, so that one who can exchange the one can exchange the other."""
+    expected = {
+        name: (channels + 1, channels + 1)
+        for name, channels in channels_read(genome.network, genome.layout.names).items()
+    }
+    for name in sorted(expected.keys() | products.keys()):
+        found = products.get(name, np.zeros(0))
+        if name not in expected or name not in products or found.shape != expected[name]:
+            raise RunError(
+                f"{where} does not fit the network: {name!r} has shape {found.shape}, not "
+                f"{expected.get(name)}; restore it."
+            )
+        if found.dtype != np.float64 or not _regressible(found):
+            raise RunError(f"{where} holds no second moments in {name!r}; restore it.")
+
+
+def _regressible(products: np.ndarray) -> bool:
+    """Whether coefficients follow from ``float64[c + 1, c + 1]`` for every slice of the channels."""
+    with np.errstate(all="ignore"):
+        covariance = Moments(products).covariance
+    try:
+        np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.isfinite(covariance).all())
 
 
 def digest(compensation: Compensation | None) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def export_run(
         options = replace(options, data=options.data.moved(data_dir))
     images = load_images(options.data, original)
     genome = Genome.of(original.network, options.prune)
-    compensation = compensating.read(run, options.compensate)
+    compensation = compensating.read(run, options.compensate, genome)
     if refit:
         refitter = Refitter(original, genome, options, compensation, refit_images, reporter)
         leaving = Leaving.refitted(refitted_choice(refitter, checkpoint, genome, options, pick))

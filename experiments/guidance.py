@@ -31,11 +31,11 @@ def write(run: RunDirectory, importances: Importances) -> None:
     run.store.write(NAME, serialise_safetensors(dict(importances)))
 
 
-def read(run: RunDirectory, methods: tuple[str, ...]) -> dict[str, np.ndarray]:
+def read(run: RunDirectory, methods: tuple[str, ...], layout: Layout) -> dict[str, np.ndarray]:
     """The importances of a run that was begun with these methods, in their order.
 
     Raises:
-        RunError: their file is missing or is not the one that the run began with.
+        RunError: their file is missing, is not the one that the run began with, or does not fit the layout.
     """
     where = run.store.full_name(NAME)
     try:
@@ -47,6 +47,13 @@ def read(run: RunDirectory, methods: tuple[str, ...]) -> dict[str, np.ndarray]:
         raise RunError(f"{where} is damaged ({error}); restore it.") from error
     if digest(importances)[_ENTRY] != run.description().get(_ENTRY):
         raise RunError(f"{where} is not the one that the run began with; restore it.")
+    for method, numbers in importances.items():
+        # The digest lies beside the file, so that one who can exchange the one can exchange the other.
+        if numbers.shape != (layout.n_filters,) or numbers.dtype != np.float64 or not np.isfinite(numbers).all():
+            raise RunError(
+                f"{where} does not fit the network: {method!r} has no finite float64 for each of its "
+                f"{layout.n_filters:,} filters; restore it."
+            )
     return importances
 
 

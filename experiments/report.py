@@ -98,7 +98,8 @@ def make_report(
     searched = load_searched_model(run, checkpoint, model or options.model, options.prune)
     best = summary(state, options.generations, options.objective)["best"]
     mask = state.best.individual.mask
-    compensation = compensating.read(run, options.compensate)
+    genome = Genome.of(searched.network, options.prune)
+    compensation = compensating.read(run, options.compensate, genome)
     held_out = measure_held_out(run, searched, options, mask, reporter, compensation)
 
     base_parameters, base_macs = network_cost(searched.network)
@@ -107,7 +108,6 @@ def make_report(
     pruned = Measured(counts["correct"], counts["total"], int(best["parameters"]), int(best["macs"]))
     table = comparison_table(base, pruned, split=SPLIT)
     measurements = comparison_data(base, pruned, split=SPLIT)
-    genome = Genome.of(searched.network, options.prune)
     scored = TradeOff.of(state, genome)
     front = front_among_all(state, genome) if state.front is None else state.front
     shown = front_json(front, front.masks(state.archive))

@@ -231,11 +231,11 @@ def _prepared(
         compensation = compensating.gather(model, genome, *chosen, options.data)
         table = latency_table.measured(genome, options.objective, options.latency_batch, reporter)
     else:
-        compensation = compensating.read(begun, options.compensate)
+        compensation = compensating.read(begun, options.compensate, genome)
         table = latency_table.read(begun, options.objective)
     importances: guidance.Importances = {}
     if begun is not None and options.settings.guided:
-        importances = guidance.read(begun, options.seeds)
+        importances = guidance.read(begun, options.seeds, genome.layout)
     elif begins and options.seeds:
         importances = compute_importances(options.seeds, model, genome, images, options.settings.seed, reporter)
     algorithm = options.threshold, options.weight, options.offset

@@ -73,7 +73,7 @@ def read_best(location: str | os.PathLike[str], model: Model, genome: Genome, re
         raise RunError(f"--run {run.location} searched other filters of the model; give its --prune.")
     state = checkpoint.state
     options = SearchOptions.from_json(run.description().get("configuration"))
-    compensation = compensating.read(run, options.compensate)
+    compensation = compensating.read(run, options.compensate, genome)
     return SearchedBest(
         run.location, state.best.individual.mask, state.generation, state.evaluations, compensation
     )

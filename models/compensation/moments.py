@@ -20,6 +20,17 @@ def reader_name(stage: Stage, reader: Reader) -> str:
     return f"{stage.name}.{reader.kernel}"
 
 
+def channels_read(network: Network, groups: Collection[str]) -> dict[str, int]:
+    """Name of each reader of one of ``groups`` -> how many channels it reads."""
+    sizes = {group.name: group.size for group in network.filter_groups}
+    return {
+        reader_name(stage, reader): sizes[reader.group]
+        for stage in network.stages
+        for reader in stage.readers()
+        if reader.group in groups
+    }
+
+
 def gather_moments(
     network: Network, normalisation: Normalisation, images: np.ndarray, groups: Collection[str]
 ) -> dict[str, np.ndarray]:
@@ -39,12 +50,7 @@ def gather_moments(
         CompensationError: nothing that could be compensated reads one of the groups, or an activation is NaN or
             infinite.
     """
-    wanted = {
-        reader_name(stage, reader)
-        for stage in network.stages
-        for reader in stage.readers()
-        if reader.group in groups
-    }
+    wanted = channels_read(network, groups).keys()
     if not wanted:
         raise CompensationError(
             f"--compensate can do nothing for {network.architecture.name}: its layers do not tell which weights "

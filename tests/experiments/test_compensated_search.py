@@ -1,5 +1,6 @@
 """Searches with compensation, from the command line's options to the exported network."""
 
+import shutil
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from safetensors.numpy import load_file, save_file
 
 from engine.errors import DataError, OptionError, RunError
 from engine.pool_options import PoolOptions
@@ -25,6 +27,7 @@ from experiments.search_run import resume_search, start_search
 from fitness.genome import Genome
 from models import store
 from models.compensation.coefficients import METHODS
+from models.compensation.compensation import Compensation
 from models.errors import CompensationError
 from models.state import arrays_of
 from tests.experiments.test_search_run import GENERATIONS, SETTINGS, options_for, traces
@@ -182,6 +185,49 @@ def test_moments_that_are_not_the_runs_are_refused(tiny_directory, tiny_data, tm
     for command in (resume_search, make_report, lambda path: export_run(path, tmp_path / "pruned")):
         with pytest.raises(RunError, match=r"moments\.safetensors.*restore it"):
             command(run)
+    assert not (tmp_path / "pruned").exists()
+
+
+def renamed(products):
+    first = min(products)
+    return {**{name: products[name] for name in products if name != first}, "conv9_9.kernel": products[first]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        renamed,
+        lambda products: dict(list(products.items())[1:]),
+        lambda products: {**products, "conv9_9.kernel": np.eye(3)},
+        lambda products: {name: array[1:, 1:] for name, array in products.items()},
+        lambda products: {name: array.ravel() for name, array in products.items()},
+        lambda products: {name: array.astype(np.float32) for name, array in products.items()},
+        lambda products: {name: array * np.nan for name, array in products.items()},
+        lambda products: {name: array * 1e300 for name, array in products.items()},
+        lambda products: {name: -array for name, array in products.items()},
+    ],
+)
+def test_moments_of_something_else_are_refused_though_their_digest_is_right(
+    finished, tiny_directory, tiny_data, tmp_path, change
+):
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    products = change(load_file(run / "moments.safetensors"))
+    save_file(
+        {name: np.ascontiguousarray(array) for name, array in products.items()}, run / "moments.safetensors"
+    )
+    opened = RunDirectory.open(run)
+    digest = compensating.digest(Compensation("linear", products))
+    opened.write_description({**opened.description(), **digest})
+    compared = BaselineOptions(DataOptions(f"npz:{tiny_data}"), methods="random", threshold=20.0)
+    for command in (
+        lambda: resume_search(run, generations=GENERATIONS + 1),
+        lambda: make_report(run),
+        lambda: export_run(run, tmp_path / "pruned"),
+        lambda: compare_baselines(tiny_directory, compared, run=run),
+    ):
+        with pytest.raises(RunError, match=r"moments\.safetensors (does not fit|holds no).*restore it\."):
+            command()
     assert not (tmp_path / "pruned").exists()
 
 

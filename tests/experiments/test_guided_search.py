@@ -11,7 +11,7 @@ from engine.errors import OptionError, RunError
 from engine.pool_options import PoolOptions
 from engine.run_directory import RunDirectory
 from engine.variation.registry import MUTATIONS
-from experiments import search_run
+from experiments import guidance, search_run
 from experiments.progress import Silent
 from experiments.search_options import Backend, SearchOptions
 from experiments.search_run import resume_search, start_search
@@ -107,6 +107,31 @@ def test_importances_that_are_not_the_runs_are_refused(finished, tmp_path, damag
     with pytest.raises(RunError, match=r"importances\.safetensors is .*restore it\."):
         resume_search(run, generations=GENERATIONS + 1)
     assert (run / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda numbers: numbers[1:],
+        lambda numbers: numbers[:, None],
+        lambda numbers: numbers.astype(np.float32),
+        lambda numbers: numbers / 0.0,
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_importances_of_something_else_are_refused_though_their_digest_is_right(finished, tmp_path, change):
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    path = run / "importances.safetensors"
+    found = load_file(path)
+    arrays = {"magnitude": found["magnitude"], "taylor": change(found["taylor"])}
+    save_file(arrays, path)
+    opened = RunDirectory.open(run)
+    opened.write_description({**opened.description(), **guidance.digest(arrays)})
+    with pytest.raises(
+        RunError, match=r"importances\.safetensors does not fit .*'taylor'.* 18 filters; restore it"
+    ):
+        resume_search(run, generations=GENERATIONS + 1)
 
 
 def test_searches_that_go_by_nothing_keep_nothing(tiny_directory, tiny_data, tmp_path):

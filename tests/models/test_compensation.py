@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from models.compensation.coefficients import METHODS, RIDGE, Moments, coefficients
 from models.compensation.compensation import Compensation
 from models.compensation.folding import compensated
-from models.compensation.moments import BATCH, gather_moments
+from models.compensation.moments import BATCH, channels_read, gather_moments
 from models.dependency import factories
 from models.dependency.architecture import ModuleArchitecture
 from models.errors import CompensationError
@@ -22,7 +22,7 @@ from models.normalisation import Normalisation
 from models.pruning import prune
 from models.state import arrays_of, set_arrays
 from tests.models.compensation_cases import KINDS, built, folded_by_hand, rows_read_by_conv1_2
-from tests.models.small_networks import small
+from tests.models.small_networks import PLAIN, small
 from tests.models.user_networks.mlp import MLP
 
 NORMALISATION = Normalisation((0.4, 0.5), (0.3, 0.2))
@@ -64,6 +64,19 @@ def test_moments_are_those_of_what_the_next_layer_reads(images):
     np.testing.assert_allclose(found["conv1_2.convolution.kernel"], products_of(rows), rtol=1e-5, atol=1e-6)
     only = gather_moments(network, NORMALISATION, images, ["conv1_1"])
     assert list(only) == ["conv1_2.convolution.kernel"]
+
+
+@pytest.mark.parametrize("name", [*KINDS, *PLAIN])
+def test_readers_read_as_many_channels_as_they_are_shown(name):
+    network = built(name) if name in KINDS else small(name)
+    shape = network.architecture.input_shape
+    some = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype=np.uint8)
+    normalisation = Normalisation((0.5,) * shape[2], (0.25,) * shape[2])
+    names = [group.name for group in network.filter_groups]
+    for groups in (names, names[:1]):
+        found = gather_moments(network, normalisation, some, groups)
+        shown = {reader: len(products) - 1 for reader, products in found.items()}
+        assert channels_read(network, groups) == shown
 
 
 def test_activations_that_are_not_finite_are_refused(images):
