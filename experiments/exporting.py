@@ -13,7 +13,7 @@ from engine.layout import mask_sha256
 from engine.run_directory import RunDirectory
 from experiments import compensating
 from experiments.environment import versions
-from experiments.measuring import load_images
+from experiments.fitness_images import load_fitness_images
 from experiments.picking import Chosen, chosen_mask, parse_pick
 from experiments.progress import Reporter, Silent
 from experiments.refitting import IMAGES as REFIT_IMAGES
@@ -86,7 +86,7 @@ def export_run(
         reporter: receives sentences for the user.
 
     Raises:
-        RunError: the run has no checkpoint yet.
+        RunError: the run has no checkpoint yet, or searched on other images than are there now.
         OptionError: ``pick`` cannot be read, or no mask meets it; no images to refit to.
         CompensationError: the network cannot be refitted.
         ExportError: the format is not known, lacks a package or cannot hold the network; or the networks differ.
@@ -107,7 +107,7 @@ def export_run(
     original = load_searched_model(run, checkpoint, model or options.model, options.prune)
     if data_dir is not None:
         options = replace(options, data=options.data.moved(data_dir))
-    images = load_images(options.data, original)
+    images = load_fitness_images(run, options.data, original)
     genome = Genome.of(original.network, options.prune)
     compensation = compensating.read(run, options.compensate, genome)
     if refit:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from engine.layout import Layout
 from engine.run_directory import JOURNAL, RunDirectory
 from engine.state import SearchState
 from experiments import compensating, plots
+from experiments.fitness_images import load_fitness_images
 from experiments.front_points import front_json, front_table
 from experiments.held_out import measure_held_out
 from experiments.held_out_images import SPLIT, held_out_images, none_apart
@@ -79,7 +81,7 @@ def make_report(
         All numbers of the page, table (Markdown) and the paths written.
 
     Raises:
-        RunError: no run there, or it has no generation behind it.
+        RunError: no run there, it has no generation behind it, or it searched on other images than are there now.
     """
     reporter = reporter or Silent()
     run = RunDirectory.open(directory)
@@ -98,6 +100,9 @@ def make_report(
     searched = load_searched_model(run, checkpoint, model or options.model, options.prune)
     best = summary(state, options.generations, options.objective)["best"]
     mask = state.best.individual.mask
+    # Where there are none, what is to be measured says so.
+    with suppress(DataError):
+        load_fitness_images(run, options.data, searched)
     genome = Genome.of(searched.network, options.prune)
     compensation = compensating.read(run, options.compensate, genome)
     held_out = measure_held_out(run, searched, options, mask, reporter, compensation)

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.archive import Archive
 from engine.errors import OptionError, RunError
 from engine.run_directory import RunDirectory, identity_of
 from engine.search import Search
 from engine.state import SearchState
-from experiments import compensating, guidance, latency_table
+from experiments import compensating, fitness_images, guidance, latency_table
 from experiments.environment import hardware, versions
 from experiments.evaluators import make_evaluator, report_precision
 from experiments.held_out import measure_held_out
@@ -60,9 +60,9 @@ def start_search(
     reporter = with_metrics(reporter or Silent(), backend.name, run.location)
     options = replace(options, model=str(Path(options.model).resolve()), data=options.data.resolved())
     options = options.on(backend)
-    with _prepared(options, backend, reporter, begins=True) as (search, identity, model, evaluator, files):
-        importances, table = files
-        description = _description(options, identity, search, backend, model)
+    with _prepared(options, backend, reporter, begins=True) as (search, identity, model, evaluator, known):
+        importances, table, images = known
+        description = _description(options, identity, search, backend, model) | images
         description |= compensating.digest(evaluator.compensation) | latency_table.digest(table)
         description |= guidance.digest(importances) if options.settings.guided else {}
         description["precision_difference"] = report_precision(evaluator, reporter)
@@ -202,6 +202,14 @@ def _continue(
     return {**summary(state, *told, out_of_patience=patience.exhausted), "held_out": held_out}
 
 
+class _Known(NamedTuple):
+    """What a run keeps of its beginning: ``images`` is the entry of ``run.json`` for the fitness images."""
+
+    importances: guidance.Importances
+    table: LatencyTable | None
+    images: dict[str, str]
+
+
 @contextmanager
 def _prepared(
     options: SearchOptions,
@@ -210,8 +218,8 @@ def _prepared(
     *,
     begins: bool,
     begun: RunDirectory | None = None,
-) -> Iterator[tuple[Search, str, Model, ShardedEvaluator, tuple[guidance.Importances, LatencyTable | None]]]:
-    """Model, data and evaluator of a search, its importances and latency table; workers end with the block.
+) -> Iterator[tuple[Search, str, Model, ShardedEvaluator, _Known]]:
+    """Model, data and evaluator of a search, and what else it knows; workers end with the block.
 
     Only a search that ``begins``, at generation 0, needs founders, and the time that importances take, unless its
     operators go by them. ``begun`` is a run to go on with, whose compensation, importances and latency table are
@@ -223,6 +231,7 @@ def _prepared(
     model = store.load(Path(options.model))
     genome = Genome.of(model.network, options.prune)
     images = load_images(options.data, model)
+    seen = fitness_images.digest(images)
     if options.settings.race > 0:
         # The first images have to be a random sample of all; files are often sorted by class.
         images = images.shuffled(options.data.seed)
@@ -271,7 +280,7 @@ def _prepared(
         judge = FrontObjective(objective, options.aims, options.limit) if options.aims else objective
         front = options.objectives is not None
         search = Search(options.settings, genome.layout, evaluator, judge, founders, guide, front=front)
-        yield search, identity, model, evaluator, (importances, table)
+        yield search, identity, model, evaluator, _Known(importances, table, seen)
 
 
 def _description(
