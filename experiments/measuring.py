@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.errors import DataError
 from experiments import datasets
+from experiments.class_names import labelled_as
 from experiments.datasets import ImageSet
 from fitness.evaluator import CPU_BATCH, LocalEvaluator
 from fitness.genome import Genome
@@ -39,7 +40,7 @@ class DataOptions:
 
 
 def load_images(options: DataOptions, model: Model) -> ImageSet:
-    """The images of a split, in the size that the model takes, and in grey if it takes grey.
+    """The images of a split, in the size that the model takes, in grey if it takes grey, labelled as it answers.
 
     Raises:
         DataError: the data cannot be read, or does not fit the model.
@@ -60,15 +61,14 @@ def load_images(options: DataOptions, model: Model) -> ImageSet:
     )
     if channels == 1:
         chosen = chosen.in_grey()
-    check_fit(chosen, model)
-    return chosen
+    return fitted(chosen, model)
 
 
-def check_fit(images: ImageSet, model: Model) -> None:
-    """Refuse images that the model cannot take.
+def fitted(images: ImageSet, model: Model) -> ImageSet:
+    """The same images, with labels that are places in the model's classes (:mod:`experiments.class_names`).
 
     Raises:
-        DataError: another shape, or labels that the model has no class for.
+        DataError: another shape than the model takes, or classes that it does not know.
     """
     expected = model.network.architecture.input_shape
     if images.images.shape[1:] != expected:
@@ -77,11 +77,13 @@ def check_fit(images: ImageSet, model: Model) -> None:
             f"--data {images.source} has images of {found} and the model takes {'x'.join(map(str, expected))} "
             "(height x width x channels); give the data that the model was trained on."
         )
+    images = labelled_as(model.classes, images)
     if images.labels.max() >= len(model.classes):
         raise DataError(
             f"--data {images.source} has label {images.labels.max()} and the model knows "
             f"{len(model.classes)} classes; give the data that the model was trained on."
         )
+    return images
 
 
 def measure(model: Model, images: ImageSet, batch: int = CPU_BATCH) -> dict[str, Any]:
