@@ -88,6 +88,16 @@ def test_searches_and_fine_tuning_go_by_name_too(capsys, tmp_path, named):
     assert json.loads(capsys.readouterr().out)["accuracy_before"] == 1
 
 
+def test_folders_named_by_number_are_those_classes_of_a_model_without_names(capsys, tmp_path, named):
+    directory, images, answers = named
+    model = store.load(directory)
+    unnamed = tmp_path / "unnamed"
+    store.save(unnamed, replace(model, classes=("0", "1", "2")))
+    data, count = folder(tmp_path / "data", named, (None, "1", "2"))
+    result = evaluated(capsys, (unnamed, images, answers), data)
+    assert (result["correct"], result["total"]) == (count, count)
+
+
 def test_a_class_that_the_model_does_not_know_is_refused(capsys, tmp_path, named):
     data, _ = folder(tmp_path / "data", named, ("ant", "bee", "dog"))
     sentence = "has images of 'dog' and the model knows ant, bee, cat; name classes as the model does"
