@@ -8,6 +8,7 @@ picks the source, the split and the subset; how each kind of storage is read is 
 import difflib
 import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,10 @@ class ImageSet:
 
     def digest(self) -> str:
         """SHA-256 in hex over shape, dtype and bytes of images and labels: the identity of the data."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         total = hashlib.sha256()
         for array in (self.images, self.labels):
             total.update(f"{array.dtype.str}{array.shape}".encode())

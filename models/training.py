@@ -12,7 +12,7 @@ import optax
 from flax import nnx
 
 from models.augmentation import AUGMENTATIONS, Augmentation
-from models.dependency.factories import factory
+from models.dependency.random_states import make_random_states
 from models.errors import TrainingError
 from models.normalisation import Normalisation
 from models.optimizer import learning_rates, make_optimizer
@@ -65,7 +65,7 @@ def train(
     steps = len(images) // batch
     rates = learning_rates(settings, steps)
     optimizer = make_optimizer(settings, rates)
-    _make_random_states(network, settings.seed)
+    make_random_states(network, settings.seed)
     # Others are the random states of a module of the user's own.
     graph, *states = nnx.split(network, nnx.Param, nnx.BatchStat, ...)
     others = states.pop()
@@ -115,19 +115,6 @@ def train(
                     on_step(report)
     nnx.update(network, parameters, statistics)
     return None if tracker is None else tracker.result(network)
-
-
-def _make_random_states(network: Any, seed: int) -> None:
-    """Give a module of the user's own that was read or pruned what its factory gives it beside its weights.
-
-    Until then it has no more of these, such as dropout's keys, than their shapes.
-    """
-    others = nnx.Not(nnx.Any(nnx.Param, nnx.BatchStat))
-    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(nnx.state(network, others))):
-        made = network.architecture
-        shape, classes = made.input_shape, made.classes
-        module = factory(made.name)(nnx.Rngs(seed), input_shape=shape, classes=classes)
-        nnx.update(network.module, nnx.state(module, others))
 
 
 def training_step(

@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from engine import checkpoint, local_store
+from experiments.report import FOLDER
 from experiments.report_page import Measured, comparison_data, comparison_table, report_page
 
 # The numbers of the paper's Table 4.1.
@@ -133,3 +135,8 @@ def test_markdown_in_values_is_kept_from_breaking_the_page():
 def test_figures_outside_the_folder_are_refused(name):
     with pytest.raises(ValueError, match="relative file name"):
         report(figures={"caption": name})
+
+
+def test_the_folders_of_a_run_are_cleared_of_what_was_half_written():
+    """The store cannot ask those who write into them, which know of it."""
+    assert set(local_store.FOLDERS) == {checkpoint.FOLDER, FOLDER}
