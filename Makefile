@@ -3,18 +3,39 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/installed
+DEV := $(VENV)/installed-dev
 BENCH := $(VENV)/installed-bench
+# Each test process has one thread for BLAS, so that two processes do not compete for two cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+# XLA spends a third of the tests' time on optimising programs of toys; the slow tests run with all optimisations.
+QUICK := XLA_FLAGS="$$XLA_FLAGS --xla_backend_optimization_level=0"
+NUMERIC := tests/fitness tests/models
+TORCH ?= torch >=2.6,<3
+WITH_TORCH := tests/models/torch tests/models/export tests/experiments/docs/test_deployment.py
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-slow test-torch lint bench clean
 
 demo: $(SETUP)
 	@rm -rf demo-run
 	$(BIN)/evoprune demo demo-run
 
+# What every change has to pass; minutes.
 test: lint
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(QUICK) $(PYTEST) -m "not slow"
 
-lint: $(SETUP)
+# What runs each night: reproductions, long series of kills, clusters, S3 and the wheel; then the numeric tests with the
+# instructions of older processors.
+test-slow: $(DEV)
+	$(PYTEST) -m slow
+	XLA_FLAGS=--xla_cpu_max_isa=AVX2 $(PYTEST) -m "not slow" $(NUMERIC)
+	XLA_FLAGS=--xla_cpu_max_isa=SSE4_2 $(PYTEST) -m "not slow" $(NUMERIC)
+
+# PyTorch is the reference of imports and exports. It is large, so the tests that need it are skipped without it.
+test-torch: $(DEV)
+	$(BIN)/python -m pip install --quiet '$(TORCH)'
+	$(PYTEST) $(WITH_TORCH)
+
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -25,6 +46,10 @@ bench: $(BENCH)
 $(SETUP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(DEV): $(SETUP)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 

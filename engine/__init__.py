@@ -1,1 +1,1 @@
-"""The search engine: bits and scores, never a network."""
+"""The search engine: searches over masks, and knows no network."""

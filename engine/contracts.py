@@ -1,4 +1,4 @@
-"""What the engine asks of the rest: an evaluator that counts, an objective that judges, founders if one likes.
+"""The contracts between the engine and its users: an evaluator counts, an objective scores, founders build masks.
 
 Shapes: ``n`` masks, ``f`` filters. Masks are ``bool``, True = keep.
 """
@@ -9,19 +9,18 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 FAILED = -1
-"""The count of a mask whose evaluation failed: its network answered NaN or infinity."""
+"""The count of a mask whose network answered NaN or infinity."""
 
 STOPPED = -2
-"""The count of a mask whose evaluation was stopped because it could no longer matter: no count at all."""
+"""In place of the count of a mask whose evaluation was stopped early."""
 
 
 class Target(NamedTuple):
-    """What makes it worth finishing the evaluation of each of ``n`` masks.
+    """The counts with which ``n`` masks still matter.
 
-    ``needed``: ``int64[n]``, the fewest correct images with which the mask still matters, 0 to ``total``;
-    ``total + 1`` where no count would do, so that it need not be evaluated at all. ``risk``: ``float64[n]``,
-    the probability of error that is allowed for stopping the mask on a statistical bound; 0 allows only
-    what is certain.
+    ``needed``: ``int64[n]``, the fewest correct images with which the mask matters, 0 to ``total``;
+    ``total + 1`` for a mask that cannot matter and need not be evaluated. ``risk``: ``float64[n]``, the allowed
+    probability of stopping a mask that would have mattered; 0 allows stopping only where the outcome is certain.
     """
 
     needed: np.ndarray
@@ -36,24 +35,25 @@ class Evaluator(Protocol):
     """Counts the images that a masked network gets right."""
 
     total: int
-    """Images that every mask is evaluated on."""
+    """Number of images that every mask is evaluated on."""
 
     def evaluate(self, masks: np.ndarray, target: Target | None = None) -> np.ndarray:
         """``bool[n, f]`` -> ``int64[n]``: correct images, 0 to ``total``, or :data:`FAILED`.
 
-        The count of a mask depends on that mask alone. With a target, a mask may be :data:`STOPPED` instead
-        if it will not reach what it needs, for certain or up to its risk (:mod:`engine.racing`). Whether it
-        is depends on the masks, the images, the target and the batch size; never on workers or on time.
+        The count of a mask depends on this mask alone. With a target, the answer for a mask may be
+        :data:`STOPPED` instead, if the mask will not reach its needed count, for certain or up to its risk
+        (:mod:`engine.search.stopping`). Which masks are stopped depends on the masks, the images, the target and
+        the batch size, and never on workers or time.
         """
         ...
 
 
 class Aims(NamedTuple):
-    """What ``n`` masks are compared by in a search for a front.
+    """The values that a search for a front compares ``n`` masks by.
 
-    ``values``: ``float64[n, m]``, each to be maximised, as shares: 0 where it begins to be of interest, 1 the
-    most that one can ask for. ``excess``: ``float64[n]``, how far a mask is beyond the limit of what is of
-    interest at all: 0 for all within, inf for failed masks, whose values mean nothing.
+    ``values``: ``float64[n, m]``, each to be maximised. A value is a share: 0 where interest begins, 1 the best
+    conceivable. ``excess``: ``float64[n]``, how far a mask is beyond the objective's limit: 0 within the limit,
+    inf for failed masks, whose values mean nothing.
     """
 
     values: np.ndarray
@@ -62,11 +62,13 @@ class Aims(NamedTuple):
 
 @dataclass(frozen=True)
 class Appraisal:
-    """What an objective makes of ``n`` masks.
+    """An objective's judgement of ``n`` masks.
 
-    ``score``: ``float64[n]``, higher is better, -inf for failed masks. ``feasible``: ``bool[n]``, whether
-    the mask may become BEST. ``figures``: further numbers for people, name -> array of length ``n``.
-    ``aims``: for a search for a front.
+    Attributes:
+        score: ``float64[n]``, higher is better, -inf for failed masks.
+        feasible: ``bool[n]``, whether the mask may become BEST.
+        figures: further numbers for people, name -> array of length ``n``.
+        aims: values to compare by in a search for a front.
     """
 
     score: np.ndarray
@@ -76,31 +78,42 @@ class Appraisal:
 
 
 class Objective(Protocol):
-    """Turns masks and their counts into scores. ``n`` may be 0; no count is :data:`STOPPED`."""
+    """Turns masks and their counts into scores."""
 
     @property
     def monotone(self) -> bool:
-        """Whether, for every mask, more correct images never lower the score nor end feasibility.
+        """Whether more correct images never lower a mask's score and never end its feasibility.
 
-        Only then can evaluations be stopped early; False where in doubt.
+        Early stopping needs this. Return False if in doubt.
         """
         ...
 
     def appraise(self, masks: np.ndarray, correct: np.ndarray, original_correct: int) -> Appraisal:
-        """Judge ``bool[n, f]`` with counts ``int64[n]`` against the count of the unpruned network."""
+        """Judge masks by their counts.
+
+        Args:
+            masks: ``bool[n, f]``; ``n`` may be 0.
+            correct: ``int64[n]``, counts or :data:`FAILED`, never :data:`STOPPED`.
+            original_correct: count of the unpruned network.
+        """
         ...
 
 
 class Founders(Protocol):
-    """Makes the initial populations of a search of which is to be known what its masks descend from."""
+    """Builds initial populations and records where each mask came from."""
 
     origins: tuple[str, ...]
-    """What a founder may come from, for people; at most 100."""
+    """Names of the origins, for people; at most 100."""
 
     def __call__(self, rng: np.random.Generator, evaluator: Evaluator) -> tuple[np.ndarray, np.ndarray]:
-        """The founders of one island: ``bool[n, f]``, no layer empty, and ``uint8[n]``, rows of ``origins``.
+        """The initial masks of one island and the origin of each.
 
-        As many as the settings ask for (``population``). What they ask the evaluator counts as evaluations of
-        the search.
+        Args:
+            rng: the island's generator.
+            evaluator: evaluates masks in full; these evaluations count as evaluations of the search.
+
+        Returns:
+            ``bool[n, f]``, no layer empty, and ``uint8[n]``, indices into ``origins``; ``n`` is the setting
+            ``population``.
         """
         ...

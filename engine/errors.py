@@ -1,23 +1,19 @@
-"""Errors that evoprune raises on purpose: one clear sentence each, naming what is wrong and the remedy.
+"""Errors that evoprune raises on purpose. Each is one sentence that names the fault and the remedy.
 
 The command line prints the sentence without a traceback and ends with status 2.
 """
 
 
 class EvopruneError(Exception):
-    """Base of all errors that a user can mend."""
+    """Base of all errors that a user can fix."""
 
 
 class OptionError(EvopruneError):
-    """An option has a value that cannot be used."""
+    """An option has an unusable value."""
 
 
 class DataError(EvopruneError):
     """Images or labels are missing, unreadable or do not fit the network."""
-
-
-class ModelError(EvopruneError):
-    """A model directory or weights file is missing, damaged or of the wrong architecture."""
 
 
 class MaskError(EvopruneError):
@@ -25,11 +21,11 @@ class MaskError(EvopruneError):
 
 
 class RunError(EvopruneError):
-    """A run directory is missing, holds a run already, or does not fit what is asked of it."""
+    """A run directory is missing, damaged, in use, or already holds a run."""
 
 
 class RunStoreError(RunError):
-    """The store that a run is kept in cannot be used, reached, read or written."""
+    """A run's store cannot be reached, read or written."""
 
 
 class CheckpointError(RunError):
@@ -37,8 +33,8 @@ class CheckpointError(RunError):
 
 
 class EvaluationError(EvopruneError):
-    """The evaluator failed, or answered something that is not one count for each mask."""
+    """The evaluator failed, or broke its contract of one count for each mask."""
 
 
 class BackendError(EvopruneError):
-    """The requested backend is not installed or has no workers to offer."""
+    """The requested backend is not installed, cannot be reached, or has no workers."""

@@ -1,6 +1,6 @@
-"""Which slice of a mask belongs to which layer: the one owner of all offsets.
+"""The layout of a mask: which slice belongs to which layer.
 
-A mask is ``bool[n_filters]``, True = keep. On the wire and on disk it is packed to bits.
+A mask is ``bool[n_filters]``, True = keep. On the wire and on disk a mask is packed to bits.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ class Layout:
     """Names and sizes of the layers, in genome order.
 
     Raises:
-        MaskError: no layers, a size below 1, or a name twice.
+        MaskError: there is no layer, a size is below 1, or a name appears twice.
     """
 
     names: tuple[str, ...]
@@ -31,16 +31,16 @@ class Layout:
 
     @cached_property
     def n_filters(self) -> int:
-        """Length of a mask."""
+        """The length of a mask."""
         return sum(self.sizes)
 
     @cached_property
     def offsets(self) -> np.ndarray:
-        """``int64[layers]``: where each layer's slice begins."""
+        """``int64[layers]``: the start of each layer's slice."""
         return np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.int64)
 
     def split(self, masks: np.ndarray) -> dict[str, np.ndarray]:
-        """Layer name -> slice ``bool[..., size]`` of ``bool[..., n_filters]``."""
+        """Split ``bool[..., n_filters]`` into layer name -> ``bool[..., size]``."""
         parts = np.split(masks, self.offsets[1:], axis=-1)
         return dict(zip(self.names, parts, strict=True))
 
@@ -48,15 +48,22 @@ class Layout:
         """Filters kept in each layer: ``bool[..., n_filters]`` -> ``int64[..., layers]``."""
         return np.add.reduceat(masks, self.offsets, axis=-1, dtype=np.int64)
 
+    def empties(self, masks: np.ndarray) -> np.ndarray:
+        """Whether a mask removes all filters of a layer: ``bool[..., n_filters]`` -> ``bool[..., layers]``.
+
+        No search, export or score accepts such a mask: every layer keeps a filter.
+        """
+        return self.kept(masks) == 0
+
     def full(self) -> np.ndarray:
-        """The mask that keeps everything."""
+        """The mask that keeps every filter."""
         return np.ones(self.n_filters, bool)
 
     def checked(self, masks: np.ndarray) -> np.ndarray:
-        """``masks`` if they are ``bool[n, n_filters]``.
+        """``masks``, if they are ``bool[n, n_filters]``.
 
         Raises:
-            MaskError: another shape or dtype.
+            MaskError: the masks have another shape or dtype.
         """
         if masks.dtype != bool or masks.ndim != 2 or masks.shape[1] != self.n_filters:
             raise MaskError(

@@ -1,4 +1,4 @@
-"""What a result was made with: versions and hardware, for ``run.json`` and ``model.json``."""
+"""Versions and hardware that a result was made with, for ``run.json`` and ``model.json``."""
 
 import os
 import platform

@@ -1,31 +1,39 @@
-"""Pieces of Markdown pages: tables, and links that stay inside the page's folder."""
+"""Tables for pages and terminals, and links that stay inside the folder of a Markdown page."""
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
+import numpy as np
+from tabulate import tabulate
+
 
 def markdown_table(rows: Sequence[Sequence[str]], *, align_right: bool = False) -> str:
-    """Return a Markdown table, padded so that it can be read as plain text too; the first row heads it."""
-    cells = [[one_line(cell).replace("|", r"\|") for cell in row] for row in rows]
-    # A rule needs three dashes, and a colon where the column is aligned to the right.
-    widths = [max(4, *(len(row[column]) for row in cells)) for column in range(len(rows[0]))]
-    right = [align_right and column > 0 for column in range(len(widths))]
-    lines = [
-        "| "
-        + " | ".join(
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(row, widths, right, strict=True)
-        )
-        + " |"
-        for row in cells
-    ]
-    rule = [
-        "-" * (width - 1) + ":" if to_right else "-" * width
-        for width, to_right in zip(widths, right, strict=True)
-    ]
-    lines.insert(1, "| " + " | ".join(rule) + " |")
-    return "\n".join(lines)
+    """A Markdown table, padded so that the source reads as plain text too; the first row is the header.
+
+    Args:
+        rows: texts, as many in each row.
+        align_right: whether all columns but the first are aligned to the right.
+    """
+    header, *body = [[one_line(cell).replace("|", r"\|") for cell in row] for row in rows]
+    align = ["left", *["right" if align_right else "left"] * (len(header) - 1)]
+    return tabulate(body, headers=header, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A plain table of texts for a terminal: the first column aligned to the left, the others to the right."""
+    align = ["left", *["right"] * (len(header) - 1)]
+    return tabulate(rows, headers=header, tablefmt="simple", colalign=align, disable_numparse=True)
+
+
+def spread(numbers: Sequence[float], digits: int = 2) -> str:
+    """Numbers of several seeds as one cell: ``median (lowest to highest)``; one number alone, none as a dash."""
+    if not numbers:
+        return "-"
+    median = f"{np.median(numbers):.{digits}f}"
+    if len(numbers) == 1:
+        return median
+    return f"{median} ({min(numbers):.{digits}f} to {max(numbers):.{digits}f})"
 
 
 def one_line(text: str) -> str:
@@ -34,7 +42,11 @@ def one_line(text: str) -> str:
 
 
 def link(name: str) -> str:
-    """Return ``name`` as the target of a Markdown link."""
+    """Return ``name`` as the target of a Markdown link.
+
+    Raises:
+        ValueError: ``name`` is not a relative file name inside the folder of the page.
+    """
     path = PurePosixPath(name)
     # A report is moved and shared with its folder: links may not reach outside it.
     if not path.name or path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:

@@ -1,33 +1,41 @@
-"""What a person sees while work is under way: on standard error, so that standard output stays clean."""
+"""Progress of long work: the ``Reporter`` that work talks to, and the terminal that shows it."""
 
+import shutil
 import sys
+from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import Protocol
+from typing import Protocol, TextIO
 
-from tqdm import tqdm
+from engine.cluster.figures import PoolFigures
+from engine.search.state import SearchState
+from models.training.loop import Progress
 
-from engine.pool_figures import PoolFigures
-from engine.state import SearchState
-from models.training import Progress
+_EVERY_ON_A_TERMINAL = 0.1
+_EVERY_IN_A_LOG = 30.0
+"""Seconds between two states of the progress line."""
 
 
 class Reporter(Protocol):
     """Receives news from long work. The default, :class:`Silent`, ignores it."""
 
     def message(self, text: str) -> None:
-        """A sentence for the user."""
+        """A sentence for the user, which may name fields in backquotes."""
         ...
 
     def training(self, progress: Progress) -> None:
         """A training step."""
         ...
 
-    def founding(self, evaluations: int) -> None:
-        """Generation 0 is under way, with so many masks evaluated."""
+    def first_generation(self, evaluations: int) -> None:
+        """Generation 0 is under way, with ``evaluations`` masks evaluated."""
         ...
 
     def generation(self, state: SearchState, total: int) -> None:
         """A finished generation of ``total``."""
+        ...
+
+    def finish(self, judged: int, most: int) -> None:
+        """The finish is under way, with ``judged`` candidates judged of at most ``most``; equal at the end."""
         ...
 
     def workers(self, figures: PoolFigures) -> None:
@@ -44,69 +52,136 @@ class Silent:
     def training(self, progress: Progress) -> None:
         """See :class:`Reporter`."""
 
-    def founding(self, evaluations: int) -> None:
+    def first_generation(self, evaluations: int) -> None:
         """See :class:`Reporter`."""
 
     def generation(self, state: SearchState, total: int) -> None:
+        """See :class:`Reporter`."""
+
+    def finish(self, judged: int, most: int) -> None:
         """See :class:`Reporter`."""
 
     def workers(self, figures: PoolFigures) -> None:
         """See :class:`Reporter`."""
 
 
-class Terminal:
-    """Progress bars and sentences on standard error."""
+class Line:
+    """One line on standard error that is written over while work goes on; in a log, a line now and then."""
 
-    def __init__(self) -> None:
-        self._bar: tqdm | None = None
-        self._founding = False
-        self._figures = ""
+    def __init__(self, stream: TextIO | None = None) -> None:
+        """``stream``: in the place of standard error."""
+        self._stream = stream
+        self._text = ""
+        self._shown = ""
+        self._next = 0.0
+
+    def show(self, parts: Sequence[str]) -> None:
+        """Show the first parts that fit, joined by commas, unless the line has just been written."""
+        self._text = self._fitted(parts)
+        now = perf_counter()
+        if now >= self._next:
+            self._next = now + (_EVERY_ON_A_TERMINAL if self._on_terminal() else _EVERY_IN_A_LOG)
+            self._write()
+
+    def above(self, text: str) -> None:
+        """Write a sentence above the line."""
+        over = self._on_terminal() and self._shown
+        self._out.write(("\r\x1b[K" if over else "") + text + "\n" + (self._shown if over else ""))
+        self._out.flush()
+
+    def end(self) -> None:
+        """Leave the line as it was shown last; what comes next begins another one."""
+        if self._text != self._shown:
+            self._write()
+        if self._shown and self._on_terminal():
+            self._out.write("\n")
+            self._out.flush()
+        self._text = self._shown = ""
+        self._next = 0.0
+
+    def _write(self) -> None:
+        self._out.write(f"\r\x1b[K{self._text}" if self._on_terminal() else self._text + "\n")
+        self._out.flush()
+        self._shown = self._text
+
+    def _fitted(self, parts: Sequence[str]) -> str:
+        if not self._on_terminal():
+            return ", ".join(parts)
+        # The cursor needs a column behind the text.
+        width = max(20, shutil.get_terminal_size().columns - 1)
+        text = ""
+        for part in parts:
+            longer = f"{text}, {part}" if text else part
+            if len(longer) > width:
+                break
+            text = longer
+        return text or parts[0][:width]
+
+    @property
+    def _out(self) -> TextIO:
+        return self._stream or sys.stderr
+
+    def _on_terminal(self) -> bool:
+        return self._out.isatty()
+
+
+class Terminal:
+    """Sentences and one progress line on standard error."""
+
+    def __init__(self, spell: Callable[[str], str] = str, stream: TextIO | None = None) -> None:
+        """``spell`` turns the fields that a sentence names into options; ``stream`` replaces standard error."""
+        self._spell = spell
+        self._line = Line(stream)
+        self._kind = ""
+        self._figures: list[str] = []
         self._started = perf_counter()
+        self._first = 0
+        self._reached = 0
         self._evaluations_before = 0
 
     def message(self, text: str) -> None:
         """See :class:`Reporter`."""
-        tqdm.write(text, file=sys.stderr)
+        self._line.above(self._spell(text))
 
     def training(self, progress: Progress) -> None:
-        """Loss, accuracy and images/s, one bar an epoch."""
-        if self._bar is None:
-            label = f"epoch {progress.epoch}/{progress.epochs}"
-            self._bar = tqdm(total=progress.steps, desc=label, unit="step", file=sys.stderr)
-        self._bar.update(progress.step - self._bar.n)
-        self._bar.set_postfix_str(
-            f"loss {progress.loss:.3f}, accuracy {100 * progress.accuracy:.1f}%, "
-            f"{progress.images_per_second:,.0f} images/s"
+        """Epoch, step, loss, accuracy, time left and images/s."""
+        done = (progress.epoch - 1) * progress.steps + progress.step
+        total = progress.epochs * progress.steps
+        self._begin("training", done)
+        self._line.show(
+            [
+                f"epoch {progress.epoch}/{progress.epochs}",
+                f"step {progress.step}/{progress.steps}",
+                f"loss {progress.loss:.3f}",
+                f"accuracy {100 * progress.accuracy:.1f}%",
+                *self._left(done, total),
+                f"{progress.images_per_second:,.0f} images/s",
+            ]
         )
-        if progress.step == progress.steps:
+        if done == total:
             self.close()
 
-    def founding(self, evaluations: int) -> None:
-        """Masks evaluated; how many there will be nobody knows."""
-        if self._bar is None or not self._founding:
-            self.close()
-            self._bar = tqdm(desc="generation 0", unit="mask", file=sys.stderr)
-            self._founding = True
-        self._bar.update(evaluations - self._bar.n)
+    def first_generation(self, evaluations: int) -> None:
+        """Masks evaluated for generation 0. Their number in the end is unknown."""
+        self._begin("first generation", evaluations)
+        self._line.show(["generation 0", f"{evaluations:,} masks evaluated"])
 
     def generation(self, state: SearchState, total: int) -> None:
-        """Generation, BEST's score and drops, the islands' range, evaluations/s and time left."""
-        # A generation that is no later than the last one is another search's.
-        if self._founding or (self._bar is not None and state.generation <= self._bar.n):
-            self.close()
-        if self._bar is None:
-            self._started = perf_counter()
+        """Generation, what BEST drops, time left; then score, islands, front and evaluations/s."""
+        if self._begin("search", state.generation):
             self._evaluations_before = state.evaluations
-            self._bar = tqdm(
-                total=total, initial=state.generation, desc="generation", unit="gen", file=sys.stderr
-            )
-        self._bar.update(state.generation - self._bar.n)
         best = state.best
-        rate = (state.evaluations - self._evaluations_before) / max(perf_counter() - self._started, 1e-9)
-        figures = [f"BEST {best.individual.score:.2f}"]
-        for name in ("accuracy", "parameter", "mac", "latency"):
-            if f"{name}_drop" in best.figures:
-                figures.append(f"{name} drop {best.figures[f'{name}_drop']:.2f}%")
+        figures = [f"generation {state.generation}/{total}"]
+        for figure, noun in (
+            ("parameter", "parameters"),
+            ("mac", "MACs"),
+            ("latency", "latency"),
+            ("accuracy",) * 2,
+        ):
+            if f"{figure}_drop" in best.figures:
+                figures.append(f"{noun} {0 - best.figures[f'{figure}_drop']:+.2f}%")
+        figures += self._left(state.generation, total)
+        figures.append(f"BEST {best.individual.score:.2f}")
         if len(state.islands) > 1:
             highest = [max(individual.score for individual in island.population) for island in state.islands]
             figures.append(f"{len(highest)} islands at {min(highest):.2f} to {max(highest):.2f}")
@@ -114,19 +189,44 @@ class Terminal:
             figures.append(f"front of {len(state.front):,}")
         if state.stopped:
             figures.append(f"{state.stopped:,} stopped early")
-        self._figures = ", ".join([*figures, f"{rate:.1f} evaluations/s"])
-        self._bar.set_postfix_str(self._figures)
+        rate = (state.evaluations - self._evaluations_before) / max(perf_counter() - self._started, 1e-9)
+        self._figures = [*figures, f"{rate:.1f} evaluations/s"]
+        self._line.show(self._figures)
         if state.generation >= total:
+            self.close()
+
+    def finish(self, judged: int, most: int) -> None:
+        """Which candidate is refitted and judged, of how many at most."""
+        self._begin("finish", judged)
+        if judged < most:
+            self._line.show([f"finish: candidate {judged + 1} of at most {most}", *self._left(judged, most)])
+        else:
             self.close()
 
     def workers(self, figures: PoolFigures) -> None:
         """Workers, behind what the last generation gave."""
-        if self._bar is not None:
-            self._bar.set_postfix_str(f"{self._figures}, {figures}")
+        if self._kind == "search":
+            self._line.show([*self._figures, str(figures)])
 
     def close(self) -> None:
-        """End the bar, leaving its last line."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-            self._founding = False
+        """End the progress line and leave its last state."""
+        self._line.end()
+        self._kind = ""
+
+    def _begin(self, kind: str, reached: int) -> bool:
+        """Start a new line if the kind of work changes or its count goes back; return whether it did."""
+        begins = kind != self._kind or reached < self._reached or (kind == "search" and reached == self._reached)
+        self._reached = reached
+        if begins:
+            self.close()
+            self._kind, self._first, self._started = kind, reached, perf_counter()
+        return begins
+
+    def _left(self, done: int, total: int) -> list[str]:
+        """Time left, at the pace since this line began; nothing before there is a pace."""
+        if done == self._first or done >= total:
+            return []
+        seconds = round((perf_counter() - self._started) / (done - self._first) * (total - done))
+        minutes, seconds = divmod(seconds, 60)
+        hours, minutes = divmod(minutes, 60)
+        return [f"{hours}:{minutes:02}:{seconds:02} left" if hours else f"{minutes}:{seconds:02} left"]

@@ -1,8 +1,8 @@
 """Parameters and MACs of any batch of masks, in closed form.
 
 Parameters are trainable arrays (kernels, biases, batch norm's scale and offset, not its statistics).
-MACs are multiply-accumulates of convolutions and dense layers for one image, without biases; seed 003
-calls them FLOPS.
+MACs are multiply-accumulates of convolutions and dense layers for one image, without biases; the thesis calls
+them FLOPS.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.axes import extent
-from models.stages import ArraySpec, FilterGroup, Network
+from models.axes import ArraySpec, extent
+from models.contract import FilterGroup, Network
 
 
 class Cost(NamedTuple):

@@ -1,35 +1,40 @@
-"""Errors of the networks. ``models`` knows nothing of ``engine``, so it has a base of its own.
+"""Errors of the networks, one sentence each; a message names a field in backquotes.
 
-The command line treats them as it treats :class:`engine.errors.EvopruneError`: one sentence, status 2.
+``models`` must not import ``engine``, so the errors have a base of their own. The command line prints them like
+:class:`engine.errors.EvopruneError`, and exits with status 2.
 """
 
 
 class NetworkError(Exception):
-    """Base of what can be wrong with a network or its files."""
+    """Base of all errors of a network or its files."""
 
 
 class ArchitectureError(NetworkError):
-    """An architecture that cannot be built, or is not known."""
+    """An architecture is unknown or cannot be built."""
 
 
 class FactoryError(ArchitectureError):
-    """An architecture made by somebody's code that the user has not named."""
+    """An architecture needs code that the user has not named."""
 
 
 class StoreError(NetworkError):
     """A model directory or weights file is missing, damaged, or would be overwritten."""
 
 
+class DeviceError(NetworkError):
+    """JAX finds no device, or XLA cannot follow the user's flags."""
+
+
 class PruningError(NetworkError):
-    """A mask that does not fit the network, or leaves a layer without filters."""
+    """A mask does not fit the network, or leaves a layer without filters."""
 
 
 class CompensationError(NetworkError):
-    """Removed filters cannot be made up for, or not in the way asked for."""
+    """Removed filters cannot be compensated by the method asked for."""
 
 
 class LatencyError(NetworkError):
-    """A network whose layers cannot be timed one by one."""
+    """The layers of a network cannot be timed one by one."""
 
 
 class TrainingError(NetworkError):
@@ -37,8 +42,8 @@ class TrainingError(NetworkError):
 
 
 class ExportError(NetworkError):
-    """A network cannot be written in a format, or is not the same when it is read back."""
+    """A network cannot be written in a format, or differs when it is read back."""
 
 
 class DependencyError(NetworkError):
-    """A module whose program cannot be followed."""
+    """The program of a module cannot be traced or analysed."""

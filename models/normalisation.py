@@ -33,7 +33,7 @@ class Normalisation:
 
     @classmethod
     def of_images(cls, images: np.ndarray) -> "Normalisation":
-        """The statistics of ``uint8[n, height, width, channels]``; a constant channel gets std 1/255."""
+        """The statistics of ``uint8[n, height, width, channels]``; a std is at least 1/255."""
         count = images.size // images.shape[-1]
         axes = tuple(range(images.ndim - 1))
         sums = images.sum(axes, dtype=np.int64)
@@ -43,6 +43,34 @@ class Normalisation:
         mean = sums / count
         std = np.sqrt(np.maximum(squares / count - mean**2, 1.0))
         return cls(tuple(round(float(m) / 255, 6) for m in mean), tuple(round(float(s) / 255, 6) for s in std))
+
+    def doubt(self) -> str | None:
+        """Why the numbers cannot be those of pixels from 0 to 1; None if they can.
+
+        Networks from Caffe see pixels from 0 to 255: for pixels from 0 to 1 their standard deviation is 1/255.
+        """
+        mean, std = np.array(self.mean), np.array(self.std)
+        given = f"mean {_written(mean)} and std {_written(std)}"
+        if (mean < 0).any():
+            return f"{given} are not of pixels from 0 to 1, whose means are not negative"
+        if (mean > 1).any() or (std > 1).any():
+            # One of the two may be right already; a std of 1 is that of pixels left at 0 to 255.
+            right = mean / 255 if (mean > 1).any() else mean
+            spread = std / 255 if (std > 1).any() or (std == 1).all() else std
+            if (right > 1).any():
+                return f"{given} are of no pixels from 0 to 1, nor from 0 to 255"
+            remedy = f"give mean {_written(right)} and std {_written(spread)}"
+            return (
+                f"{given} look like those of pixels from 0 to 255; pixels are from 0 to 1, so divide by 255: "
+                f"{remedy}"
+            )
+        if (std < 0.9 / 255).any():
+            return f"{given}: a std below 1/255 belongs to no images; it may have been divided by 255 twice"
+        # Numbers from 0 to 1 with such a mean cannot spread so widely; 0 and 0.5, 0.5 and 1 are conventions.
+        usual = (mean == 0).all() or (std == 0.5).all() or (std == 1).all()
+        if not usual and (std > 1.05 * _widest(mean)).any() and (mean <= _widest(std)).all():
+            return f"{given} look exchanged: numbers from 0 to 1 with such means do not spread so widely"
+        return None
 
     @classmethod
     def from_json(cls, entry: Any) -> "Normalisation":
@@ -61,3 +89,12 @@ class Normalisation:
         scale = jnp.asarray([1 / (255 * std) for std in self.std], jnp.float32)
         shift = jnp.asarray([-mean / std for mean, std in zip(self.mean, self.std, strict=True)], jnp.float32)
         return images.astype(jnp.float32) * scale + shift
+
+
+def _widest(mean: np.ndarray) -> np.ndarray:
+    """The largest standard deviation of numbers from 0 to 1 with this mean."""
+    return np.sqrt(np.maximum(mean * (1 - mean), 0))
+
+
+def _written(numbers: np.ndarray) -> str:
+    return ",".join(f"{number:.4g}" for number in numbers)

@@ -1,4 +1,4 @@
-"""Output directories, written all at once or not at all."""
+"""Output directories that appear complete or not at all."""
 
 import os
 import shutil
@@ -16,13 +16,14 @@ def check_target(directory: Path) -> None:
         StoreError: it exists and is not an empty directory, or cannot be created.
     """
     try:
-        occupied = directory.exists() and (not directory.is_dir() or any(directory.iterdir()))
+        # A link to nothing occupies its name too.
+        occupied = os.path.lexists(directory) and (not directory.is_dir() or any(directory.iterdir()))
         if occupied:
             raise StoreError(
                 f"{directory} exists already and is left untouched; name a new directory or remove it first."
             )
         directory.parent.mkdir(parents=True, exist_ok=True)
-        # Better to learn now than after hours of training that nothing can be written there.
+        # Fail now rather than after hours of training.
         with tempfile.TemporaryFile(dir=directory if directory.exists() else directory.parent):
             pass
     except OSError as error:
@@ -37,7 +38,7 @@ def write(directory: Path, files: Mapping[str, bytes], check: Callable[[Path], N
     Args:
         directory: its parents are created.
         files: content by file name.
-        check: called with the place of the written files before they are there to stay; raises if they must not.
+        check: called with the folder of the written files before it becomes final; raises to discard the files.
 
     Raises:
         StoreError: the directory is occupied.

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from models.cutting import check_keeps, cut
-from models.stages import Network
-from models.state import arrays_of, set_arrays
-from models.store import Model
+from models.arrays import arrays_of, set_arrays
+from models.axes import check_keeps, cut
+from models.contract import Network
+from models.model_directory import Model
 
 
 def prune(network: Network, keeps: Mapping[str, np.ndarray]) -> Network:

@@ -25,11 +25,13 @@ def test_the_wheel_holds_the_four_packages_and_no_tests(tmp_path):
     [wheel] = tmp_path.glob("evoprune-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
-    assert {"engine", "models", "fitness", "experiments"} == {top for top in tops if "dist-info" not in top}
+    assert {"engine", "models", "fitness", "experiments", "evoprune.py"} == {
+        top for top in tops if "dist-info" not in top
+    }
     for package in ("engine", "models", "fitness", "experiments"):
         expected = {str(path.relative_to(ROOT)) for path in (ROOT / package).rglob("*.py")}
         assert expected <= set(names)
-    templates = {str(path.relative_to(ROOT)) for path in ROOT.glob("experiments/pages/templates/*")}
+    templates = {str(path.relative_to(ROOT)) for path in ROOT.glob("experiments/report/html/templates/*")}
     assert templates
     assert templates <= set(names)
 

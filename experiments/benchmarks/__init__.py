@@ -1,1 +1,1 @@
-"""Benchmarks: each prints ratios of medians, measured in turn in one run. Nothing here is asserted in tests."""
+"""Benchmarks: each prints ratios of medians, measured in turn in one run. No test asserts a speed."""

@@ -1,7 +1,8 @@
-"""How busy other processes keep the processor while a benchmark runs: what its figures are worth.
+"""Measures the load by other processes while a benchmark runs, to mark figures that cannot be trusted.
 
-They do not slow everyone alike. OpenMP's threads, PyTorch's among them, spin while they wait for each other: with
-one other process at work on 2 cores, a loop over a narrow VGG-16 took 40 to 90 times as long, ours twice.
+Other processes do not slow all contenders alike. The threads of OpenMP, which PyTorch uses, spin while they wait
+for each other: with one other process on 2 cores, a PyTorch loop over a narrow VGG-16 took 40 to 90 times as
+long, and our evaluation took twice as long.
 """
 
 import os
@@ -9,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 BUSY = 0.05
-"""Share of the processor from which on figures should not be trusted."""
+"""Share of the processor used by others above which figures should not be trusted."""
 
 _STATISTICS = Path("/proc/stat")
 

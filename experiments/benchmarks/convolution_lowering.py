@@ -1,11 +1,11 @@
 """The lowerings of ``models/lowering/`` on every convolution shape of a VGG-16.
 
-Command: ``python -m experiments.benchmarks.convolution_lowering [--width-multiplier 0.25]``. A minute on 2
-cores. This is what ``models/lowering/choice.py`` bases its choice on: on CPU expect Winograd to win from 32
-channels on, and XLA's own (Direct) to collapse at 2x2.
+Command: ``python -m experiments.benchmarks.convolution_lowering [--width-multiplier 0.25]``. The benchmark takes
+a minute on 2 cores, and ``models/lowering/choice.py`` is based on it. On CPU expect Winograd to win from 32
+channels on, and XLA's own lowering (Direct) to collapse at 2x2.
 
 As in evaluation, each core computes a batch of its own, a few images at a time, and kernels are prepared
-beforehand. GFLOP/s count the multiplications of the definition, whatever a lowering saves of them.
+beforehand. GFLOP/s count the multiplications of the definition, including those that a lowering saves.
 """
 
 import statistics
@@ -17,14 +17,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fitness.counting import streams
+from fitness.evaluation.counting import streams
 from models.lowering.choice import choose
-from models.lowering.contract import Lowering
+from models.lowering.contract import Lowering, in_steps
 from models.lowering.direct import Direct
-from models.lowering.steps import in_steps
 from models.lowering.winograd import Winograd
-from models.vgg import vgg
-from models.window import Window
+from models.networks.vgg import vgg
+from models.windows import Window
 
 BATCH = 64
 ROUNDS = 5

@@ -1,10 +1,10 @@
-"""What the engine itself costs a generation: everything but the evaluation of masks.
+"""Measures the engine's own time for a generation: everything but the evaluation of masks.
 
 Command: ``python -m experiments.benchmarks.engine_overhead [--directory FOLDER]``. Seconds. Expect less than
 50 ms for a population of 300 and 20 offspring of a VGG-16, most of it syncing the checkpoint to disk;
 ``docs/benchmarks.md`` has the figures.
 
-The real loop in a real run directory, with an evaluator that answers at once.
+The search loop runs in a real run directory, with an evaluator that answers at once.
 """
 
 import statistics
@@ -16,15 +16,15 @@ from time import perf_counter
 import click
 import numpy as np
 
-from engine.config import SearchSettings
 from engine.contracts import Target
-from engine.run_directory import RunDirectory
-from engine.search import Search
-from engine.state import SearchState
-from experiments.benchmarks.tables import table
+from engine.run.directory import RunDirectory
+from engine.search.loop import Search
+from engine.search.settings import SearchSettings
+from engine.search.state import SearchState
+from experiments.markdown import table
 from fitness.genome import Genome
-from fitness.objective import CostObjective
-from models.registry import NETWORKS
+from fitness.objective.cost import CostObjective
+from models.networks.registry import NETWORKS
 
 WARM = 30
 """Generations before any is timed: the population has to fill up, or nothing is truncated."""

@@ -5,7 +5,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.plot_style import BLUE, GREY, GRID, INK, VERMILION
+from experiments.report.figures.style import BLUE, GREY, GRID, INK, VERMILION
 
 COLOURS = (BLUE, VERMILION, GREY, "#E69F00", "#009E73")
 """Ours, then the rivals; Okabe and Ito's, as everywhere. The legend is in the order of the bars."""

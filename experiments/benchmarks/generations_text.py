@@ -1,10 +1,10 @@
-"""What ``generations.py`` found, as text for a terminal."""
+"""The results of ``generations.py`` as text for a terminal."""
 
 from typing import Any
 
 from experiments.benchmarks.contention import BUSY
 from experiments.benchmarks.machine import peak
-from experiments.benchmarks.tables import table
+from experiments.markdown import table
 
 
 def as_text(results: dict[str, Any]) -> str:

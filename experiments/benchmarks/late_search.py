@@ -1,10 +1,10 @@
 """A search of VGG-16 that gets far in little time, for masks of a late generation to benchmark on.
 
 Command: ``python -m experiments.benchmarks.late_search MODEL_DIR RUN_DIR --data cifar10``; two minutes on 2
-cores. Expect BEST to drop 37% of the parameters and half as large a share of the MACs, as in seed 003
+cores. Expect BEST to drop 37% of the parameters and half as large a share of the MACs, as in the thesis
 (38.8% and 19.5%), which needed thousands of evaluations of 50,000 images to get there.
 
-The paper's algorithm and settings on a few images, but for the initial population: its ladder removes more in
+The thesis's algorithm and settings on a few images, but for the initial population: its ladder removes more in
 the last two blocks, where the filters are that a search of this network ends up removing.
 """
 
@@ -15,18 +15,19 @@ from typing import Any
 import click
 import numpy as np
 
-from engine.config import SearchSettings
 from engine.layout import Layout
-from engine.operators import revive_empty_layers
-from engine.run_directory import RunDirectory
-from engine.search import Search
+from engine.run.directory import RunDirectory
+from engine.search.loop import Search
+from engine.search.operators import revive_empty_layers
+from engine.search.settings import SearchSettings
+from experiments.data.loading import load_images
+from experiments.data.options import DataOptions
 from experiments.environment import versions
-from experiments.measuring import DataOptions, load_images
-from experiments.search_options import SearchOptions
-from fitness.evaluator import LocalEvaluator
+from experiments.runs.options import SearchOptions
+from fitness.evaluation.evaluator import LocalEvaluator
 from fitness.genome import Genome
-from fitness.objective import CostObjective
-from models import store
+from fitness.objective.cost import CostObjective
+from models import model_directory
 
 REMOVAL = {"conv4": 0.3, "conv5": 0.55}
 """Largest share of filters that an initial individual loses in a block; elsewhere :data:`ELSEWHERE`."""
@@ -51,7 +52,7 @@ def ladder(rng: np.random.Generator, layout: Layout, count: int) -> np.ndarray:
 def main(model_dir: Path, run_dir: Path, generations: int, threshold: float, **data: Any) -> None:
     """Search in RUN_DIR."""
     options = SearchOptions(str(model_dir), DataOptions(**data), generations, threshold)
-    model = store.load(model_dir)
+    model = model_directory.load(model_dir)
     genome = Genome.of(model.network)
     images = load_images(options.data, model)
     evaluator = LocalEvaluator(model, genome.layout, images.images, images.labels)

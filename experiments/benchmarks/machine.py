@@ -1,10 +1,12 @@
-"""The machine of a benchmark: hardware, versions, and its peak speed at matrix products.
+"""The machine of a benchmark: hardware, versions, peak speed at matrix products, and peak memory.
 
-The peak is what a large product reaches here and now, not what a data sheet says; shares of it tell how much
-of the machine a program uses.
+The peak speed is measured with a large product, not taken from a data sheet. A program's share of the peak speed
+tells how much of the machine the program uses.
 """
 
 import os
+import resource
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,6 +63,26 @@ def best_of(first: dict[str, dict[str, float]], second: dict[str, dict[str, floa
 def peak(peaks: dict[str, dict[str, float]], dtype: str) -> float:
     """The faster library's peak in FLOP/s."""
     return max(peaks[dtype].values())
+
+
+def resident_peak() -> int:
+    """Largest resident set of this process so far, in bytes.
+
+    On Linux from ``/proc``: ``ru_maxrss`` begins with the peak of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def device_peak() -> int | None:
+    """Most bytes in use on the device so far; None where the device does not count, as a CPU."""
+    statistics = jax.devices()[0].memory_stats() or {}
+    return statistics.get("peak_bytes_in_use")
 
 
 def _jax_peak(dtype: str) -> float:

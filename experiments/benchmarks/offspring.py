@@ -1,11 +1,11 @@
-"""Generations to benchmark on: parents and offspring of a real search, or synthetic ones for other networks.
+"""Generations for benchmarks: parents and offspring of a real search, or synthetic ones for other networks.
 
 Command: ``python -m experiments.benchmarks.offspring make --early RUN_DIR --late RUN_DIR`` writes
 ``generations.npz`` from the newest checkpoint of two runs; a few seconds. Expect a line for each generation.
 
-A generation is the 10 best individuals of a population and what the search's own operators make of them:
-20 offspring of adjacent pairs, or 180 of all pairs. The search's archive keeps masks that it knows out of
-the evaluation, so :func:`distinct` leaves out copies of parents and of each other before anything is timed.
+A generation has the 10 best individuals of a population and their offspring by the search's own operators: 20 of
+adjacent pairs, or 180 of all pairs. A search does not evaluate masks that its archive knows, so :func:`distinct`
+removes copies of parents and of other offspring before anything is timed.
 """
 
 import json
@@ -18,12 +18,12 @@ from typing import Any
 import click
 import numpy as np
 
-from engine.config import SearchSettings
 from engine.errors import EvopruneError, RunError
 from engine.layout import Layout
-from engine.operators import revive_empty_layers
-from engine.run_directory import RunDirectory
-from engine.search import make_toolbox
+from engine.run.directory import RunDirectory
+from engine.search.operators import revive_empty_layers
+from engine.search.settings import SearchSettings
+from engine.search.toolbox import make_toolbox
 
 FILE = Path(__file__).with_name("generations.npz")
 PARENTS = 10

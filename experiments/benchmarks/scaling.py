@@ -1,10 +1,10 @@
-"""What a generation costs ours as it grows, as its masks thin out, and in memory.
+"""Measures our time for a generation by its size and by the sparsity of its masks, and the peak memory.
 
 Command: ``python -m experiments.benchmarks.scaling`` (cost), with ``--memory`` for the peak memory of 20 and of
 1,000 offspring. At 300 images/s (a full-size VGG-16 on 2 cores) and 256 images allow an hour for the first and
 a quarter of that for the second. Expect a ratio of memory near 1; ``docs/benchmarks.md`` has the costs.
 
-Offspring are those of one set of parents: all pairs crossed and mutated, again and again, without clones.
+All offspring have one set of parents: all pairs are crossed and mutated repeatedly, without clones.
 """
 
 import json
@@ -18,13 +18,13 @@ from typing import Any
 import click
 import numpy as np
 
-from engine.config import SearchSettings
+from engine.search.settings import SearchSettings
 from experiments.benchmarks import machine, offspring
 from experiments.benchmarks.figures import scaling_figure
-from experiments.benchmarks.memory import device_peak, resident_peak
+from experiments.benchmarks.machine import device_peak, resident_peak
 from experiments.benchmarks.subject import Subject, load_subject, subject_options
-from experiments.benchmarks.tables import table
-from fitness.evaluator import LocalEvaluator
+from experiments.markdown import table
+from fitness.evaluation.evaluator import LocalEvaluator
 
 COUNTS = (1, 5, 20, 60, 180, 500, 1000)
 SHARES = (0, 10, 20, 30, 40, 50, 60, 70)

@@ -1,4 +1,4 @@
-"""What a benchmark measures on: a model, its genome, and images; one set of options for all benchmarks."""
+"""The subject of a benchmark: a model, its genome, and images; all benchmarks share these options."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,15 +11,16 @@ import jax
 import numpy as np
 
 from engine.errors import EvopruneError
-from experiments.measuring import DataOptions, load_images
-from fitness.evaluator import CPU_BATCH, GPU_BATCH, LocalEvaluator
+from experiments.data.loading import load_images
+from experiments.data.options import DataOptions
+from fitness.evaluation.evaluator import CPU_BATCH, GPU_BATCH, LocalEvaluator
 from fitness.genome import Genome
-from models import store
+from models import model_directory
 from models.errors import NetworkError
+from models.model_directory import Model
+from models.networks.registry import NETWORKS
+from models.networks.vgg import VGGArchitecture
 from models.normalisation import Normalisation
-from models.registry import NETWORKS
-from models.store import Model
-from models.vgg import VGGArchitecture
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -44,6 +45,10 @@ class Subject:
         architecture = self.model.network.architecture
         if not isinstance(architecture, VGGArchitecture):
             raise click.ClickException(f"--model holds a {architecture.name}; this benchmark takes a VGG.")
+        if architecture.last_pool != "max" or architecture.averaged:
+            raise click.ClickException(
+                "--model must end its blocks with max pools; this benchmark knows no others."
+            )
         return architecture
 
     @property
@@ -84,7 +89,7 @@ def _load(
         loaded = Model(network, normalisation, tuple("0123456789"))
         of = f"an untrained VGG-16 of width {width_multiplier:g}"
     else:
-        loaded = store.load(model)
+        loaded = model_directory.load(model)
         of = f"a stored {loaded.network.architecture.name}"
     genome = Genome.of(loaded.network)
     if data is not None:

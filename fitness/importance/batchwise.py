@@ -1,4 +1,4 @@
-"""Passing a subject's images through its network batch by batch, with probes on the filters asked about."""
+"""Runs a subject's images through its network, batch by batch."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -9,24 +9,24 @@ import numpy as np
 from flax import nnx
 
 from engine.layout import Layout
-from fitness.batches import Batches
+from fitness.evaluation.division import Batches
 from fitness.importance.contract import Subject
 from models.normalisation import Normalisation
 
 BATCH = 64
-"""Images at once; what is held of them is all activations of the network."""
+"""Images of a batch. All activations of a batch are held at once."""
 
 Program = Callable[..., Any]
-"""Of filters, network, normalised images ``float32[b, ...]``, labels ``int32[b]`` and others: a pytree.
+"""Maps the layout, network, normalised images ``float32[b, ...]``, labels ``int32[b]`` and others to a pytree.
 
-Images of the padded tail are labelled :data:`fitness.batches.PADDING`.
+Images of the padded tail are labelled :data:`fitness.evaluation.division.PADDING`.
 """
 
 
 def batchwise(subject: Subject, program: Program, batch: int, *others: Any) -> Iterator[tuple[Any, np.ndarray]]:
-    """What ``program`` makes of each batch and ``others``, pytrees, as NumPy arrays; and the labels ``int32[b]``.
+    """The results of ``program`` for each batch, as pytrees of NumPy arrays, and the labels ``int32[b]``.
 
-    A program that is not made anew for each call is compiled once for a network, whichever methods use it.
+    A program that is a function of a module is compiled once for all networks of equal structure.
     """
     graph, state = nnx.split(subject.model.network)
     batches = Batches.of(subject.images, subject.labels, batch)

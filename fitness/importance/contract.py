@@ -1,25 +1,30 @@
-"""What an importance is: one number for each filter of a trained network, higher = keep."""
+"""The contract of an importance: one number for each filter of a trained network, higher = keep."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
+from engine.errors import EvopruneError
 from engine.layout import Layout
-from models.store import Model
+from models.model_directory import Model
+
+
+class ImportanceError(EvopruneError):
+    """An importance cannot be computed for this network or these images."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """All that an importance may look at.
+    """The inputs of an importance.
 
     Attributes:
-        model: the trained network, its normalisation and the sensitivities gathered in its training, if they
-            were; left as it is.
-        layout: the filters asked about, a part of the network's filter groups or all of them.
+        model: the trained network, its normalisation, and the sensitivities if training gathered them; is not
+            changed.
+        layout: the filters to rank: some or all of the network's filter groups.
         images: ``uint8[n, height, width, channels]``, of the training split.
         labels: ``int32[n]``.
-        seed: of whatever is random.
+        seed: of the random numbers that a method draws.
     """
 
     model: Model
@@ -29,7 +34,7 @@ class Subject:
     seed: int = 0
 
     def sample(self, most: int) -> "Subject":
-        """The same with at most so many images, drawn at random by the seed: data may be sorted by class."""
+        """The same subject with at most ``most`` images, drawn at random because data may be sorted by class."""
         count = len(self.images)
         if count <= most:
             return self
@@ -43,9 +48,9 @@ class Importance(Protocol):
     def __call__(self, subject: Subject) -> np.ndarray:
         """Finite ``float64[n_filters]`` in the order of ``subject.layout``; higher = keep.
 
-        Depends on the subject alone: the same subject gives the same numbers, whatever the batch size.
+        Depends on the subject alone: the same subject gives the same numbers at any batch size.
 
         Raises:
-            ImportanceError: the subject lacks what the method needs; the sentence names the remedy.
+            ImportanceError: the subject lacks something that the method needs; the message names the remedy.
         """
         ...

@@ -1,30 +1,31 @@
-"""Importance by distinctiveness: how much a filter's activations differ in direction from any other's.
+"""Importance by distinctiveness: how much a filter's activations differ in direction from every other filter's.
 
-Seed 002, after Gedeon and Harris 1991, "Network Reduction Techniques": a unit's activations over all images are a
-vector; a unit whose vector points where another's does is redundant.
+Asaraf Ali, after Gedeon and Harris 1991, "Network Reduction Techniques": the activations of a unit over all
+images are a vector. A unit is redundant if its vector has the direction of another unit's vector.
 """
 
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from engine.layout import Layout
-from fitness.batches import PADDING
-from fitness.importance.batchwise import BATCH, batchwise
-from fitness.importance.contract import Subject
-from fitness.importance.errors import ImportanceError
+from engine.errors import DataError
+from fitness.importance.batchwise import BATCH
+from fitness.importance.contract import ImportanceError, Subject
 from fitness.importance.layers import joined
-from models.errors import DependencyError
-from models.stages import Network, Probe
+from models.compensation.moments import summed_products
+
+DIGITS = 6
+"""Decimal places of a similarity. Further places are rounding errors, which depend on the processor."""
 
 
 class Twins(NamedTuple):
-    """Two filters of a layer, of which one can stand for the other.
+    """Two similar filters of a layer.
 
-    ``scale``: the least-squares factor, ``activation[removed] ~ scale * activation[twin]``.
-    ``similarity``: the absolute cosine of the two, 1 if ``removed`` never is active.
+    Attributes:
+        removed: the filter to remove.
+        twin: the filter that can replace ``removed``.
+        scale: the least-squares factor, ``activation[removed] ~ scale * activation[twin]``.
+        similarity: the absolute cosine of the two; 1 if ``removed`` is never active.
     """
 
     removed: int
@@ -34,43 +35,51 @@ class Twins(NamedTuple):
 
 
 def cosine(subject: Subject, *, batch: int = BATCH) -> np.ndarray:
-    """1 less the highest absolute cosine with another filter of the layer, ``float64[n_filters]`` in [0, 1].
+    """1 minus the highest absolute cosine with another filter of the layer, ``float64[n_filters]`` in [0, 1].
 
-    A filter that never is active has 0, the only filter of a layer 1. Of two that are alike both have a low
-    importance: to remove one and keep the other, go one by one (:func:`closest_twins`) and merge
-    (:mod:`models.merging`).
+    A filter that is never active has importance 0. The only filter of a layer has importance 1. Two similar
+    filters both have a low importance. To remove only one of them, remove filters one by one
+    (:func:`closest_twins`).
     """
     found = grams(subject, batch=batch)
     return joined(subject, {name: 1 - _similarities(gram).max(axis=1, initial=0) for name, gram in found.items()})
 
 
 def grams(subject: Subject, *, batch: int = BATCH) -> dict[str, np.ndarray]:
-    """Group -> ``float64[c, c]``: inner products of the activations of its channels where they are read.
+    """Group -> ``float64[c, c]``: inner products of the activations of its channels.
 
-    Summed over images and positions; over all readers, where several stages read a group.
+    The sum runs over images, positions and all weights that are known to read the group. Channels of a group
+    that no known weights read have no direction in common.
 
     Raises:
-        ImportanceError: the network cannot show what its layers read.
+        DataError: there are no images.
+        ImportanceError: no weights that read a layer are known.
     """
-    sums = {
-        name: np.zeros((size, size))
-        for name, size in zip(subject.layout.names, subject.layout.sizes, strict=True)
-    }
-    try:
-        for found, _ in batchwise(subject, _products, batch):
-            for name, readings in found.items():
-                sums[name] += np.sum(readings, axis=0, dtype=np.float64)
-    except DependencyError as error:
-        raise ImportanceError(f"activations cannot be compared: {error}") from error
-    return sums
+    network, layout = subject.model.network, subject.layout
+    if len(subject.images) == 0:
+        raise DataError("there are no images to compare activations on; give more with `images`.")
+    sums: dict[str, np.ndarray] = {}
+    normalisation = subject.model.normalisation
+    for _, reader, products in summed_products(network, normalisation, subject.images, layout.names, batch):
+        found = products[:-1, :-1]
+        sums[reader.group] = sums[reader.group] + found if reader.group in sums else found
+    if not sums:
+        raise ImportanceError(
+            f"activations of {network.architecture.name} cannot be compared: it has no weights that are known to "
+            "read its filters; choose another method, such as taylor or magnitude."
+        )
+    sizes = zip(layout.names, layout.sizes, strict=True)
+    return {name: sums[name] if name in sums else np.eye(size) for name, size in sizes}
 
 
 def closest_twins(gram: np.ndarray, keep: np.ndarray) -> Twins:
-    """The two most similar among the filters kept; as in the seed, the first of the two is the one to remove.
+    """The two most similar of the kept filters. As in the document, the first of the two is to be removed.
+
+    Of equally similar pairs, the pair with the lowest numbers is taken.
 
     Args:
         gram: ``float64[c, c]``, see :func:`grams`.
-        keep: ``bool[c]``, True = keep; filters removed before are left out.
+        keep: ``bool[c]``, True = keep; filters that were removed before are not compared.
 
     Raises:
         ImportanceError: fewer than two filters are kept.
@@ -84,32 +93,16 @@ def closest_twins(gram: np.ndarray, keep: np.ndarray) -> Twins:
     return Twins(removed, twin, scale, float(similar[removed, twin]))
 
 
-def _products(
-    layout: Layout, network: Network, inputs: jax.Array, labels: jax.Array
-) -> dict[str, list[jax.Array]]:
-    seen: dict[str, list[jax.Array]] = {name: [] for name in layout.names}
-    network(inputs, {name: _recorder(products, labels != PADDING) for name, products in seen.items()})
-    return seen
-
-
-def _recorder(seen: list[jax.Array], real: jax.Array) -> Probe:
-    """Appends the inner products ``float32[c, c]`` of what is read of the real images."""
-
-    def probe(carry: jax.Array) -> jax.Array:
-        kept = jnp.where(real.reshape(-1, *[1] * (carry.ndim - 1)), carry, 0)
-        rows = kept.reshape(-1, carry.shape[-1])
-        seen.append(jnp.matmul(rows.T, rows, precision=jax.lax.Precision.HIGHEST))
-        return carry
-
-    return probe
-
-
 def _similarities(gram: np.ndarray) -> np.ndarray:
-    """Absolute cosines ``float64[c, c]``, -1 on the diagonal; rows of filters that never are active are 1."""
+    """Absolute cosines ``float64[c, c]`` with :data:`DIGITS` decimal places.
+
+    -1 on the diagonal; 1 in the rows of filters that are never active.
+    """
     norms = np.sqrt(np.diag(gram))
     active = norms > 0
     lengths = np.where(active, norms, 1)
     similar = np.minimum(np.abs(gram) / lengths[:, None] / lengths, 1)
     similar[~active] = 1
+    similar = np.round(similar, DIGITS)
     np.fill_diagonal(similar, -1)
     return similar

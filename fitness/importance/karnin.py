@@ -1,33 +1,32 @@
 """Importance by the sensitivity of the training error to each weight, gathered while training.
 
 Karnin 1990, "A simple procedure for pruning back-propagation trained neural networks", IEEE Transactions on
-Neural Networks 1(2), 239-242; seed 004. A weight whose denominator is zero (it ended where it began) has
-sensitivity 0, as in the seed.
+Neural Networks 1(2), 239-242, as in Khanal 2018. A weight that ends at its initial value would divide by zero;
+its sensitivity is 0, as in Khanal.
 """
 
 import numpy as np
 
-from fitness.importance.contract import Subject
-from fitness.importance.errors import ImportanceError
+from fitness.importance.contract import ImportanceError, Subject
 from fitness.importance.layers import joined, kernels, sums_by_channel
-from models.state import arrays_of
+from models.arrays import arrays_of
 
 
 def karnin(subject: Subject) -> np.ndarray:
     """Sensitivities summed over the synapses that make a filter, brought to [0, 1] in each layer.
 
-    Single sensitivities and sums may be negative. As in the seed, the layer's lowest number becomes 0 and its
-    highest 1, so that the order stays; a layer of equal numbers gets 1/2. Channels tied by a shortcut sum the
-    synapses of all kernels that make them.
+    Single sensitivities and sums may be negative. As in Khanal, the lowest number of a layer becomes 0 and the
+    highest 1, which keeps the order. A layer of equal numbers gets 1/2. For channels tied by a shortcut the sum
+    runs over the synapses of all kernels that make them.
 
     Raises:
-        ImportanceError: sensitivity was not tracked in training, or is that of another network.
+        ImportanceError: training did not track the sensitivity, or the sensitivity is of another network.
     """
     sensitivity = subject.model.sensitivity
     if sensitivity is None:
         raise ImportanceError(
             "karnin needs the sensitivity that is gathered during training; train the model with "
-            "'evoprune train --track-sensitivity' or leave karnin out."
+            "`track_sensitivity` or leave karnin out."
         )
     network = subject.model.network
     arrays, sizes = arrays_of(network), {group.name: group.size for group in network.filter_groups}
@@ -39,7 +38,7 @@ def karnin(subject: Subject) -> np.ndarray:
             if synapses is None or synapses.shape != arrays[kernel].shape:
                 raise ImportanceError(
                     f"the sensitivity is not of this network: {kernel!r} is missing or has another shape; train "
-                    "the model anew with 'evoprune train --track-sensitivity' or leave karnin out."
+                    "the model anew with `track_sensitivity` or leave karnin out."
                 )
             total += sums_by_channel(synapses, axis, name, sizes)
         sums[name] = total

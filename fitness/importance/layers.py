@@ -1,26 +1,25 @@
-"""What the methods share: filters by layer, the kernels that make them, and one vector in the end."""
+"""What all methods share: kernels of a filter, the choice of the lowest number, one vector of all layers."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from fitness.importance.contract import Subject
-from fitness.importance.errors import ImportanceError
-from models.axes import extent, groups_of, parts_of
-from models.stages import Axis, Joined, Network
+from fitness.importance.contract import ImportanceError, Subject
+from models.axes import Axis, Joined, extent, groups_of, parts_of
+from models.contract import Network
 
 
 def joined(subject: Subject, layers: Mapping[str, np.ndarray]) -> np.ndarray:
     """Numbers ``[group size]`` of each group as one ``float64[n_filters]`` in the order of the layout.
 
     Raises:
-        ImportanceError: one is not finite.
+        ImportanceError: a number is not finite.
     """
     for name in subject.layout.names:
         if not np.isfinite(layers[name]).all():
             raise ImportanceError(
                 f"the importance of layer {name!r} is not finite, so weights or activations of the network are "
-                "NaN, infinite or too large; train it anew, with a lower --learning-rate or --clip-norm."
+                "NaN, infinite or too large; train it anew, with a lower `learning_rate` or `clip_norm`."
             )
     return np.concatenate([layers[name] for name in subject.layout.names]).astype(np.float64)
 
@@ -28,31 +27,49 @@ def joined(subject: Subject, layers: Mapping[str, np.ndarray]) -> np.ndarray:
 def normalised(layers: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Each layer's numbers divided by their L2 norm (Molchanov et al. 2017, arXiv:1611.06440).
 
-    Makes layers comparable, whose raw numbers differ by orders of magnitude. A layer of zeros stays as it is.
+    Makes layers comparable: their raw numbers differ by orders of magnitude. A layer of zeros does not change.
     """
     norms = {name: np.linalg.norm(numbers) for name, numbers in layers.items()}
     return {name: numbers / (norms[name] or 1.0) for name, numbers in layers.items()}
 
 
-def kernels(network: Network, group: str) -> dict[str, Axis | Joined]:
-    """Kernels that make a group's channels, named as in :func:`models.state.arrays_of`, with their last axis.
+SAME = 1e-9
+"""Numbers whose difference is a smaller share of them are equal: their last digits depend on the processor."""
 
-    Channels tied by a shortcut are made by several. Biases and batch norm are no kernels.
+
+def first_of_lowest(numbers: np.ndarray, magnitudes: np.ndarray) -> int:
+    """The first index of the lowest number, where numbers that differ by rounding alone are equal.
+
+    Args:
+        numbers: ``float64[n]``; infinite for those that are not to be chosen.
+        magnitudes: ``float64[n]``, of the terms that each number is the sum of.
+    """
+    return int(np.argmax(numbers <= numbers.min() + SAME * magnitudes))
+
+
+def kernels(network: Network, group: str) -> dict[str, Axis | Joined]:
+    """Kernel, named as in :func:`models.arrays.arrays_of`, -> its last axis; for the kernels that make a group.
+
+    Several kernels make channels that are tied by a shortcut. Biases, batch norm and the copies of a shortcut
+    without weights are no kernels.
     """
     return {
         f"{stage.name}.{path}": axis
         for stage in network.stages
         for path, spec in stage.specs().items()
-        if len(spec.axes) > 1 and not isinstance(axis := spec.axes[-1], int) and group in groups_of(axis)
+        if spec.trained
+        and len(spec.axes) > 1
+        and not isinstance(axis := spec.axes[-1], int)
+        and group in groups_of(axis)
     }
 
 
 def sums_by_channel(array: np.ndarray, axis: Axis | Joined, group: str, sizes: Mapping[str, int]) -> np.ndarray:
-    """``float64[group size]``: of an array, all that belongs to each channel of a group.
+    """``float64[group size]``: the sum of the elements of an array that belong to each channel of a group.
 
     Args:
         array: ``[..., extent of the axis]``.
-        axis: what the last axis runs over.
+        axis: the last axis of the array.
         group: one of its groups.
         sizes: channels of each group of the network.
     """

@@ -1,4 +1,4 @@
-"""Importance by chance: the yardstick that every other method has to beat."""
+"""Random importance: the baseline that every other method has to beat."""
 
 import numpy as np
 
@@ -9,8 +9,8 @@ from fitness.importance.layers import joined
 def random_importance(subject: Subject) -> np.ndarray:
     """Independent uniform numbers, ``float64[n_filters]`` in [0, 1), from ``subject.seed``.
 
-    Drawn for all groups of the network in their order, so that a filter's number does not depend on which
-    others are asked about.
+    The numbers are drawn for all groups of the network, so the number of a filter does not depend on the layout
+    of the subject.
     """
     generator = np.random.default_rng(subject.seed)
     numbers = {group.name: generator.random(group.size) for group in subject.model.network.filter_groups}

@@ -1,12 +1,12 @@
-"""Importance by the first-order Taylor expansion of the loss: what removing a filter is estimated to change.
+"""Importance by the first-order Taylor expansion of the loss: the estimated change of the loss without a filter.
 
 Molchanov et al. 2017, "Pruning Convolutional Neural Networks for Resource Efficient Inference",
-arXiv:1611.06440, which seed 000 follows. Squared, as in Molchanov et al. 2019, "Importance Estimation for
+arXiv:1611.06440, which Almarashi 2024 follows. Squared, as in Molchanov et al. 2019, "Importance Estimation for
 Neural Network Pruning", arXiv:1906.10771.
 
-With a gate of 1 multiplied into a filter's activation, the derivative of the loss with respect to the gate is
-the sum over positions of activation x gradient: the expansion at once, whatever reads the filter. Gates act
-where channels are read, as masks do, so that a channel tied by a shortcut has one gate at all its readers.
+A gate of 1 is multiplied into a filter's activation. The derivative of the loss with respect to the gate is the
+sum over positions of activation x gradient, which is the expansion. Gates act where channels are read, as masks
+do, so a channel tied by a shortcut has the same gate at all its readers.
 """
 
 from collections.abc import Iterator
@@ -17,18 +17,18 @@ import numpy as np
 import optax
 
 from engine.layout import Layout
-from fitness.batches import PADDING
+from fitness.evaluation.division import PADDING
 from fitness.importance.batchwise import BATCH, batchwise
 from fitness.importance.contract import Subject
 from fitness.importance.layers import joined, normalised
-from models.stages import Gate, Network
+from models.contract import Gate, Network
 
 
 def taylor(subject: Subject, *, batch: int = BATCH) -> np.ndarray:
     """Mean over images of |mean over positions of activation x gradient|, divided by the layer's L2 norm.
 
-    As in the paper, the absolute value is taken of each image's number, not of a batch's. The mean over
-    positions and their sum are the same behind the division.
+    As in the paper, the absolute value is taken for each image, not for each batch. The division makes the mean
+    over positions and the sum over positions the same.
     """
     sums = subject.layout.split(np.zeros(subject.layout.n_filters))
     for changes in gate_gradients(subject, batch):
@@ -38,7 +38,7 @@ def taylor(subject: Subject, *, batch: int = BATCH) -> np.ndarray:
 
 
 def taylor_squared(subject: Subject, *, batch: int = BATCH) -> np.ndarray:
-    """Sum over images of (sum over positions of activation x gradient) squared; layers as they are."""
+    """Sum over images of (sum over positions of activation x gradient) squared, not normalised by layer."""
     sums = subject.layout.split(np.zeros(subject.layout.n_filters))
     for changes in gate_gradients(subject, batch):
         for name, values in changes.items():
@@ -47,9 +47,9 @@ def taylor_squared(subject: Subject, *, batch: int = BATCH) -> np.ndarray:
 
 
 def gate_gradients(subject: Subject, batch: int = BATCH) -> Iterator[dict[str, np.ndarray]]:
-    """For each batch, group -> ``float32[images, group size]``: derivative of an image's loss by a gate.
+    """For each batch, group -> ``float32[images, group size]``: derivatives of each image's loss by the gates.
 
-    The loss is the cross entropy; removing the filter is estimated to change it by minus the derivative.
+    The loss is the cross entropy. Its estimated change without the filter is minus the derivative.
     """
     for found, labels in batchwise(subject, _gradients, batch):
         yield {name: values[labels != PADDING] for name, values in found.items()}
@@ -69,7 +69,7 @@ def gate_gradients_at(
 
     A gate of 1 lets a filter pass, one of 0 removes it.
     """
-    # The images of the padded tail have no label; any will do, for images do not influence each other.
+    # Padding has no label; any label will do, because images do not influence each other.
     targets = jnp.maximum(labels, 0)
 
     def loss(gates: dict[str, jax.Array]) -> jax.Array:

@@ -1,15 +1,16 @@
-"""Importance by what filters change together: Taylor expansions of the loss, taken anew as filters leave.
+"""Importance by joint changes of the loss: Taylor expansions that are repeated as filters leave.
 
 Removing a set of filters changes the loss of image *n* by the sum of their first-order changes ``t[n, i]``
 (:mod:`fitness.importance.taylor`). Squared Taylor ranks by ``sum over n of t[n, i] ** 2``, as if each filter
-left alone; but changes of filters cancel one another, and filters that are harmless one by one add up. Here
-filters leave greedily, the one whose leaving keeps the squared change of all that have left smallest, after the
-Combinatorial Brain Surgeon (Yu et al., ICML 2022, arXiv:2203.04466) on whole filters with the empirical Fisher
-matrix. Its elements off the diagonal are taken times :data:`INTERACTION`, for they are noisier than those on it.
+left alone. But the changes of filters can cancel, and filters that are harmless one by one can add up. Here
+filters leave greedily: the next is the filter that keeps the squared change of all removed filters smallest.
+This is the Combinatorial Brain Surgeon (Yu et al., ICML 2022, arXiv:2203.04466) on whole filters with the
+empirical Fisher matrix. Its elements off the diagonal are noisier than the diagonal and are multiplied by
+:data:`INTERACTION`.
 
-First-order changes hold near the network that they are taken of. So they are taken anew, without the filters that
-have left so far, whenever :data:`SHARE` of those that were left have left; the change that is to be kept small is
-the one since then.
+First-order changes hold near the network at which they are computed. So they are computed again, without the
+removed filters, whenever :data:`SHARE` of the remaining filters have left. The change to keep small is the
+change since then.
 """
 
 import jax
@@ -17,31 +18,31 @@ import jax.numpy as jnp
 import numpy as np
 
 from engine.layout import Layout
-from fitness.batches import PADDING
+from fitness.evaluation.division import PADDING
 from fitness.importance.batchwise import BATCH, batchwise
 from fitness.importance.contract import Subject
-from fitness.importance.layers import joined
+from fitness.importance.layers import first_of_lowest, joined
 from fitness.importance.taylor import gate_gradients_at
-from models.compensation.threads import one_thread
-from models.stages import Network
+from models.compensation.coefficients import one_thread
+from models.contract import Network
 
 IMAGES = 1_000
-"""Of the subject, at most: each expansion is a pass forward and backward of all of them."""
+"""Most images of the subject. Each expansion passes all of them forward and backward."""
 
 INTERACTION = 0.5
 """1 is the whole matrix, 0 its diagonal alone: squared Taylor."""
 
 SHARE = 0.1
-"""Of the filters that are left, how many leave between two expansions."""
+"""Share of the remaining filters that leaves between two expansions."""
 
 LAST = 0.3
-"""Share of all filters whose order the last expansion decides: little is left there that could be expanded."""
+"""Share of all filters whose order the last expansion decides. By then hardly anything is left to expand."""
 
 
 def taylor_joint(subject: Subject, *, batch: int = BATCH) -> np.ndarray:
-    """The place of each filter in the order of leaving, from 1; the last of each layer leaves behind all others.
+    """The place of each filter in the order of leaving, from 1. The last filters of all layers leave at the end.
 
-    Which filters are asked about decides what they can cancel, so places among some of them are others.
+    The places depend on the layout of the subject, because only its filters can cancel each other.
 
     Raises:
         ImportanceError: the network answers NaN or infinity.
@@ -52,7 +53,7 @@ def taylor_joint(subject: Subject, *, batch: int = BATCH) -> np.ndarray:
     order: list[int] = []
     while len(order) < layout.n_filters:
         changes = _changes(few, keep, batch)
-        # NaN would look like a filter that never leaves.
+        # A NaN would compare as a filter that never leaves.
         joined(subject, layout.split(np.abs(changes).sum(axis=0)))
         left = layout.n_filters - len(order)
         leaving = left if left <= LAST * layout.n_filters else max(1, int(SHARE * left))
@@ -67,10 +68,10 @@ def leave(changes: np.ndarray, keep: np.ndarray, layout: Layout, count: int) -> 
     """The next ``count`` filters to leave, in their order.
 
     Args:
-        changes: ``float64[n, n_filters]`` of the loss of each image, should a filter leave.
-        keep: ``bool[n_filters]``: who has not left yet.
-        layout: of the filters; the last one of a layer waits until every layer is down to its last.
-        count: how many; no more than there are.
+        changes: ``float64[n, n_filters]``: change of the loss of each image if a filter leaves.
+        keep: ``bool[n_filters]``: filters that have not left yet.
+        layout: of the filters; the last filter of a layer waits until every layer has one filter left.
+        count: from 0 to the number of filters that are left.
     """
     by_filter = np.ascontiguousarray(changes.T)
     alone = np.square(by_filter).sum(axis=1)
@@ -83,8 +84,8 @@ def leave(changes: np.ndarray, keep: np.ndarray, layout: Layout, count: int) -> 
         for _ in range(count):
             free = keep & (left[layer] > 1)
             candidates = np.flatnonzero(free if free.any() else keep)
-            cost = alone[candidates] + 2 * INTERACTION * (by_filter @ together)[candidates]
-            leaving = int(candidates[np.argmin(cost)])
+            own, shared = alone[candidates], 2 * INTERACTION * (by_filter @ together)[candidates]
+            leaving = int(candidates[first_of_lowest(own + shared, own + np.abs(shared))])
             found.append(leaving)
             keep[leaving] = False
             left[layer[leaving]] -= 1
@@ -93,7 +94,7 @@ def leave(changes: np.ndarray, keep: np.ndarray, layout: Layout, count: int) -> 
 
 
 def _changes(subject: Subject, keep: np.ndarray, batch: int) -> np.ndarray:
-    """``float64[images, n_filters]``: change of the loss of each image, should one more filter leave."""
+    """``float64[images, n_filters]``: change of the loss of each image if one more filter leaves."""
     keeps = {name: jnp.asarray(part, jnp.float32) for name, part in subject.layout.split(keep).items()}
     rows = [
         -np.concatenate([found[name] for name in subject.layout.names], axis=1)[labels != PADDING]

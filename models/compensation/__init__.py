@@ -1,7 +1,9 @@
-"""Compensation without retraining: kept channels take over what removed ones told the layers behind them.
+"""Compensation without retraining: adjusts the remaining weights in closed form to approximate removed filters.
 
-Once, from images of the training split and the original network, the second moments of what each layer reads
-(:mod:`models.compensation.moments`). For a mask, each removed channel as a linear function of the kept ones
-(:mod:`models.compensation.coefficients`), and that function folded into the weights which read the channel
-(:mod:`models.compensation.folding`). No gradient is taken and nothing is trained.
+The second moments of the inputs of each layer are gathered once, from images of the training split and the
+original network (:mod:`models.compensation.moments`). For a mask, each removed channel is approximated by a
+linear function of the kept channels (:mod:`models.compensation.coefficients`), and this function is folded into
+the weights that read the channel (:mod:`models.compensation.folding`). The statistics of batch norms can be
+measured anew behind the changed weights (:mod:`models.compensation.recalibration`). No gradient is taken and
+nothing is trained.
 """

@@ -1,17 +1,17 @@
 """Removed channels as linear functions of kept ones, from second moments alone.
 
-``mean``: a removed channel is its average. ``merge``: its one most telling kept channel stands in for it, after
-Neuron Merging (Kim et al., NeurIPS 2020, arXiv:2010.13160), which picks and scales by weights instead of
-activations. ``linear``: ridge regression on all kept channels.
+``mean`` replaces a removed channel by its average. ``merge`` replaces it by a multiple of the kept channel that
+explains most of its variance, after Neuron Merging (Kim et al., NeurIPS 2020, arXiv:2010.13160), which picks and
+scales by weights instead of activations. ``linear`` is ridge regression on all kept channels.
 """
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from contextlib import AbstractContextManager
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
-
-from models.compensation.threads import one_thread
+from threadpoolctl import ThreadpoolController
 
 RIDGE = 1e-3
 """Penalty on squared coefficients, in units of the mean second moment of a channel; the constant has none."""
@@ -25,7 +25,9 @@ class Coefficients(NamedTuple):
 
 
 class Moments:
-    """What regression needs of ``float64[c + 1, c + 1]``; see :func:`models.compensation.moments.gather_moments`.
+    """Mean and covariance from the products ``float64[c + 1, c + 1]`` of one reader.
+
+    The products are those of :func:`models.compensation.moments.gather_moments`.
 
     Attributes:
         mean: ``float64[c]``.
@@ -35,7 +37,7 @@ class Moments:
     def __init__(self, products: np.ndarray):
         self.mean = products[-1, :-1]
         ridge = RIDGE * np.mean(np.diagonal(products)[:-1])
-        # A group of channels that are all dead has no scale of its own.
+        # A group whose channels are all dead has no scale of its own.
         diagonal = np.eye(len(self.mean)) * (ridge if ridge > 0 else 1.0)
         self.covariance = products[:-1, :-1] - np.outer(self.mean, self.mean) + diagonal
 
@@ -50,12 +52,12 @@ Method = Callable[[Moments, np.ndarray, np.ndarray], np.ndarray]
 
 
 def average(moments: Moments, kept: np.ndarray, removed: np.ndarray) -> np.ndarray:
-    """No kept channel tells anything."""
+    """No kept channel predicts a removed one."""
     return np.zeros((len(removed), len(kept)))
 
 
 def merge(moments: Moments, kept: np.ndarray, removed: np.ndarray) -> np.ndarray:
-    """The one kept channel that explains most of a removed one's variance, and its slope."""
+    """The slope of the one kept channel that explains most of a removed channel's variance."""
     cross = moments.covariance[np.ix_(removed, kept)]
     slopes = cross / np.diagonal(moments.covariance)[kept]
     best = np.argmax(cross * slopes, axis=1)[:, None]
@@ -65,7 +67,7 @@ def merge(moments: Moments, kept: np.ndarray, removed: np.ndarray) -> np.ndarray
 
 
 def linear(moments: Moments, kept: np.ndarray, removed: np.ndarray) -> np.ndarray:
-    """Ridge regression on all kept channels; solved for the fewer, kept or removed."""
+    """Ridge regression on all kept channels; solves the smaller of two equivalent systems."""
     if len(removed) <= len(kept):
         precision = moments.precision
         return -np.linalg.solve(precision[np.ix_(removed, removed)], precision[np.ix_(removed, kept)])
@@ -74,13 +76,13 @@ def linear(moments: Moments, kept: np.ndarray, removed: np.ndarray) -> np.ndarra
 
 
 METHODS: Mapping[str, Method] = {"mean": average, "merge": merge, "linear": linear}
-"""``--compensate`` value -> method."""
+"""``compensate`` value -> method."""
 
 
 def coefficients(method: str, moments: Moments, keep: np.ndarray) -> Coefficients:
-    """How the kept channels of ``bool[c]`` make up for the others, in ascending order of channels.
+    """Coefficients that predict the removed channels of ``bool[c]`` from the kept ones, channels ascending.
 
-    Computed in float64 with one thread and rounded once: the same to the bit for a slice, whoever asks.
+    Computed in float64 with one thread and rounded once, so that every process gets the same bits for a slice.
     """
     kept, removed = np.flatnonzero(keep), np.flatnonzero(~keep)
     matrix = np.zeros((len(removed), len(kept)))
@@ -89,3 +91,18 @@ def coefficients(method: str, moments: Moments, keep: np.ndarray) -> Coefficient
             matrix = METHODS[method](moments, kept, removed)
         constant = moments.mean[removed] - matrix @ moments.mean[kept]
     return Coefficients(matrix.astype(np.float32), constant.astype(np.float32))
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """While entered, NumPy computes with one thread, in the whole process.
+
+    BLAS libraries split sums among threads, so the last bits of a product depend on the number of cores. Weights
+    that follow from it would differ between workers.
+    """
+    return _controller().limit(limits=1, user_api="blas")
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    # The search for the libraries takes milliseconds; NumPy's is loaded from the start.
+    return ThreadpoolController()

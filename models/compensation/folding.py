@@ -1,45 +1,104 @@
-"""Folding what kept channels tell of removed ones into the weights that read them.
+"""Folds the predictions of removed channels into the weights that read them.
 
-Behind a convolution's border lie zeros, not the constant: there the bias adds a little too much. What a shortcut
-passes on needs nothing, since channels that are added to kept ones are kept themselves.
+A convolution's padding holds zeros, not the constant of a prediction, so the bias adds a little too much at
+borders. The shortcut of a residual block needs no folding where it is the carry itself: channels that are added
+to kept channels are kept themselves. A shortcut that copies channels has no weights to fold into: a removed
+channel is missing where it was added.
+
+A kernel without a bias behind it that could hold a constant gets predictions without one; their coefficients are
+fitted without one too (:func:`models.compensation.moments.gather_moments`).
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from models.compensation.compensation import Compensation
+from models.arrays import arrays_of, set_arrays, stage_arrays
+from models.axes import groups_of, places, rows
+from models.compensation.method import Compensation
 from models.compensation.moments import reader_name
-from models.stages import Network, Reader, Stage
-from models.state import arrays_of, set_arrays
+from models.contract import Network, Reader
 
 
-def fold(
-    kernel: jax.Array, bias: jax.Array, lost: jax.Array, matrix: jax.Array, constant: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """The kernel and bias that read kept channels alone.
+class Prediction(NamedTuple):
+    """Removed channels of a group as linear functions of the group's channels in the arrays of a stage.
 
-    Args:
-        kernel: ``float32[..., positions * k, outputs]``, the rows of kept channels, channels fastest.
-        bias: ``float32[outputs]``.
-        lost: ``float32[..., positions * r, outputs]``, the rows of removed channels.
-        matrix: ``float32[r, k]``; see :class:`models.compensation.coefficients.Coefficients`.
+    Attributes:
+        removed: ``int32[r]`` channels; the group's size stands for none.
+        matrix: ``float32[r, w]``.
         constant: ``float32[r]``.
     """
-    rows = lost.reshape(-1, len(constant), len(bias))
+
+    removed: jax.Array
+    matrix: jax.Array
+    constant: jax.Array
+
+
+def folded(
+    reader: Reader,
+    arrays: Mapping[str, jax.Array],
+    kernel: jax.Array,
+    sizes: Mapping[str, int],
+    channels: Mapping[str, jax.Array],
+    prediction: Prediction,
+) -> dict[str, jax.Array]:
+    """The kernel and bias of a reader that read kept channels and include the predictions of removed ones.
+
+    Args:
+        reader: of a stage.
+        arrays: of the stage by path, cut to ``channels``. The kernel's rows of other groups do not change.
+        kernel: as it is stored, whole.
+        sizes: channels of each whole group.
+        channels: group -> ``int32[w]``, those that ``arrays`` have; absent groups are whole. A number beyond the
+            last channel stands for a channel of zeros.
+        prediction: of the removed channels.
+
+    Returns:
+        By path, of the shapes in ``arrays``.
+    """
+    removed, matrix, constant = prediction
+    widths = {**sizes, **{name: len(chosen) for name, chosen in channels.items()}}
+    whole, group = reader.layout.rows(kernel, sizes), reader.group
+    indices = places(reader.rows, group, sizes)
+    beyond = np.full((len(indices), 1), whole.shape[-2])
+    taken = jnp.asarray(np.concatenate([indices, beyond], axis=1))[:, removed]
+    lost = jnp.take(whole, taken.reshape(-1), axis=-2, mode="fill", fill_value=0)
+    if any(name in channels for name in groups_of(reader.outputs)):
+        outputs = rows(reader.outputs, sizes, channels, jnp)
+        lost = jnp.take(lost, outputs, axis=-1, mode="fill", fill_value=0)
+    lost = lost.reshape(-1, *taken.shape, lost.shape[-1])
     highest = jax.lax.Precision.HIGHEST
-    moved = jnp.einsum("rk,pro->pko", matrix, rows, precision=highest)
-    shift = jnp.einsum("r,pro->o", constant, rows, precision=highest)
-    return kernel + moved.reshape(kernel.shape), bias + shift
+    moved = jnp.einsum("rk,tpro->tpko", matrix, lost, precision=highest)
+    kept = reader.layout.rows(arrays[reader.kernel], widths)
+    moved = _in_rows(
+        moved.reshape(*kept.shape[:-2], -1, kept.shape[-1]), places(reader.rows, group, widths), kept
+    )
+    found = {reader.kernel: reader.layout.stored(kept + moved, widths)}
+    if reader.bias is not None:
+        bias = arrays[reader.bias]
+        shift = jnp.einsum("r,tpro->o", constant, lost, precision=highest)
+        found[reader.bias] = bias + (reader.layout.factor(arrays, widths) * shift).reshape(bias.shape)
+    return found
+
+
+def _in_rows(moved: jax.Array, indices: np.ndarray, kernel: jax.Array) -> jax.Array:
+    """Each row of ``[..., p * k, outputs]`` in its place ``int[p, k]`` among the kernel's rows, else zeros."""
+    order = indices.reshape(-1)
+    sources = np.full(kernel.shape[-2], len(order))
+    sources[order] = np.arange(len(order))
+    if np.array_equal(sources, np.arange(len(order))):
+        return moved
+    return jnp.take(moved, jnp.asarray(sources), axis=-2, mode="fill", fill_value=0)
 
 
 def compensated(network: Network, keeps: Mapping[str, np.ndarray], compensation: Compensation) -> Network:
-    """The same network with weights that make up for the filters that ``keeps`` removes.
+    """A network whose weights compensate the filters that ``keeps`` removes.
 
-    Its logits under ``keeps`` are those of the compensated mask, and
-    :func:`models.pruning.prune` cuts it as any other. Where nothing is removed no weight changes.
+    Its logits under ``keeps`` are those of the compensated mask. :func:`models.pruning.prune` cuts the result as
+    usual. A layer that reads no removed filter keeps its weights.
 
     Args:
         network: left as it is.
@@ -47,30 +106,21 @@ def compensated(network: Network, keeps: Mapping[str, np.ndarray], compensation:
         compensation: with the moments of this network.
     """
     arrays = arrays_of(network)
-    for stage in network.stages:
+    sizes = {group.name: group.size for group in network.filter_groups}
+    for stage in network.stages if compensation.regression is not None else ():
+        original = {path: jnp.asarray(array) for path, array in stage_arrays(stage).items()}
+        own = dict(original)
         for reader in stage.readers():
-            if reader.group in keeps and not keeps[reader.group].all():
-                _fold_into(arrays, stage, reader, keeps[reader.group], compensation)
+            keep = keeps.get(reader.group)
+            if keep is not None and not keep.all():
+                found = compensation.coefficients(reader_name(stage, reader), keep)
+                matrix = np.zeros((len(found.constant), len(keep)), np.float32)
+                matrix[:, keep] = found.matrix
+                parts = map(jnp.asarray, (np.flatnonzero(~keep), matrix, found.constant))
+                own |= folded(reader, own, original[reader.kernel], sizes, {}, Prediction(*parts))
+        for path, array in own.items():
+            if array is not original[path]:
+                arrays[f"{stage.name}.{path}"] = np.asarray(array)
     copy = network.architecture.blank()
     set_arrays(copy, arrays)
     return copy
-
-
-def _fold_into(
-    arrays: dict[str, np.ndarray], stage: Stage, reader: Reader, keep: np.ndarray, compensation: Compensation
-) -> None:
-    kernel_name, bias_name = (f"{stage.name}.{path}" for path in (reader.kernel, reader.bias))
-    kernel = arrays[kernel_name]
-    # Channels are fastest: one row of the mask for each position.
-    rows = np.tile(keep, kernel.shape[-2] // len(keep))
-    matrix, constant = compensation.coefficients(reader_name(stage, reader), keep)
-    folded, bias = fold(
-        jnp.asarray(kernel[..., rows, :]),
-        jnp.asarray(arrays[bias_name]),
-        jnp.asarray(kernel[..., ~rows, :]),
-        jnp.asarray(matrix),
-        jnp.asarray(constant),
-    )
-    kernel = kernel.copy()
-    kernel[..., rows, :] = np.asarray(folded)
-    arrays[kernel_name], arrays[bias_name] = kernel, np.asarray(bias)

@@ -1,41 +1,46 @@
-"""Kept filters make up for removed ones as well as a layer's weights can: least squares, layer after layer.
+"""Refits the remaining weights of a pruned network by least squares, layer after layer.
 
-Every layer that reads what removals have changed gets the weights with which it comes closest to what it computed
-in the original network, from what really reaches it: its own inputs in the pruned network, with all layers in
-front of it refitted already. So it also makes up for what these could not mend. Reconstruction of layers from the
-pruned network's own inputs is that of He et al. (ICCV 2017, arXiv:1707.06168); the full kernel by least squares
-that of OSSCAR (Meng et al., ICML 2024, arXiv:2403.12983). There is no gradient, nor a label.
+Every layer behind a removal gets the weights that bring its outputs closest to those in the original network.
+Its inputs are those in the pruned network, with all layers in front of it refitted already, so it also corrects
+the error that these leave. He et al. (ICCV 2017, arXiv:1707.06168) reconstruct layers from the pruned network's
+own inputs; OSSCAR (Meng et al., ICML 2024, arXiv:2403.12983) solves for the full kernel by least squares. No
+gradient and no label is used.
 
-The weights of a layer depend on all slices in front of it, not on its own alone as those of
-:mod:`models.compensation.folding` do, and cost a pass of the images: this is for the few masks that leave.
+The weights of a layer depend on all slices in front of it, unlike those of :mod:`models.compensation.folding`,
+and cost a pass of the images. A refit is therefore meant for the few masks that are exported.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from models.arrays import arrays_of, put_stage_arrays, set_arrays, stage_arrays
+from models.axes import check_keeps, rows
 from models.compensation.patches import patches_at, places
-from models.cutting import check_keeps, cut
+from models.compensation.recalibration import Calibration, Recalibration
+from models.contract import Keeps, Network, Reader, Stage
 from models.errors import CompensationError
 from models.normalisation import Normalisation
-from models.stages import Network, Reader, Stage, silence
-from models.state import arrays_of, put_stage_arrays, set_arrays, stage_arrays
 
 RIDGE = 1e-2
-"""Penalty on the squared change of a weight, in units of the mean second moment of what it multiplies."""
+"""Penalty on the squared change of a weight, in units of the mean second moment of its input."""
 
 PLACES = 8
-"""Of a feature map, at most, whose outputs are fitted for each image; drawn at random."""
+"""Places of a feature map, drawn at random, whose outputs are fitted for each image."""
 
 BATCH = 100
-"""Images at a time; bounds the memory beside the activations of all images between two stages."""
+"""Images at a time; bounds the memory beyond the activations of all images between two stages."""
 
 
 class _Problem(NamedTuple):
-    """Normal equations of ``k`` inputs, a constant, outputs: ``float64[k + 1, k + 1]``, ``[k + 1, o]``."""
+    """Normal equations of ``k`` inputs and a constant: ``float64[k + 1, k + 1]`` and ``[k + 1, outputs]``.
+
+    Without the constant where no bias can hold it.
+    """
 
     inputs: np.ndarray
     targets: np.ndarray
@@ -48,25 +53,29 @@ def refitted(
     normalisation: Normalisation,
     images: np.ndarray,
     seed: int = 0,
+    *,
+    calibration: Calibration | None = None,
 ) -> Network:
     """``network`` with weights that bring each layer under ``keeps`` closest to the original's.
 
-    What they multiply of removed channels stays as it is, and layers that no removal reaches are left alone, so a
-    mask that removes nothing changes no weight. :func:`models.pruning.prune` cuts the result as any other.
+    Weights that read removed channels, and layers that no removal reaches, stay as they are; a mask that removes
+    nothing changes no weight. :func:`models.pruning.prune` then cuts the result.
 
     Args:
-        original: whose layers' outputs are aimed at; left as it is.
-        network: of the same architecture, with the weights to begin with: those of ``original``, or compensated
-            ones (:func:`models.compensation.folding.compensated`). From these the ridge counts changes.
+        original: gives the outputs to reach; left as it is.
+        network: of the same architecture, with the initial weights: those of ``original``, or compensated weights
+            (:func:`models.compensation.folding.compensated`). The ridge penalises changes of these.
         keeps: group name -> ``bool[group size]``, True = keep; absent groups are kept whole.
         normalisation: of the images.
-        images: ``uint8[n, height, width, channels]``, of the training split. Activations of all of them between
-            two stages are held, in both networks: 262 kB an image for 64 channels of 32x32.
+        images: ``uint8[n, height, width, channels]``, of the training split. The activations of all images
+            between two stages are held, in both networks: 262 kB an image for 64 channels of 32x32.
         seed: of the places that are fitted.
+        calibration: of the statistics of batch norms, which are measured behind each refitted layer, before the
+            layers behind it are refitted; None: the statistics stay.
 
     Raises:
-        CompensationError: the network does not tell what reads its filters, there are no images, or activations
-            are infinite or NaN.
+        CompensationError: the network's stages list no readers, there are no images, or activations are infinite
+            or NaN.
         PruningError: ``keeps`` do not fit.
     """
     sizes = {group.name: group.size for group in original.filter_groups}
@@ -78,33 +87,57 @@ def refitted(
         return result
     if not any(stage.readers() for stage in original.stages):
         raise CompensationError(
-            f"{original.architecture.name} cannot be refitted: its layers do not tell which weights read the "
-            "filters that may go, as layers of --model-class never do; leave out --refit."
+            f"{original.architecture.name} cannot be refitted: it has no weights that are known to read its "
+            "filters; leave out `refit`."
         )
     if len(images) == 0:
         raise CompensationError("a refit needs images of the training split; give it one or more.")
     rng = np.random.default_rng(seed)
+    recalibration = None if calibration is None else Recalibration(result, keeps, calibration)
     wanted = [np.asarray(normalisation(jnp.asarray(batch))) for batch in _batches(images)]
     given = list(wanted)
     reached = False
     for ideal, stage in zip(original.stages, result.stages, strict=True):
-        for reader in stage.readers():
-            reached |= reader.group in channels
+        for readers in _by_kernel(stage):
+            reached |= any(reader.group in channels for reader in readers)
             if reached:
-                problem = _gathered((ideal, wanted), (stage, given), reader, keeps, channels, sizes, rng)
-                _solve(stage, reader, problem, channels, sizes)
-        wanted = _advanced(ideal, wanted, {})
-        given = _advanced(stage, given, keeps) if reached else wanted
+                problem = _gathered((ideal, wanted), (stage, given), readers[0], keeps, channels, sizes, rng)
+                _solve(ideal, stage, readers[0], problem, channels, sizes)
+                if recalibration is not None:
+                    recalibration.measure(stage, final=False)
+        if recalibration is not None:
+            recalibration.measure(stage)
+        wanted = [np.asarray(_forward(ideal, carry, {})) for carry in wanted]
+        given = _masked_forward(stage, given, keeps) if reached else wanted
     return result
+
+
+def _by_kernel(stage: Stage) -> list[list[Reader]]:
+    """The readers of each kernel, which is fitted once."""
+    found: dict[str, list[Reader]] = {}
+    for reader in stage.readers():
+        found.setdefault(reader.kernel, []).append(reader)
+    return list(found.values())
 
 
 def _batches(images: np.ndarray) -> list[np.ndarray]:
     return [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
 
 
-def _advanced(stage: Stage, carries: list[np.ndarray], keeps: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    onward = jax.jit(lambda weights, carry: weights(carry, keeps))
-    return [np.asarray(onward(stage, jnp.asarray(carry))) for carry in carries]
+def _masked_forward(stage: Stage, carries: list[np.ndarray], keeps: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    touched = {name: keep for name, keep in keeps.items() if name in (stage.reads, *stage.groups)}
+    return [np.asarray(_forward(stage, carry, touched)) for carry in carries]
+
+
+@jax.jit
+def _forward(stage: Stage, carry: jax.Array, keeps: Keeps) -> jax.Array:
+    return stage(carry, keeps)
+
+
+@partial(jax.jit, static_argnames="kernel")
+def _observed(stage: Stage, carry: jax.Array, keeps: Keeps, kernel: str) -> jax.Array:
+    """What the kernel reads under ``keeps``, which are complete, so that one program serves all masks."""
+    return stage.observe(carry, keeps)[kernel]
 
 
 def _gathered(
@@ -116,51 +149,78 @@ def _gathered(
     sizes: Mapping[str, int],
     rng: np.random.Generator,
 ) -> _Problem:
-    """Sums over images and places of products of what the reader sees under ``keeps`` with what it shall give."""
+    """The normal equations of a reader's kernel, summed over images and places.
+
+    ``ideal``, ``fitted``: the stage in the original and in the pruned network, each with its carries.
+    """
     aim, stage = ideal[0], fitted[0]
-    arrays = stage_arrays(aim)
-    kernel, bias = (np.asarray(arrays[path]) for path in (reader.kernel, reader.bias))
-    outputs = cut(np.arange(bias.size), aim.specs()[reader.bias], sizes, channels)
-    kernel, bias = kernel[..., outputs].reshape(-1, len(outputs)), bias[outputs]
-    kept = channels.get(reader.group, np.arange(sizes[reader.group]))
-    seen = jax.jit(lambda weights, carry: weights.observe(carry)[reader.kernel])
-    reached = jax.jit(
-        lambda weights, carry: weights.observe(silence(carry, keeps, weights.reads))[reader.kernel][..., kept]
-    )
+    outputs = rows(reader.outputs, sizes, channels)
+    kernel = np.asarray(reader.layout.rows(stage_arrays(aim)[reader.kernel], sizes))
+    kernel = kernel[..., outputs].reshape(-1, len(outputs))
+    kept = rows(reader.rows, sizes, channels)
+    whole = {name: np.ones(size, bool) for name, size in sizes.items()}
     sums: _Problem | None = None
     for carry, pruned in zip(ideal[1], fitted[1], strict=True):
-        before, now = np.asarray(seen(aim, carry)), np.asarray(reached(stage, pruned))
-        chosen = places(before.shape, reader.window, PLACES, rng)
-        targets = patches_at(before, reader.window, chosen) @ kernel + bias
-        inputs = patches_at(now, reader.window, chosen)
-        inputs = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
+        before = np.asarray(_observed(aim, carry, whole, reader.kernel))
+        now = np.asarray(_observed(stage, pruned, {**whole, **keeps}, reader.kernel))[..., kept]
+        chosen = places(before.shape, reader.sliding, PLACES, rng)
+        targets = patches_at(before, reader.sliding, chosen) @ kernel
+        inputs = patches_at(now, reader.sliding, chosen)
+        if reader.bias is not None:
+            inputs = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
         products = _Problem(*((inputs.T @ part).astype(np.float64) for part in (inputs, targets)))
         sums = products if sums is None else _Problem(*(a + b for a, b in zip(sums, products, strict=True)))
     assert sums is not None
     if not all(np.isfinite(part).all() for part in sums):
         raise CompensationError(
-            f"a refit needs finite activations and those that {stage.name} reads are not; repair the model, or "
-            "leave out --refit."
+            f"a refit needs finite activations, but {stage.name} reads infinite or NaN ones; repair the model, "
+            "or leave out `refit`."
         )
     return sums
 
 
 def _solve(
-    stage: Stage, reader: Reader, problem: _Problem, channels: Mapping[str, np.ndarray], sizes: Mapping[str, int]
+    aim: Stage,
+    stage: Stage,
+    reader: Reader,
+    problem: _Problem,
+    channels: Mapping[str, np.ndarray],
+    sizes: Mapping[str, int],
 ) -> None:
-    """Put the weights that solve it into the stage."""
-    specs, arrays = stage.specs(), stage_arrays(stage)
-    kernel, bias = (np.asarray(arrays[path]) for path in (reader.kernel, reader.bias))
-    kept = cut(np.arange(kernel.size).reshape(kernel.shape), specs[reader.kernel], sizes, channels)
-    outputs = cut(np.arange(bias.size), specs[reader.bias], sizes, channels)
-    weights, offsets = kernel.reshape(-1).copy(), bias.copy()
-    # Rows of inputs, channels fastest, then the constant.
-    start = np.concatenate([weights[kept].reshape(-1, len(outputs)), offsets[outputs][None]]).astype(np.float64)
-    scale = np.mean(np.diagonal(problem.inputs)[:-1])
+    """Put the weights that solve the problem into the stage; ``aim`` is the stage in the original network."""
+    arrays = stage_arrays(stage)
+    weights = np.array(reader.layout.rows(arrays[reader.kernel], sizes))
+    kept, outputs = rows(reader.rows, sizes, channels), rows(reader.outputs, sizes, channels)
+    # Rows: inputs, channels fastest, then the constant.
+    start = weights[..., kept, :][..., outputs].reshape(-1, len(outputs)).astype(np.float64)
+    if reader.bias is not None:
+        constant = _constant(aim, stage, reader, sizes)[outputs]
+        start = np.concatenate([start, constant[None]])
+    scale = np.mean(np.diagonal(problem.inputs)[: len(start) - (reader.bias is not None)])
     ridge = RIDGE * (scale if scale > 0 else 1.0)
     change = np.linalg.solve(
         problem.inputs + ridge * np.eye(len(start)), problem.targets - problem.inputs @ start
     )
-    weights[kept] = (start + change)[:-1].astype(np.float32).reshape(kept.shape)
-    offsets[outputs] = (start + change)[-1].astype(np.float32)
-    put_stage_arrays(stage, {**arrays, reader.kernel: weights.reshape(kernel.shape), reader.bias: offsets})
+    changed: dict[str, Any] = dict(arrays)
+    if reader.bias is not None:
+        bias, grown = np.array(arrays[reader.bias]), np.zeros(weights.shape[-1])
+        grown[outputs] = change[-1]
+        factor = np.asarray(reader.layout.factor(arrays, sizes))
+        changed[reader.bias] = bias + (factor * grown).astype(np.float32).reshape(bias.shape)
+        start, change = start[:-1], change[:-1]
+    fitted = weights[..., kept, :]
+    fitted[..., outputs] = (start + change).reshape(*weights.shape[:-2], len(kept), len(outputs))
+    weights[..., kept, :] = fitted
+    changed[reader.kernel] = reader.layout.stored(jnp.asarray(weights), sizes)
+    put_stage_arrays(stage, changed)
+
+
+def _constant(aim: Stage, stage: Stage, reader: Reader, sizes: Mapping[str, int]) -> np.ndarray:
+    """How much larger the kernel's results are for the bias of ``stage`` than for the original one's."""
+    assert reader.bias is not None, "readers without a bias have no constant"
+    arrays, before = stage_arrays(stage), stage_arrays(aim)[reader.bias]
+    factor = np.asarray(reader.layout.factor(arrays, sizes), np.float64)
+    difference = np.asarray(arrays[reader.bias], np.float64) - np.asarray(before, np.float64)
+    # Where the factor is 0, nothing that is added to the result has an effect.
+    difference, factor = np.broadcast_arrays(difference.reshape(-1), factor)
+    return np.divide(difference, factor, out=np.zeros(difference.shape), where=factor != 0)

@@ -1,1 +1,1 @@
-"""A network in the forms that other software runs: what each writes, and how it is read back to be checked."""
+"""Export formats: each writes a network for other software, and reads it back to check it."""

@@ -6,19 +6,19 @@ from typing import Protocol
 
 import numpy as np
 
-from models.store import Model
+from models.model_directory import Model
 
 Predict = Callable[[np.ndarray], np.ndarray]
 """Logits ``float32[b, classes]`` of images ``uint8[b, height, width, channels]``."""
 
 
 class Format(Protocol):
-    """What ``export --format NAME`` writes. Implementations hold no state."""
+    """An export format. Implementations hold no state."""
 
     name: str
 
     def runtime(self) -> str:
-        """What :meth:`load` runs the network in, for people.
+        """The software in which :meth:`load` runs the network, for people.
 
         Raises:
             ExportError: a package that the format needs is not installed.
@@ -26,13 +26,13 @@ class Format(Protocol):
         ...
 
     def files(self, model: Model) -> dict[str, bytes]:
-        """The content of the directory, by file name; any batch size.
+        """The content of the directory, by file name; the exported network takes any batch size.
 
         Raises:
-            ExportError: the network has something that the format cannot say.
+            ExportError: the format cannot express a part of the network.
         """
         ...
 
     def load(self, directory: Path) -> Predict:
-        """The network as its runtime reads it from the files alone, normalisation included."""
+        """The network as the format's runtime reads it from the files alone, normalisation included."""
         ...

@@ -1,4 +1,4 @@
-"""``export.json``: what stands beside an exported network, so that it can be fed without this software."""
+"""``export.json`` beside an exported network: how to feed images to it without this software."""
 
 import json
 from pathlib import Path
@@ -6,29 +6,31 @@ from typing import Any
 
 import numpy as np
 
-from models.store import Model
+from models.model_directory import Model
 
 DESCRIPTION = "export.json"
 INPUT, OUTPUT = "images", "logits"
+ONNX_FILE = "model.onnx"
 
 
 def describe(model: Model, format_name: str, file: str, **more: Any) -> bytes:
-    """The file's content. Images come as NHWC unless ``more`` says otherwise with ``layout``."""
+    """The file's content; the images are NHWC unless ``more`` has another ``layout``."""
     height, width, channels = model.network.architecture.input_shape
     layout = more.pop("layout", "NHWC")
+    input_name, output_name = more.pop("names", (INPUT, OUTPUT))
     sizes = {"N": "batch", "H": height, "W": width, "C": channels}
     description = {
         "format": format_name,
         "file": file,
         "input": {
-            "name": INPUT,
+            "name": input_name,
             "dtype": "float32",
             "layout": layout,
             "shape": [sizes[letter] for letter in layout],
             "normalisation": "(pixel / 255 - mean) / std, channels in the order of RGB where there are three",
             **model.normalisation.to_json(),
         },
-        "output": {"name": OUTPUT, "dtype": "float32", "shape": ["batch", len(model.classes)]},
+        "output": {"name": output_name, "dtype": "float32", "shape": ["batch", len(model.classes)]},
         "classes": list(model.classes),
         **more,
         **model.notes,
@@ -42,7 +44,7 @@ def read(directory: Path) -> dict[str, Any]:
 
 
 def normalised(description: dict[str, Any], images: np.ndarray) -> np.ndarray:
-    """``uint8[b, height, width, channels]`` as the description says that the network takes them."""
+    """``uint8[b, height, width, channels]``, normalised and laid out as the description states."""
     mean, std = (np.float32(description["input"][key]) for key in ("mean", "std"))
     inputs = (images.astype(np.float32) / np.float32(255) - mean) / std
     return inputs.transpose(0, 3, 1, 2) if description["input"]["layout"] == "NCHW" else inputs

@@ -1,13 +1,14 @@
-"""A model directory: what every command here takes, and what can be searched again."""
+"""The format of model directories, which every command reads and a search can start from."""
 
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from models import store
+from models import model_directory
 from models.export.contract import Predict
-from models.store import Model
+from models.logits import logits
+from models.model_directory import Model
 
 
 class Native:
@@ -21,14 +22,13 @@ class Native:
 
     def files(self, model: Model) -> dict[str, bytes]:
         """See :class:`models.export.contract.Format`."""
-        return store.files(model)
+        return model_directory.files(model)
 
     def load(self, directory: Path) -> Predict:
         """See :class:`models.export.contract.Format`."""
-        return predictor(store.load(directory))
+        return predictor(model_directory.load(directory))
 
 
 def predictor(model: Model) -> Predict:
     """The model as it is, in JAX."""
-    forward = jax.jit(lambda network, images: network(model.normalisation(images)))
-    return lambda images: np.asarray(forward(model.network, images))
+    return lambda images: np.asarray(logits(model.network, model.normalisation, images))

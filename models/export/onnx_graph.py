@@ -1,7 +1,7 @@
-"""The nodes of an ONNX graph as they are written, and what order the axes of each value have.
+"""The nodes of an ONNX graph while it is written, and the order of the axes of each value.
 
-A JAX value is held in whatever order its producer in ONNX has (images behind a ``Conv`` are NCHW there and NHWC
-here) and transposed only where something reads another order.
+A value keeps the order of axes of the ONNX node that makes it (images behind a ``Conv`` are NCHW in ONNX and
+NHWC in JAX). It is transposed only where a reader needs another order.
 """
 
 from collections import Counter
@@ -60,7 +60,7 @@ class Graph:
         return self.reordered(operand, tuple(range(len(shape))))
 
     def fuse_biases(self) -> None:
-        """Make an ``Add`` of one number for each channel part of the ``Conv`` or ``Gemm`` in front of it."""
+        """Turn an ``Add`` of one number a channel into the bias of the ``Conv`` or ``Gemm`` in front of it."""
         reads = Counter(name for node in self.nodes for name in node.input)
         makers = {node.output[0]: node for node in self.nodes}
         constants = {array.name: array for array in self.initialisers}
@@ -74,7 +74,7 @@ class Graph:
                 continue
             weights = constants.get(maker.input[1])
             channels = weights.dims[0 if maker.op_type == "Conv" else 1] if weights is not None else None
-            # Channels are the second axis of what either makes.
+            # Channels are the second axis of the output of both.
             if channels is None or list(bias.dims) != [1, channels, 1, 1][: max(2, len(bias.dims))]:
                 kept.append(node)
                 continue

@@ -54,7 +54,7 @@ def _convolution(graph: Graph, equation: Any, inputs: Operand, kernel: Operand) 
 def _pool(operator: str, graph: Graph, equation: Any, inputs: Value) -> Operand:
     given = equation.params
     rank = len(given["window_dimensions"])
-    # Images and channels first, whatever the window leaves alone.
+    # The axes without a window, images and channels, come first.
     order = inputs.order
     alone = [axis for axis in order if given["window_dimensions"][axis] == 1][:2]
     order = (*alone, *(axis for axis in order if axis not in alone))
@@ -113,7 +113,7 @@ def _broadcast(graph: Graph, equation: Any, operand: Operand) -> Operand:
         for place, size in zip(places, operand.shape, strict=True):
             sizes[place] = size
         return operand.reshape(sizes)
-    # Axes of size 1; whoever reads the result broadcasts it.
+    # Axes of size 1; the reader of the result broadcasts it.
     before = equation.invars[0].aval.shape
     kept = [before[places.index(axis)] if axis in places else 1 for axis in range(len(shape))]
     sizes = [size if isinstance(size, int) else -1 for size in kept]
@@ -154,7 +154,7 @@ def _same(graph: Graph, equation: Any, operand: Operand) -> Operand:
 
 
 def _unsaid(what: str) -> ExportError:
-    return ExportError(f"--format onnx cannot say {what}; export the network with --format stablehlo.")
+    return ExportError(f"`format` onnx cannot say {what}; export the network with `format` stablehlo.")
 
 
 BROADCASTING: dict[str, Writer] = {
@@ -172,7 +172,7 @@ BROADCASTING: dict[str, Writer] = {
     "sqrt": partial(_elementwise, "Sqrt", np.sqrt),
     "broadcast_in_dim": _broadcast,
 }
-"""Those that take constants with size 1 along axes that JAX broadcasts them over."""
+"""Writers that take constants of size 1 along the axes that JAX broadcasts."""
 
 OPERATORS: dict[str, Writer] = {
     **BROADCASTING,

@@ -1,4 +1,4 @@
-"""From a traced JAX program (jaxpr) to an ONNX model; what depends on weights alone is computed now."""
+"""From a traced JAX program (jaxpr) to an ONNX model; values that depend on weights alone become constants."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from models.export.onnx_operators import BROADCASTING, OPERATORS
 
 OPSET = 17
 IR_VERSION = 8
-"""Of 2022: what runtimes on devices read by now."""
+"""Of 2022, which runtimes on devices read."""
 _INLINED = {
     "jit",
     "pjit",
@@ -38,7 +38,7 @@ def write(program: Any, input_name: str, output_name: str, properties: Mapping[s
         properties: strings kept with the model.
 
     Raises:
-        ExportError: it has an operation that is not known here.
+        ExportError: the program has an operation without a writer.
     """
     graph = Graph()
     [images], [logits] = program.jaxpr.invars, program.jaxpr.outvars
@@ -64,7 +64,7 @@ def write(program: Any, input_name: str, output_name: str, properties: Mapping[s
 
 
 def _run(graph: Graph, program: Any, constants: list[Any], arguments: list[Operand]) -> list[Operand]:
-    """Write the equations of a jaxpr; what its results became."""
+    """Write the equations of a jaxpr; returns its results."""
     known: dict[Any, Operand] = dict(zip(program.invars, arguments, strict=True))
     known |= {variable: np.asarray(c) for variable, c in zip(program.constvars, constants, strict=True)}
 
@@ -84,7 +84,7 @@ def _run(graph: Graph, program: Any, constants: list[Any], arguments: list[Opera
             results = [OPERATORS[name](graph, equation, *operands)]
         else:
             raise ExportError(
-                f"--format onnx cannot say JAX's operation {name!r}; export with --format stablehlo."
+                f"`format` onnx cannot say JAX's operation {name!r}; export with `format` stablehlo."
             )
         known |= zip(equation.outvars, results, strict=True)
     return [read(atom) for atom in program.outvars]

@@ -1,4 +1,4 @@
-"""Writing a network in a format, on the condition that what is read back is the same network."""
+"""Writes a network in a format, on the condition that it reads back as the same network."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from models import output_directory
 from models.errors import ExportError
 from models.export.contract import Format, Predict
-from models.store import Model
+from models.model_directory import Model
 
 TOLERANCE = 1e-3
 """Largest difference of logits, relative to the largest logit. Removing zeros from sums of float32 and another
@@ -19,7 +19,7 @@ TIE = 1e-4
 
 @dataclass(frozen=True)
 class Parity:
-    """How an exported network compares: of ``images`` classes ``differing`` differ, all of them ties."""
+    """The comparison of an exported network: ``differing`` of ``images`` classes differ, all of them ties."""
 
     images: int
     differing: int
@@ -53,13 +53,13 @@ def compared(expected: np.ndarray, found: np.ndarray) -> Parity:
 def write_checked(
     directory: Path, model: Model, chosen: Format, images: np.ndarray, reference: Predict
 ) -> tuple[Parity, dict[str, int]]:
-    """Write ``model`` into ``directory`` if ``chosen`` reads back what answers as ``reference`` does.
+    """Write ``model`` into ``directory`` if ``chosen`` reads back a network that answers like ``reference``.
 
     Args:
         directory: must not exist, or be empty.
         model: what is written.
         chosen: the format.
-        images: ``uint8[b, height, width, channels]``, all of them at once and the first alone.
+        images: ``uint8[b, height, width, channels]``, compared in one batch, and the first image also alone.
         reference: the masked network.
 
     Returns:

@@ -19,5 +19,5 @@ def named(name: str) -> Format:
         ExportError: there is none of that name.
     """
     if name not in FORMATS:
-        raise ExportError(f"--format must be one of {', '.join(FORMATS)}, not {name!r}.")
+        raise ExportError(f"`format` must be one of {', '.join(FORMATS)}, not {name!r}.")
     return FORMATS[name]

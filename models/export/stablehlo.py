@@ -1,6 +1,6 @@
-"""StableHLO through ``jax.export``: one file for CPU, NVIDIA GPU and TPU that needs JAX and nothing of ours.
+"""StableHLO through ``jax.export``: one file for CPU, NVIDIA GPU and TPU that needs JAX alone.
 
-The program holds each backend's lowering of the convolutions; the weights are in it once.
+The program holds each backend's lowering of the convolutions, and the weights once.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,10 +13,10 @@ import numpy as np
 from flax import nnx
 from jax import export, lax
 
-from models.backend import traced_for
 from models.export import description
 from models.export.contract import Predict
-from models.store import Model
+from models.lowering.choice import traced_for
+from models.model_directory import Model
 
 FILE = "model.stablehlo"
 _SOURCE_LINES = "jax_traceback_in_locations_limit"
@@ -63,7 +63,7 @@ class StableHLO:
 
 @contextmanager
 def _without_source_lines() -> Iterator[None]:
-    """JAX notes for each operation the source file and line that made it: the exporting machine's paths."""
+    """Keep JAX from recording the source file of each operation, a path of the exporting machine."""
     before = getattr(jax.config, _SOURCE_LINES)
     jax.config.update(_SOURCE_LINES, 0)
     try:

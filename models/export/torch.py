@@ -1,10 +1,10 @@
-"""A PyTorch ``state_dict`` in safetensors: the inverse of :mod:`models.torch_import`, bit for bit.
+"""A PyTorch ``state_dict`` in safetensors: the inverse of :mod:`models.torch.importing`, bit for bit.
 
-``export.json`` lists the modules of a VGG whose names the arrays have, or the widths of a ResNet
-(:mod:`models.export.torch_resnet`), so that PyTorch can build the network.
+``export.json`` lists the modules of a VGG, or the widths of a ResNet (:mod:`models.export.torch_resnet`), so that
+PyTorch can build the network.
 """
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,25 @@ import jax
 import numpy as np
 from safetensors.numpy import save
 
+from models.arrays import arrays_of
 from models.errors import ExportError
 from models.export import description
 from models.export.contract import Predict
 from models.export.native import predictor
-from models.export.torch_resnet import resnet_network, resnet_sizes, resnet_state_dict
+from models.export.torch_resnet import resnet_facts, resnet_network, resnet_sizes, resnet_state_dict
+from models.model_directory import Model
+from models.networks.resnet import ResNetArchitecture
+from models.networks.vgg import VGGArchitecture
 from models.normalisation import Normalisation
-from models.resnet import ResNetArchitecture
-from models.state import arrays_of
-from models.store import Model
-from models.torch_import import import_network
-from models.torch_vgg import NORM
-from models.vgg import VGGArchitecture
+from models.torch.facts import Facts
+from models.torch.importing import import_network
+from models.torch.vgg import NORM
 
 FILE = "state_dict.safetensors"
 _MODULES = "modules"
 _RESNET = "resnet"
+_IMPORT = "import"
+"""Options with which ``import-torch`` reads the file back."""
 
 
 class Torch:
@@ -36,7 +39,7 @@ class Torch:
     name = "torch"
 
     def runtime(self) -> str:
-        """PyTorch where it is installed; else our import of it, in JAX."""
+        """PyTorch if it is installed; otherwise the import in JAX."""
         try:
             import torch
         except ImportError:
@@ -47,9 +50,9 @@ class Torch:
         """See :class:`models.export.contract.Format`."""
         architecture = _known(model)
         if isinstance(architecture, VGGArchitecture):
-            parts: dict[str, Any] = {_MODULES: _modules(architecture)}
+            parts: dict[str, Any] = {_MODULES: _modules(architecture), _IMPORT: _vgg_facts(architecture)}
         else:
-            parts = {_RESNET: resnet_sizes(architecture)}
+            parts = {_RESNET: resnet_sizes(architecture), _IMPORT: resnet_facts(architecture)}
         described = description.describe(model, self.name, FILE, layout="NCHW", **parts)
         return {FILE: save(state_dict(model)), description.DESCRIPTION: described}
 
@@ -62,7 +65,7 @@ class Torch:
         except ImportError:
             given = described["input"]
             normalisation = Normalisation(tuple(given["mean"]), tuple(given["std"]))
-            return predictor(import_network(directory / FILE, normalisation, input_size=given["shape"][2]))
+            return predictor(import_network(directory / FILE, normalisation, facts=_facts(described)).model)
         network, logits = (
             resnet_network(described[_RESNET]) if _RESNET in described else _vgg_network(described[_MODULES])
         )
@@ -75,6 +78,14 @@ class Torch:
                 return logits(torch.from_numpy(inputs)).numpy()
 
         return predict
+
+
+def _facts(described: dict[str, Any]) -> Facts:
+    """What an exported file does not tell of its network; see :class:`models.torch.facts.Facts`."""
+    facts: dict[str, Any] = {"input_size": described["input"]["shape"][2], **described[_IMPORT]}
+    if "pools_after" in facts:
+        facts["pools_after"] = tuple(facts["pools_after"])
+    return Facts(**facts)
 
 
 def _vgg_network(modules: dict[str, list[list[Any]]]) -> tuple[Any, Any]:
@@ -112,7 +123,7 @@ def _vgg_state_dict(architecture: VGGArchitecture, ours: dict[str, np.ndarray]) 
             for theirs, name in NORM.items():
                 arrays[f"features.{place + 1}.{theirs}"] = ours[f"{stage}.norm.{name}"]
             arrays[f"features.{place + 1}.num_batches_tracked"] = np.array(0, np.int64)
-    height, width = architecture.final_size
+    height, width = _read_size(architecture)
     for number, (stage, place) in enumerate(places["classifier"].items()):
         matrix = ours[f"{stage}.dense.kernel"].T
         if number == 0:
@@ -127,7 +138,7 @@ def _known(model: Model) -> VGGArchitecture | ResNetArchitecture:
     architecture = model.network.architecture
     if not isinstance(architecture, VGGArchitecture | ResNetArchitecture):
         raise ExportError(
-            f"--format torch knows the layouts of a VGG and a ResNet, not of {architecture.name}; take --format "
+            f"`format` torch knows the layouts of a VGG and a ResNet, not of {architecture.name}; take `format` "
             "onnx."
         )
     return architecture
@@ -140,11 +151,15 @@ def _modules(architecture: VGGArchitecture) -> dict[str, list[list[Any]]]:
     for block in architecture.blocks:
         for filters in block:
             features.append(["Conv2d", channels, filters, 3, 1, 1])
-            features += [["BatchNorm2d", filters]] if architecture.batch_norm else []
+            features += [["BatchNorm2d", filters, architecture.epsilon]] if architecture.batch_norm else []
             features.append(["ReLU"])
             channels = filters
         features.append(["MaxPool2d", 2])
-    height, width = architecture.final_size
+    if architecture.last_pool != "max":
+        features[-1:] = [["AvgPool2d", 2]] if architecture.last_pool == "average" else []
+    if architecture.averaged:
+        features.append(["AdaptiveAvgPool2d", 1])
+    height, width = _read_size(architecture)
     sizes = [channels * height * width, *architecture.hidden, architecture.classes]
     classifier: list[list[Any]] = []
     for inputs, units in pairwise(sizes):
@@ -152,8 +167,25 @@ def _modules(architecture: VGGArchitecture) -> dict[str, list[list[Any]]]:
     return {"features": features, "classifier": classifier[:-2]}
 
 
+def _read_size(architecture: VGGArchitecture) -> tuple[int, int]:
+    """Height and width of the map that the first dense layer reads."""
+    return (1, 1) if architecture.averaged else architecture.final_size
+
+
+def _vgg_facts(architecture: VGGArchitecture) -> dict[str, Any]:
+    """Options of the import but the input size, as JSON."""
+    ends = list(accumulate(map(len, architecture.blocks)))
+    facts: dict[str, Any] = {
+        "pools_after": ends if architecture.last_pool != "none" else ends[:-1],
+        "last_pool": architecture.last_pool,
+    }
+    if architecture.batch_norm:
+        facts["epsilon"] = architecture.epsilon
+    return facts | ({"global_average": True} if architecture.averaged else {})
+
+
 def _places(architecture: VGGArchitecture) -> dict[str, dict[str, int]]:
-    """Our stages' names and their places among PyTorch's modules."""
+    """The names of our stages -> their places among PyTorch's modules."""
     modules = _modules(architecture)
     convolutions = [
         f"conv{b}_{c}" for b, block in enumerate(architecture.blocks, 1) for c in range(1, len(block) + 1)

@@ -1,8 +1,8 @@
 """Timing a network's stages at a grid of widths, on JAX's default device.
 
-A stage is timed as it is deployed: float32, compiled on its own, with its normalisation, activation and pooling.
-Its programs take turns, and the median of the turns counts, so that a machine which slows down for a while slows
-down all of them. Stages that compile to the same program share their times.
+A stage is timed as it is deployed: float32, compiled on its own, with its normalisation, activation and
+pooling. The programs of a stage take turns, and the median of the turns counts, so that a temporary slowdown of
+the machine affects all of them alike. Stages that compile to the same program share their times.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,19 +16,19 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from models.axes import groups_of
-from models.cutting import cut
-from models.dependency.architecture import ModuleArchitecture
+from models.arrays import stage_arrays
+from models.axes import cut, groups_of
+from models.contract import Network, Stage
 from models.errors import LatencyError
 from models.latency.table import LatencyTable, StageLatency, grid, monotone
-from models.stages import Network, Stage
-from models.state import stage_arrays
+from models.onnx.architecture import ONNXArchitecture
+from models.tracing.architecture import ModuleArchitecture
 
 POINTS = 4
 """Widths of each group at which a stage is timed."""
 ROUNDS = 7
 TURN_SECONDS = 0.002
-"""A turn calls as often as fits in it, so that the fastest stages are not timed by single calls."""
+"""A turn repeats calls for this long, so that the fastest stages are not timed by single calls."""
 MOST_CALLS = 20
 
 Forward = Callable[[Mapping[str, Any], Any], Any]
@@ -43,13 +43,15 @@ def measure(network: Network, groups: Collection[str], batch: int) -> LatencyTab
         batch: images at a time.
 
     Raises:
-        LatencyError: the network is of a user's own module, whose stages have no widths of their own.
+        LatencyError: the network is a user's own module or came from ONNX, so its stages have no widths of their
+            own.
     """
     architecture = network.architecture
-    if isinstance(architecture, ModuleArchitecture):
+    if isinstance(architecture, ModuleArchitecture | ONNXArchitecture):
+        kind = "a module of your own" if isinstance(architecture, ModuleArchitecture) else "an ONNX graph"
         raise LatencyError(
-            f"--objective latency needs layers that can be timed one by one, and {architecture.name} is a module "
-            "of your own; give --objective macs."
+            f"`objective` latency needs layers that can be timed one by one, but {architecture.name} is {kind}; "
+            "give `objective` macs."
         )
     sizes = {group.name: group.size for group in network.filter_groups}
     timed: dict[Any, np.ndarray] = {}
@@ -73,7 +75,7 @@ def measure(network: Network, groups: Collection[str], batch: int) -> LatencyTab
 
 
 class _Program(NamedTuple):
-    """A stage at some widths, not compiled yet."""
+    """A stage at some widths, lowered but not compiled."""
 
     forward: Forward
     arrays: Mapping[str, Any]
@@ -92,7 +94,7 @@ def _groups(stage: Stage) -> list[str]:
 
 
 def _roles(stage: Stage, free: Sequence[str]) -> tuple[Any, ...]:
-    """What tells equal programs apart once their widths change: which axes vary together."""
+    """The axes that vary together: stages with equal programs may differ in these."""
     numbers = {group: number for number, group in enumerate(free)}
     arrays = tuple(
         (path, tuple(tuple(numbers.get(group) for group in groups_of(axis)) for axis in spec.axes))
@@ -104,7 +106,7 @@ def _roles(stage: Stage, free: Sequence[str]) -> tuple[Any, ...]:
 def _program(
     stage: Stage, sizes: Mapping[str, int], widths: Mapping[str, int], carry: tuple[int, ...]
 ) -> _Program:
-    """The stage with the first ``widths`` channels of some groups; ``carry``: shape of what it reads whole."""
+    """The stage with the first ``widths`` channels of some groups; ``carry``: shape of its whole input."""
     channels = {group: np.arange(width) for group, width in widths.items()}
     specs = stage.specs()
     arrays = {

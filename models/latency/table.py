@@ -1,4 +1,4 @@
-"""The table of a network's stages, and the latency of any mask from it."""
+"""The latency table of a network's stages, and the latency of any mask computed from it."""
 
 import hashlib
 import json
@@ -17,13 +17,13 @@ class StageLatency:
 
     Attributes:
         stage: its name.
-        groups: the filter groups whose widths it depends on; none where it always takes the same.
-        widths: of each group, ascending from 1 to the whole group.
-        milliseconds: ``float64[len(widths of group 1), len(widths of group 2), ...]``, above 0 and never less
-            where a width is larger.
+        groups: the filter groups whose widths the latency depends on; empty if it is constant.
+        widths: of each group, ascending from 1 to all filters.
+        milliseconds: ``float64[len(widths of group 1), len(widths of group 2), ...]``, above 0 and not
+            decreasing in any width.
 
     Raises:
-        ValueError: widths and milliseconds do not fit each other, or are not as above.
+        ValueError: widths and milliseconds do not fit each other, or violate these conditions.
     """
 
     stage: str
@@ -74,7 +74,7 @@ class StageLatency:
         """Inverse of :meth:`to_json`.
 
         Raises:
-            KeyError, TypeError, ValueError: it is something else.
+            KeyError, TypeError, ValueError: ``entry`` is something else.
         """
         groups = tuple(str(axis["group"]) for axis in entry["axes"])
         widths = tuple(tuple(map(int, axis["widths"])) for axis in entry["axes"])
@@ -83,14 +83,14 @@ class StageLatency:
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """All stages of a network, ``batch`` images at a time, on a ``device``."""
+    """Latencies of all stages of a network for ``batch`` images at a time on a ``device``."""
 
     stages: tuple[StageLatency, ...]
     batch: int
     device: str
 
     def __call__(self, kept: Mapping[str, np.ndarray], masks: int) -> np.ndarray:
-        """Milliseconds ``float64[masks]`` of the stages one behind the other; see :class:`StageLatency`."""
+        """Milliseconds ``float64[masks]``, summed over the stages; see :class:`StageLatency`."""
         return sum((stage(kept, masks) for stage in self.stages), np.zeros(masks))
 
     def to_json(self) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class LatencyTable:
         """Inverse of :meth:`to_json`.
 
         Raises:
-            KeyError, TypeError, ValueError: it is something else.
+            KeyError, TypeError, ValueError: ``entry`` is something else.
         """
         stages = tuple(map(StageLatency.from_json, entry["stages"]))
         return cls(stages, int(entry["batch"]), str(entry["device"]))

@@ -1,4 +1,4 @@
-"""Places to keep a run in: a folder, and fsspec's memory."""
+"""Fixtures for stores: a local folder, and fsspec's memory."""
 
 import secrets
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from engine.locations import open_store
+from engine.stores.locations import open_store
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -28,7 +28,7 @@ def store(location):
 
 @pytest.fixture
 def put(store):
-    """Write a file behind the store's back, without syncing."""
+    """Write a file past the store, without syncing."""
 
     def put(name, content):
         if "://" in store.location:

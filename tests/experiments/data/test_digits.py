@@ -3,7 +3,7 @@
 import numpy as np
 import PIL.Image
 
-from experiments.datasets import available_splits, load
+from experiments.data.datasets import available_splits, load
 
 
 def test_digits_are_all_there_once():

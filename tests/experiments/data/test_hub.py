@@ -3,9 +3,9 @@
 import datasets as hf
 import numpy as np
 
-from experiments import datasets as data
-from experiments.datasets import available_splits, load
-from tests.experiments.data.files import pictures, png, refused
+from experiments.data import datasets as data
+from experiments.data.datasets import available_splits, load
+from tests.support.data_files import pictures, png, refused
 
 
 def test_hub_that_cannot_be_reached(monkeypatch):
@@ -14,7 +14,7 @@ def test_hub_that_cannot_be_reached(monkeypatch):
 
     monkeypatch.setattr(hf, "load_dataset", unreachable)
     for name in ("cifar10", "fashion_mnist", "svhn"):
-        refused(f"--data {name}", "Couldn't reach the hub", "--data-dir FOLDER", data=name)
+        refused(f"`data` {name}", "Couldn't reach the hub", "`data_dir` FOLDER", data=name)
 
 
 def test_hub_is_asked_by_name(monkeypatch):
@@ -32,3 +32,12 @@ def test_known_splits_of_the_hub_need_no_network():
     assert data.NAMES == ("digits", "cifar10", "fashion_mnist", "svhn")
     assert available_splits("cifar10") == ("train", "test")
     assert available_splits("svhn") == ("train", "test", "extra")
+
+
+def test_a_cache_that_cannot_be_written_is_named(monkeypatch):
+    def unwritable(*args, **options):
+        raise FileNotFoundError(2, "No such file or directory", "/proc/x")
+
+    monkeypatch.setattr(hf, "load_dataset", unwritable)
+    monkeypatch.setattr(hf.config, "HF_DATASETS_CACHE", "/proc/x")
+    refused("`data` cifar10", "cache", "/proc/x", "HF_HOME", "`data_dir`", data="cifar10")

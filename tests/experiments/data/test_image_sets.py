@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from experiments.datasets import ImageSet
+from experiments.data.datasets import ImageSet
 
 
 def make_set(images, labels):
@@ -58,5 +58,7 @@ def test_digest_of_nothing():
 
 
 def test_importing_does_not_import_the_library():
-    code = "import sys, experiments.datasets; sys.exit('datasets' in sys.modules or 'sklearn' in sys.modules)"
+    code = (
+        "import sys, experiments.data.datasets; sys.exit('datasets' in sys.modules or 'sklearn' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

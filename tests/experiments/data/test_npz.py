@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.datasets import available_splits, load
-from tests.experiments.data.files import pictures, refused
+from experiments.data.datasets import available_splits, load
+from tests.support.data_files import pictures, refused
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -42,7 +42,7 @@ def test_npz_splits_and_classes(tmp_path):
     assert len(load(f"npz:{path}", "test")) == 3
     np.savez(path, images=pictures(2), labels=[0, 1])
     assert available_splits(f"npz:{path}") == ("train",)
-    refused("--split test", "train", data=f"npz:{path}", split="test")
+    refused("`split` test", "train", data=f"npz:{path}", split="test")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,16 @@ def test_npz_splits_and_classes(tmp_path):
         (pictures(2), [0.0, 1.0], ["not integers"]),
         (pictures(2), [0.0, np.nan], ["not integers"]),
         (pictures(2), [False, True], ["not integers"]),
-        (pictures(2), [[0, 1], [1, 0]], ["shape (2, 2)"]),
+        (pictures(2), [[0, 1], [1, 0]], ["shape (2, 2)", "one-hot labels", "labels.argmax(axis=1)"]),
+        (pictures(2), [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]], ["one-hot labels"]),
+        (pictures(2), [[0, 2], [1, 0]], ["shape (2, 2)", "one integer for each image"]),
+        (pictures(2), [0.0, 1.0], ["stored as float64", "int64"]),
+        (pictures(2), [0.0, 1.5], ["type float64"]),
+        (pictures(2), [0, -1], ["label -1 for 1 images", "no label"]),
+        (pictures(2), [0, -2], ["label -2 outside"]),
+        (pictures(2), [-1, -1], ["no labels (all are -1)", "choose a split with labels"]),
+        (pictures(2), [np.nan, np.nan], ["no labels (all are NaN)"]),
+        (pictures(2), ["cat", "dog"], ["texts, as 'cat'", "number of each class"]),
         (pictures(2), [0], ["2 images", "1 labels"]),
         (pictures(2).astype(np.float32), [0, 1], ["float32"]),
         (pictures(2, (4,)), [0, 1], ["shape (2, 4)"]),
@@ -65,14 +74,14 @@ def test_npz_splits_and_classes(tmp_path):
 )
 def test_npz_that_does_not_fit(tmp_path, images, labels, parts):
     np.savez(tmp_path / "a.npz", images=images, labels=labels)
-    refused("--", *parts, data=f"npz:{tmp_path / 'a.npz'}")
+    refused("`", *parts, data=f"npz:{tmp_path / 'a.npz'}")
 
 
 def test_npz_unreadable(tmp_path):
     path = tmp_path / "a.npz"
     name = f"npz:{path}"
     np.savez(path, images=pictures(2))
-    refused("holds images", "labels", data=name)
+    refused("has no labels (there is images and no labels)", data=name)
     np.savez(path, x_train=pictures(2), labels=[0, 1])
     refused("x_train", data=name)
     np.savez_compressed(path, images=pictures(40), labels=np.zeros(40, int))
@@ -88,3 +97,12 @@ def test_npz_unreadable(tmp_path):
     np.save(tmp_path / "b.npy", pictures(2))
     refused("not a readable npz", data=f"npz:{tmp_path / 'b.npy'}")
     refused("not a readable npz", data=f"npz:{tmp_path}")
+
+
+@pytest.mark.parametrize("labels", [None, [-1, -1]])
+def test_a_test_split_without_labels_stands_in_nobodys_way(tmp_path, labels):
+    arrays = {"x_train": pictures(2), "y_train": [0, 1], "x_test": pictures(2)}
+    np.savez(tmp_path / "a.npz", **arrays, **({} if labels is None else {"y_test": labels}))
+    name = f"npz:{tmp_path / 'a.npz'}"
+    assert load(name, "train").classes == ("0", "1")
+    refused("`split` test", "has no labels", data=name, split="test")

@@ -7,8 +7,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from experiments.datasets import available_splits, load
-from tests.experiments.data.files import pictures, png, refused, write_parquet
+from experiments.data.datasets import available_splits, load
+from tests.support.data_files import pictures, png, refused, write_parquet
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_nothing_is_printed_and_settings_are_put_back(tmp_path, capfd):
     capfd.readouterr()
     levels = [logging.getLogger(name).level for name in ("datasets", "huggingface_hub")]
     load(f"parquet:{tmp_path}", "train", image_size=5)
-    refused("--data parquet:", "cannot be read", data=f"parquet:{tmp_path}", split="test")
+    refused("`data` parquet:", "cannot be read", data=f"parquet:{tmp_path}", split="test")
     assert capfd.readouterr() == ("", "")
     assert [logging.getLogger(name).level for name in ("datasets", "huggingface_hub")] == levels
     assert not hf.utils.are_progress_bars_disabled()

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import DataError
-from experiments.datasets import available_splits, load
-from tests.experiments.data.files import pictures, png, refused, write_parquet
+from experiments.data.datasets import available_splits, load
+from tests.support.data_files import pictures, png, refused, write_parquet
 
 
 @settings(max_examples=25, deadline=None)
@@ -48,19 +48,19 @@ def test_only_the_chosen_images_are_decoded(tmp_path):
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
-        ({"images": 361, "split": "test"}, ["--images 361", "360"]),
-        ({"images": 0}, ["--images is 0"]),
-        ({"images": -1}, ["--images is -1"]),
-        ({"image_size": 0}, ["--image-size is 0"]),
-        ({"seed": -1}, ["--seed is -1"]),
-        ({"split": "validation"}, ["--split validation", "train, test"]),
-        ({"data": "cifar"}, ["--data cifar", "did you mean cifar10", "parquet:PATH", "digits"]),
+        ({"images": 361, "split": "test"}, ["`images` 361", "360"]),
+        ({"images": 0}, ["`images` is 0"]),
+        ({"images": -1}, ["`images` is -1"]),
+        ({"image_size": 0}, ["`image_size` is 0"]),
+        ({"seed": -1}, ["`seed` is -1"]),
+        ({"split": "validation"}, ["`split` validation", "train, test"]),
+        ({"data": "cifar"}, ["`data` cifar", "did you mean cifar10", "parquet:PATH", "digits"]),
         ({"data": "parqet:x"}, ["did you mean parquet?"]),
         ({"data": "xyzzy"}, ["is not known; choose from"]),
         ({"data": ""}, ["is not known"]),
         ({"data": "digits:x"}, ["is not known"]),
         ({"data": "npz:"}, ["has no path", "npz:PATH"]),
-        ({"data": "cifar10", "split": "extra"}, ["--split extra", "train, test"]),
+        ({"data": "cifar10", "split": "extra"}, ["`split` extra", "train, test"]),
     ],
 )
 def test_options_that_do_not_fit(options, parts):
@@ -70,10 +70,10 @@ def test_options_that_do_not_fit(options, parts):
 def test_missing_paths(tmp_path):
     gone = tmp_path / "gone"
     for kind in ("parquet", "imagefolder", "npz"):
-        refused(f"--data {kind}:{gone}", "cannot be opened", data=f"{kind}:{gone}")
-    refused("--data npz:", "cannot be opened", data="npz:a\0b")
-    refused(f"--data-dir {gone}", "cannot be opened", data="cifar10", data_dir=gone)
-    refused("--data-dir", "holds no parquet files", "called svhn", data="svhn", data_dir=tmp_path)
+        refused(f"`data` {kind}:{gone}", "cannot be opened", data=f"{kind}:{gone}")
+    refused("`data` npz:", "cannot be opened", data="npz:a\0b")
+    refused(f"`data_dir` {gone}", "cannot be opened", data="cifar10", data_dir=gone)
+    refused("`data_dir`", "holds no parquet files", "called svhn", data="svhn", data_dir=tmp_path)
     refused("holds no parquet files", data=f"parquet:{tmp_path}")
     with pytest.raises(DataError, match="cannot be opened"):
         available_splits("cifar10", data_dir=gone)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.state import arrays_of
+from models.arrays import arrays_of
 
 
 def losses(kind, subject, gates):

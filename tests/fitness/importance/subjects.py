@@ -11,11 +11,11 @@ from flax import nnx
 from engine.layout import Layout
 from fitness.genome import Genome
 from fitness.importance import Subject
+from models.arrays import arrays_of, set_arrays
+from models.model_directory import Model
+from models.networks.vgg import VGGArchitecture
 from models.normalisation import Normalisation
-from models.state import arrays_of, set_arrays
-from models.store import Model
-from models.vgg import VGGArchitecture
-from tests.models.residual import ResidualArchitecture
+from tests.models.support.residual import ResidualArchitecture
 
 ARCHITECTURES = {
     # Maps of 2x2 before the dense layers: a flatten with several positions.
@@ -29,7 +29,7 @@ KINDS = tuple(ARCHITECTURES)
 @cache
 def model_of(kind):
     """A network whose biases and batch statistics are as arbitrary as its kernels, and its answers varied."""
-    network = ARCHITECTURES[kind].build(0)
+    network = ARCHITECTURES[kind].build(1)
     rng = np.random.default_rng(0)
     arrays = writable(network)
     for name, array in arrays.items():

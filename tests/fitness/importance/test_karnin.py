@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fitness.importance.errors import ImportanceError
+from fitness.importance.contract import ImportanceError
 from fitness.importance.karnin import karnin
 from tests.fitness.importance.subjects import subject_of
 
@@ -29,7 +29,7 @@ def test_tied_channels_sum_over_all_kernels_that_make_them():
 
 def test_without_sensitivity_the_remedy_is_named():
     subject = subject_of("plain")
-    with pytest.raises(ImportanceError, match="train --track-sensitivity"):
+    with pytest.raises(ImportanceError, match="`track_sensitivity`"):
         karnin(with_sensitivity(subject, None))
     for wrong in ({}, {name: array[..., :1] for name, array in subject.model.sensitivity.items()}):
         with pytest.raises(ImportanceError, match=r"not of this network: 'conv1_1.convolution.kernel'"):

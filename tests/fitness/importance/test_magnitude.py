@@ -3,14 +3,14 @@ import pytest
 
 from engine.layout import Layout
 from fitness.importance import IMPORTANCES, Subject
+from models.arrays import arrays_of, set_arrays
 from models.axes import extent
-from models.dependency import factories
-from models.dependency.architecture import ModuleArchitecture
+from models.model_directory import Model
 from models.normalisation import Normalisation
-from models.state import arrays_of, set_arrays
-from models.store import Model
+from models.tracing import factories
+from models.tracing.architecture import ModuleArchitecture
 from tests.fitness.importance.subjects import change_arrays, subject_of
-from tests.models.user_networks.grouped import GroupedCNN
+from tests.models.support.user_networks import GroupedCNN
 
 
 @pytest.fixture

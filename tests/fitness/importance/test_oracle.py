@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fitness.importance.errors import ImportanceError
+from fitness.importance.contract import ImportanceError
 from fitness.importance.oracle import oracle
 from tests.fitness.importance.subjects import KINDS, change_arrays, subject_of
 

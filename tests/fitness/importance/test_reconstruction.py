@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fitness.importance.layers import first_of_lowest
 from fitness.importance.reconstruction import errors_on_leaving, reconstruction
 from tests.fitness.importance.subjects import change_arrays, subject_of
 
@@ -59,3 +60,11 @@ def test_a_filter_that_another_explains_is_free_and_one_that_nobody_reads_too():
     assert 1 in (first, second)
     # The ridge of a thousandth keeps the copy from being perfect.
     assert found[second] < 0.01 < found[others].min()
+
+
+def test_of_filters_that_cost_the_same_the_first_leaves_whatever_the_processor_rounds():
+    numbers = np.array([3.0, 0.5, 0.5, np.inf])
+    for rounding in (-1e-13, 0.0, 1e-13):
+        assert first_of_lowest(numbers + np.array([0, 0, rounding, 0]), numbers) == 1
+    assert first_of_lowest(numbers - np.array([0, 0, 1e-6, 0]), numbers) == 2
+    assert first_of_lowest(np.array([1e-12, 0.0, -1e-12]), np.array([1e-12, 0.0, 1e-12])) == 2

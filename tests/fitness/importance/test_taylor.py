@@ -4,9 +4,9 @@ import numpy as np
 import optax
 import pytest
 
-from fitness.importance.errors import ImportanceError
+from fitness.importance.contract import ImportanceError
 from fitness.importance.taylor import gate_gradients, taylor, taylor_squared
-from models.stages import Axis
+from models.axes import Axis
 from tests.fitness.importance.by_hand import losses
 from tests.fitness.importance.subjects import KINDS, change_arrays, subject_of
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.layout import Layout
-from fitness.importance.errors import ImportanceError
+from fitness.importance.contract import ImportanceError
 from fitness.importance.taylor_joint import INTERACTION, leave, taylor_joint
 from tests.fitness.importance.by_hand import losses
 from tests.fitness.importance.subjects import KINDS, change_arrays, subject_of

@@ -78,5 +78,5 @@ def test_onnx_runtime_computes_what_jax_computes(function):
     ],
 )
 def test_what_cannot_be_said_is_named(function, sentence):
-    with pytest.raises(ExportError, match=rf"--format onnx cannot say .*{sentence}"):
+    with pytest.raises(ExportError, match=rf"`format` onnx cannot say .*{sentence}"):
         converted(function)

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from models.arrays import arrays_of
 from models.export.parity import write_checked
 from models.export.registry import FORMATS
 from models.export.torch import FILE, state_dict
+from models.model_directory import Model
 from models.normalisation import Normalisation
 from models.pruning import prune
-from models.state import arrays_of
-from models.store import Model
-from models.torch_import import import_network
-from tests.models.small_networks import small
+from models.torch.facts import Facts
+from models.torch.importing import import_network
+from tests.models.support.small_networks import small
 
 NORMALISATION = Normalisation((0.4, 0.5, 0.3), (0.3, 0.2, 0.4))
 SIZE = (9, 8)
@@ -32,7 +33,7 @@ def pruned(seed):
 def test_the_way_back_changes_no_bit(tmp_path, seed):
     model, _ = pruned(seed)
     save_file(state_dict(model), tmp_path / FILE)
-    again = import_network(tmp_path / FILE, NORMALISATION, input_size=SIZE[0]).network
+    again = import_network(tmp_path / FILE, NORMALISATION, facts=Facts(input_size=SIZE[0])).model.network
     ours, theirs = model.network.architecture, again.architecture
     assert (theirs.tied, theirs.inner, theirs.classes) == (ours.tied, ours.inner, 4)
     assert len(set(theirs.tied + sum(theirs.inner, ()))) > 3

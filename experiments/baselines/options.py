@@ -1,0 +1,83 @@
+"""Options of a comparison of pruning methods."""
+
+from dataclasses import dataclass
+
+from engine.errors import OptionError
+from engine.options import named_once, option
+from experiments.baselines.methods import METHODS, SEARCHES, USUAL
+from experiments.data.options import DataOptions
+from fitness.evaluation.precision import PRECISIONS
+from fitness.genome import GENOMES
+from fitness.objective.rewards import OBJECTIVES, check_objective
+from fitness.seeding.ranking import SCOPES, check_scope
+
+
+@dataclass(frozen=True)
+class BaselineOptions:
+    """Options of ``evoprune baseline``.
+
+    ``data`` are the images that masks are evaluated on.
+
+    Raises:
+        OptionError: a value out of its range.
+    """
+
+    data: DataOptions
+    methods: str | None = option(
+        None,
+        "Names of importances, random-search and hill-climbing, as taylor,magnitude. If not given, those of "
+        f"{', '.join(USUAL)} that the model and `budget` allow.",
+        metavar="METHODS",
+    )
+    threshold: float = option(
+        2.0, "The masks of the table lose less accuracy than this, in percent of the original accuracy."
+    )
+    prune: str | None = option(
+        None,
+        "Filters that masks may remove. Those of `run`, or else convolutions, if not given.",
+        choices=GENOMES,
+    )
+    scope: str = option(
+        "global",
+        "Remove filters in order of importance among all filters, or in equal shares of each layer.",
+        choices=SCOPES,
+    )
+    floor: float = option(0.0, "Share of each layer's filters that stays.")
+    importance_images: int | None = option(
+        None,
+        "Images of the train split that importances are computed on. 1,000, or all if there are fewer, if not "
+        "given.",
+    )
+    budget: int | None = option(
+        None, "Masks that random-search and hill-climbing each try. As many as `run` has if not given."
+    )
+    precision: str = option(
+        "auto", "Type that masks are evaluated in. auto is bfloat16 on a GPU, else float32.", choices=PRECISIONS
+    )
+    objective: str = option("parameters", "What searches drop and methods are ranked by.", choices=OBJECTIVES)
+    latency_batch: int = option(1, "Images at a time for which `objective` latency is measured.")
+    force: bool = option(
+        False, "Go on where the unpruned network is no better than chance, or labels or pixels cannot be right."
+    )
+
+    def __post_init__(self) -> None:
+        check_scope(self.scope, self.floor)
+        check_objective(self.objective)
+        for name in ("budget", "importance_images", "latency_batch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise OptionError(f"`{name}` must be 1 or more, not {value}.")
+
+    def chosen(self, budget: int | None) -> tuple[str, ...]:
+        """The methods to compare; of the usual methods, searches need a budget.
+
+        Raises:
+            OptionError: a name is unknown or given twice, or a search that was named has no budget.
+        """
+        if self.methods is None:
+            return tuple(name for name in USUAL if budget or name not in SEARCHES)
+        names = named_once(self.methods, "methods", METHODS, "method")
+        for name in names:
+            if name in SEARCHES and budget is None:
+                raise OptionError(f"`methods` {name} needs `budget` MASKS, or `run` to take its budget from.")
+        return names

@@ -1,0 +1,181 @@
+"""Simulates the utilisation of clusters, with the real dispatcher in virtual time.
+
+Command: ``python -m experiments.benchmarks.cluster.dispatch_simulation``; a few minutes, no Ray, no network.
+Each row is one search of a few generations on one cluster: what share of the workers' time went into answers,
+and what the rest was lost to. The defaults are measured: ``pool_scale`` prints what a task costs the driver,
+``engine_overhead`` what lies between two generations.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from experiments.benchmarks.cluster.simulated_cluster import Cluster, SimulatedPool
+from experiments.markdown import table
+from fitness.evaluation.division import block_count, shard_count
+
+WORKERS = (32, 1_000, 10_000)
+OFFSPRING = (20, 200, 2_000)
+
+
+@dataclass(frozen=True)
+class Search:
+    """``images_per_second``: masks x images that a worker of mean speed evaluates in a second."""
+
+    offspring: int
+    images: int
+    batch: int
+    rounds: int
+    images_per_second: float
+    between: float
+    islands: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A row of the table. ``generation``: mean seconds; ``driver``: share of them that the driver worked;
+    ``shortest``: seconds of one task at mean speed."""
+
+    workers: int
+    offspring: int
+    islands: int
+    tasks: int
+    shortest: float
+    generation: float
+    utilisation: float
+    driver: float
+    replaced: int
+    limit: str
+
+
+def simulate(cluster: Cluster, search: Search, generations: int, seed: int = 0) -> Outcome:
+    """Some generations of a search, after one that is not counted."""
+    pool = SimulatedPool(cluster, seed)
+    masks = search.offspring * search.islands
+    batches = np.array_split(np.arange(-(-search.images // search.batch)), search.rounds)
+    shards = [shard_count(len(part), cluster.workers) for part in batches]
+    blocks = [block_count(masks, count, cluster.workers) for count in shards]
+    seconds = [
+        masks * len(part) * search.batch / count / block / search.images_per_second
+        for part, count, block in zip(batches, shards, blocks, strict=True)
+    ]
+    first = np.concatenate([[0], np.cumsum(shards)])
+    for generation in range(generations + 1):
+        if generation == 1:
+            pool.begin_account()
+        for number, (count, block, each) in enumerate(zip(shards, blocks, seconds, strict=True)):
+            reads = [int(first[number]) + shard for shard in range(count) for _ in range(block)]
+            pool.run(reads, np.full(len(reads), each))
+        pool.idle(search.between)
+    account = pool.account
+    tasks = sum(count * block for count, block in zip(shards, blocks, strict=True))
+    lost_between = search.between * generations / account.wall
+    return Outcome(
+        workers=cluster.workers,
+        offspring=search.offspring,
+        islands=search.islands,
+        tasks=tasks,
+        shortest=min(seconds),
+        generation=account.wall / generations,
+        utilisation=account.utilisation,
+        driver=min(account.driver / account.wall, 1.0),
+        replaced=pool.dispatcher.crew.replaced,
+        limit=_limit(account.utilisation, account.driver / account.wall, lost_between, tasks, cluster.workers),
+    )
+
+
+def _limit(utilisation: float, driver: float, between: float, tasks: int, workers: int) -> str:
+    """What most of the lost time was lost to."""
+    if utilisation >= 0.95:
+        return "-"
+    if driver > 0.8:
+        return "the driver: tasks end faster than it hands them out"
+    if between > (1 - utilisation) / 2:
+        return "the time between generations"
+    if tasks < 2 * workers:
+        return "too few tasks for the workers"
+    return "the last tasks of each round"
+
+
+@click.command()
+@click.option("--workers", multiple=True, type=int, default=WORKERS, show_default=True)
+@click.option("--offspring", multiple=True, type=int, default=OFFSPRING, show_default=True)
+@click.option("--islands", multiple=True, type=int, default=(1, 16), show_default=True)
+@click.option("--images", default=50_000, show_default=True)
+@click.option("--batch", default=64, show_default=True, help="Images of a batch.")
+@click.option("--rounds", default=8, show_default=True, help="Rounds of a generation; 1 without early stopping.")
+@click.option("--images-per-second", default=1_000.0, show_default=True, help="Of a worker, each for one mask.")
+@click.option("--between", default=0.03, show_default=True, help="Seconds of the engine between generations.")
+@click.option("--driver-per-event", default=Cluster(1).driver_per_event, show_default=True, help="Seconds.")
+@click.option("--between-deaths", default=24.0, show_default=True, help="Mean hours of a worker.")
+@click.option("--spread", default=0.2, show_default=True, help="Sigma of the logarithm of workers' speeds.")
+@click.option("--generations", default=3, show_default=True)
+@click.option("--json", "json_path", type=click.Path(path_type=Path), default=Path("bench/dispatch.json"))
+def main(
+    workers: tuple[int, ...],
+    offspring: tuple[int, ...],
+    islands: tuple[int, ...],
+    images: int,
+    batch: int,
+    rounds: int,
+    images_per_second: float,
+    between: float,
+    driver_per_event: float,
+    between_deaths: float,
+    spread: float,
+    generations: int,
+    json_path: Path,
+) -> None:
+    """Simulate searches on clusters of many workers."""
+    outcomes = []
+    for size in workers:
+        cluster = Cluster(
+            size, spread=spread, driver_per_event=driver_per_event, between_deaths=between_deaths * 3600
+        )
+        for count in offspring:
+            for number in islands:
+                search = Search(count, images, batch, rounds, images_per_second, between, number)
+                outcomes.append(simulate(cluster, search, generations))
+                click.echo(outcomes[-1], err=True)
+    click.echo(as_table(outcomes))
+    json_path.parent.mkdir(parents=True, exist_ok=True)
+    json_path.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=2) + "\n")
+
+
+def as_table(outcomes: list[Outcome]) -> str:
+    """For people."""
+    header = [
+        "workers",
+        "offspring",
+        "islands",
+        "tasks",
+        "task (s)",
+        "generation (s)",
+        "used",
+        "driver",
+        "limit",
+    ]
+    return table(
+        header,
+        [
+            [
+                f"{found.workers:,}",
+                f"{found.offspring:,}",
+                f"{found.islands}",
+                f"{found.tasks:,}",
+                f"{found.shortest:.3f}",
+                f"{found.generation:.2f}",
+                f"{found.utilisation:.0%}",
+                f"{found.driver:.0%}",
+                found.limit,
+            ]
+            for found in outcomes
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

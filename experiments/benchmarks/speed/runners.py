@@ -1,0 +1,84 @@
+"""A network in a runtime, ready to be timed at fixed shapes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Runner(Protocol):
+    """One network in one runtime."""
+
+    shape: tuple[int, ...]
+    """Of an image: height, width, channels."""
+
+    def compile(self, images: np.ndarray) -> None:
+        """Get ready for normalised ``float32[b, height, width, channels]``."""
+        ...
+
+    def run(self) -> None:
+        """Compute the logits of the images that it was compiled for; returns when they are there."""
+        ...
+
+
+class JaxRunner:
+    """The network of a model directory under ``jax.jit``, on JAX's default device."""
+
+    def __init__(self, place: Path):
+        from models import model_directory
+
+        self._network = model_directory.load(place).network
+        self.shape: tuple[int, ...] = self._network.architecture.input_shape
+        self._program: Any = None
+        self._images: Any = None
+
+    def compile(self, images: np.ndarray) -> None:
+        """See :class:`Runner`."""
+        import jax
+
+        self._images = jax.device_put(images)
+        forward = jax.jit(lambda network, images: network(images))
+        self._program = forward.lower(self._network, self._images).compile()
+
+    def run(self) -> None:
+        """See :class:`Runner`."""
+        import jax
+
+        jax.block_until_ready(self._program(self._network, self._images))
+
+
+class OnnxRunner:
+    """A ``.onnx`` file in ONNX Runtime, with its default threads and the providers that it has."""
+
+    def __init__(self, place: Path):
+        import onnxruntime
+
+        self._session = onnxruntime.InferenceSession(place, providers=onnxruntime.get_available_providers())
+        [given] = self._session.get_inputs()
+        self.shape: tuple[int, ...] = tuple(given.shape[1:])
+        self._inputs: dict[str, np.ndarray] = {given.name: np.zeros(0, np.float32)}
+
+    def compile(self, images: np.ndarray) -> None:
+        """See :class:`Runner`. Takes its memory with the first call."""
+        self._inputs = dict.fromkeys(self._inputs, images)
+        self.run()
+
+    def run(self) -> None:
+        """See :class:`Runner`."""
+        self._session.run(None, self._inputs)
+
+
+RUNNERS: dict[str, Callable[[Path], Runner]] = {"JAX": JaxRunner, "ONNX Runtime": OnnxRunner}
+"""By the name of the runtime. Each takes the place of what it loads."""
+
+
+def seconds_of(runner: Runner, calls: int) -> list[float]:
+    """Seconds of each of ``calls`` calls, one behind the other."""
+    found = []
+    for _ in range(calls):
+        started = perf_counter()
+        runner.run()
+        found.append(perf_counter() - started)
+    return found

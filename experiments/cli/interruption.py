@@ -1,0 +1,55 @@
+"""How a long command is interrupted, and the sentence that it then ends with."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import click
+
+from experiments.cli.options import spelled_for
+
+_TOLD = "the user was told"
+
+
+def was_told(error: BaseException) -> bool:
+    """Whether an interruption has ended with a sentence already."""
+    return _TOLD in getattr(error, "__notes__", ())
+
+
+@contextmanager
+def interruptible(remedy: str | Callable[[], str]) -> Iterator[Any]:
+    """Progress on standard error; Ctrl-C, SIGTERM and SIGHUP end with ``remedy``: how to continue."""
+    from experiments.progress import Terminal
+
+    terminal = Terminal(partial(spelled_for, click.get_current_context(silent=True)))
+    try:
+        yield terminal
+    except KeyboardInterrupt as error:
+        terminal.close()
+        sentence = remedy if isinstance(remedy, str) else remedy()
+        click.echo(f"evoprune: interrupted; {sentence}", err=True)
+        error.add_note(_TOLD)
+        raise
+    finally:
+        terminal.close()
+
+
+def how_to_resume(run_dir: str) -> Callable[[], str]:
+    """The sentence for an interrupted search, true at the moment of the interruption."""
+
+    def sentence() -> str:
+        from engine.errors import RunStoreError
+        from engine.run.directory import DESCRIPTION, RunDirectory
+
+        try:
+            begun = RunDirectory(run_dir).store.exists(DESCRIPTION)
+        except RunStoreError:
+            return f"if the search had begun, 'evoprune resume {run_dir}' continues it."
+        return (
+            f"continue with 'evoprune resume {run_dir}'."
+            if begun
+            else "the search had not begun; start it again."
+        )
+
+    return sentence

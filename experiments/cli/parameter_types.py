@@ -1,0 +1,55 @@
+"""Types of the words of the command line, beyond numbers and text."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class LocalDirectory(click.Path):
+    """A directory on this machine. A URL is refused, since it would quietly become an odd path."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """See :class:`click.ParamType`."""
+        if "://" in str(value):
+            self.fail(f"{value} is a URL; only run directories can be at URLs, give a local directory.")
+        return super().convert(value, parameter, context)
+
+
+class Seconds(click.ParamType):
+    """A number of seconds, which may be left out at the end of the command line."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """See :class:`click.ParamType`."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number of seconds; to omit it, give --watch last.", parameter, context)
+        if not 0.1 <= seconds < float("inf"):
+            self.fail(f"{value} s cannot be; give 0.1 or more.", parameter, context)
+        return seconds
+
+
+class Numbers(click.ParamType):
+    """Numbers joined by commas, as a tuple."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """See :class:`click.ParamType`."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers; write them as 0.49,0.48,0.45.", parameter, context)
+
+
+MODEL_DIRECTORY = LocalDirectory()
+NUMBERS = Numbers()
+FILE = click.Path(path_type=Path)

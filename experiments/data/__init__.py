@@ -1,0 +1,1 @@
+"""Labelled images: named data sets and files of the user's own."""

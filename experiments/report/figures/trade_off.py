@@ -1,0 +1,127 @@
+"""The figures of all masks that a search scored."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.report.figures.style import BLUE, GREY, INK, VERMILION, headline, legend, new_figure, percent
+from experiments.report.results.trade_off import TradeOff
+
+TALLEST = 5.0
+"""Height of the view in thresholds, if some masks lie far above."""
+MOST_MARKS = 1500
+"""Number of points up to which a vector figure stays small; more points are drawn as an image."""
+NOUNS = {"parameter_drop": "parameters", "mac_drop": "MACs"}
+
+
+def trade_off_figure(
+    found: TradeOff, best: tuple[float, float], threshold: float, name: str = "parameter_drop"
+) -> Figure:
+    """Draw each mask at its drop (a key of :data:`NOUNS`) and accuracy drop, the front, the threshold and BEST.
+
+    ``best`` is BEST's (that drop, accuracy drop); all drops and ``threshold`` are in percent.
+    """
+    figure, axes = new_figure(7.2, 4.8)
+    drop = found.dropped(name)
+    top = _top(found, best[1], threshold)
+    shown = found.accuracy_drop <= top
+    masks = axes.plot(
+        drop[shown],
+        found.accuracy_drop[shown],
+        linestyle="none",
+        marker="o",
+        markersize=4,
+        color=GREY,
+        alpha=0.35,
+        markeredgewidth=0,
+        label="a mask",
+        zorder=2,
+    )
+    beyond = axes.plot(
+        drop[~shown],
+        np.full(np.count_nonzero(~shown), top),
+        linestyle="none",
+        marker="^",
+        markersize=5,
+        color=GREY,
+        alpha=0.35,
+        markeredgewidth=0,
+        zorder=2,
+        clip_on=False,
+    )
+    for marks in (*masks, *beyond):
+        marks.set_rasterized(len(found.accuracy_drop) > MOST_MARKS)
+    front = found.front(name)
+    front = front[shown[front]]
+    axes.plot(
+        drop[front],
+        found.accuracy_drop[front],
+        color=INK,
+        linewidth=1.2,
+        drawstyle="steps-pre",
+        label="front",
+        zorder=2.5,
+    )
+    axes.axhline(
+        threshold,
+        color=VERMILION,
+        linewidth=1.6,
+        linestyle=(0, (5, 3)),
+        label=f"threshold ({threshold:g}%)",
+        zorder=3,
+    )
+    axes.plot(
+        *([value] for value in best),
+        linestyle="none",
+        marker="*",
+        markersize=15,
+        color=BLUE,
+        markeredgecolor="white",
+        label="BEST",
+        zorder=4,
+        clip_on=False,
+    )
+    low, high = _range(drop, best[0], 0.0)
+    # BEST is usually at the right end; its text goes to the side with room.
+    left = best[0] > low + 0.6 * (high - low)
+    axes.annotate(
+        f"BEST {percent(best[0])}",
+        best,
+        xytext=(-10 if left else 10, 9),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="bottom",
+        fontsize=11,
+        fontweight="bold",
+        color=BLUE,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
+        zorder=5,
+    )
+    room = 0.05 * (high - low)
+    axes.set_xlim(low - room, high + room)
+    low, _ = _range(found.accuracy_drop, best[1], threshold)
+    axes.set_ylim(low - 0.06 * (top - low), top)
+    axes.set_xlabel(f"{NOUNS[name]} dropped (%)", fontsize=10, color=INK)
+    axes.set_ylabel("accuracy drop (%)", fontsize=10, color=INK)
+    legend(axes)
+    within = int(np.count_nonzero(found.accuracy_drop < threshold))
+    above = "" if shown.all() else f", {np.count_nonzero(~shown):,} above the view (triangles)"
+    headline(
+        axes,
+        f"Accuracy against {NOUNS[name]}",
+        f"{len(found.accuracy_drop):,} masks, {within:,} of them within the threshold{above}",
+        above_legend=True,
+    )
+    return figure
+
+
+def _top(found: TradeOff, best: float, threshold: float) -> float:
+    """Upper end of the view: all masks, or fewer if masks of very low accuracy would squeeze the rest."""
+    low, high = _range(found.accuracy_drop, best, threshold)
+    return min(high + 0.06 * (high - low), TALLEST * max(threshold, best, 0.5))
+
+
+def _range(values: np.ndarray, *others: float) -> tuple[float, float]:
+    """The smallest interval, not empty, that holds zero and all values."""
+    everything = np.r_[values, others, 0.0]
+    low, high = float(everything.min()), float(everything.max())
+    return (low, high) if high > low else (low, low + 1.0)

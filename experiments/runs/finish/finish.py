@@ -1,0 +1,240 @@
+"""The finish: learns how far beyond the threshold to search, and chooses the RESULT when the search has ended.
+
+The course of a finish follows from the state of the search and from judgements, each of which is durable before
+the next begins. So a finish that was killed goes on where it was, and ends with the same RESULT.
+"""
+
+from functools import cached_property
+
+import numpy as np
+
+from engine.contracts import Objective
+from engine.layout import mask_sha256
+from engine.run.directory import RunDirectory
+from engine.search.state import SearchState
+from experiments.progress import Reporter
+from experiments.runs.finish.choosing import MOST, candidates, first_that_holds
+from experiments.runs.finish.images import FinishImages, changes_weights, finish_images
+from experiments.runs.finish.judging import Judge, Judged
+from experiments.runs.finish.reach import first_reach, learned_reach, lesson_is_due
+from experiments.runs.finish.result import FINISH, LESSON, Check, Result, read_result
+from experiments.runs.finish.weights import Leaving, read_weights, write_weights
+from experiments.runs.knowledge.latency import LATENCY
+from experiments.runs.pick import ACCURACY_DROP, goal_of
+from experiments.runs.problem import Problem
+from experiments.runs.status import best_to_json
+from fitness.objective.rewards import OBJECTIVES
+from models.compensation.method import Compensation
+from models.model_directory import Model
+
+NO_IMAGES = (
+    "the finish needs training images that the search did not see, and there are none; RESULT is BEST. Search "
+    "with fewer `images`."
+)
+NONE_HOLDS = (
+    "none of the {judged} candidates that were judged stays within `threshold` on fitness and check images; "
+    "RESULT is BEST, which stays within it on the fitness images alone."
+)
+NOTHING = "no mask that removes filters was counted in full; RESULT is BEST."
+NONE_RIGHT = (
+    "the unpruned network gets no fitness image right, or none of the {total:,} check images, so that nothing "
+    "can be lost on them; RESULT is BEST."
+)
+
+
+class Finish:
+    """The finish of one run. The images are read when they are first needed, or by :meth:`prepare`."""
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        problem: Problem,
+        compensation: Compensation | None,
+        identity: str,
+        reporter: Reporter,
+    ):
+        """``compensation``: of the search; None for none."""
+        self._run = run
+        self._problem = problem
+        self._compensation = compensation
+        self._identity = identity
+        self._reporter = reporter
+        options = problem.options
+        # A front reaches up to its own limit, and without a refit no mask comes back.
+        self.reaches = not options.aims and changes_weights(problem)
+
+    def prepare(self) -> None:
+        """Read the images now, so that images that cannot be read are refused before a search begins.
+
+        Raises:
+            DataError: they cannot be read, or do not fit the model.
+        """
+        _ = self._images
+
+    @property
+    def first_reach(self) -> float | None:
+        """The reach of generation 0 in percent; None for a search that stays within the threshold."""
+        return first_reach(self._problem.options.threshold) if self.reaches else None
+
+    def reach(self, state: SearchState) -> float | None:
+        """The reach of the generation after ``state``; may refit the best mask of the population.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
+        if not self.reaches or not lesson_is_due(state.generation):
+            return state.reach
+        pupil = max(state.population, key=lambda each: each.score)
+        judge, threshold = self._judge, self._problem.options.threshold
+        if pupil.correct < 0 or pupil.mask.all() or judge is None or not _right(judge.original(state.generation)):
+            return threshold
+        before = 100 * (state.original_correct - pupil.correct) / state.original_correct
+        judged = judge(pupil.mask, state.generation, LESSON)
+        after = judge.drop(judged)
+        found = learned_reach(threshold, before, after)
+        told = "cannot be refitted" if judged.failed else f"loses {after:.2f}% once it is refitted"
+        self._reporter.message(
+            f"the best mask loses {before:.2f}% and {told}: the search goes on up to an accuracy drop of "
+            f"{found:.2f}%."
+        )
+        return found
+
+    def known(self, state: SearchState) -> Result | None:
+        """The RESULT of this state, if its finish is done and its weights are there."""
+        found = read_result(self._run, state, self._identity)
+        if found is None or found.is_best:
+            return found
+        kept = read_weights(self._run, self._problem)
+        return found if kept is not None and kept[1] == found.weights_sha256 else None
+
+    def conclude(self, state: SearchState, objective: Objective) -> Result:
+        """Choose the RESULT of a search that has ended, and make it durable.
+
+        Raises:
+            DataError: an image cannot be read.
+            OSError, RunStoreError: the store is full or out of reach.
+        """
+        known = self.known(state)
+        if known is not None:
+            return known
+        result = self._chosen(state, objective)
+        result.write(self._run)
+        if result.remark:
+            self._reporter.message(result.remark)
+        return result
+
+    def _chosen(self, state: SearchState, objective: Objective) -> Result:
+        options, layout = self._problem.options, self._problem.genome.layout
+        judge = self._judge
+        if judge is None:
+            return self._best(state, 0, NO_IMAGES)
+        original = judge.original(state.generation)
+        if not _right(original):
+            return self._best(state, 0, NONE_RIGHT.format(total=len(judge.images.check)))
+        latency = options.objective == LATENCY and not options.aims
+        goal = OBJECTIVES[LATENCY].figure if latency else goal_of(options)
+        found = candidates(state, layout, objective, goal)
+        if len(found.masks) == 0:
+            return self._best(state, 0, NOTHING)
+        judged: dict[int, Judged] = {}
+        most = min(MOST, len(found.masks))
+
+        def drop_after(place: int) -> float:
+            def keep(smaller: Model, judgement: Judged) -> None:
+                # Each candidate that holds is better than the one before that held.
+                if judge.drop(judgement) < options.threshold:
+                    write_weights(self._run, self._problem, Leaving(found.masks[place], smaller))
+
+            self._reporter.finish(len(judged), most)
+            judged[place] = judge(found.masks[place], state.generation, FINISH, keep)
+            after = judge.drop(judged[place])
+            self._tell(judge, judged[place], found.accuracy_drops[place], len(judged))
+            return after
+
+        reach = first_reach(options.threshold) if state.reach is None else state.reach
+        drops = found.accuracy_drops.tolist()
+        place = first_that_holds(drops, options.threshold, reach, drop_after, most)
+        self._reporter.finish(most, most)
+        if place is None:
+            return self._best(state, len(judged), NONE_HOLDS.format(judged=len(judged)))
+        return self._result(state, objective, judge, found.masks[place], judged[place], len(judged))
+
+    def _result(
+        self, state: SearchState, objective: Objective, judge: Judge, mask: np.ndarray, judged: Judged, count: int
+    ) -> Result:
+        kept = read_weights(self._run, self._problem)
+        if kept is not None and mask_sha256(kept[0].mask) == judged.sha256:
+            weights = kept[1]
+        else:
+            # The mask was judged for a lesson, which keeps no weights.
+            smaller = judge.leaving(mask)
+            judged = judge.count(smaller, mask, state.generation, FINISH)
+            weights = write_weights(self._run, self._problem, Leaving(mask, smaller))
+        original, images = judge.original(state.generation), judge.images
+        counts = np.array([judged.fitness], np.int64)
+        figures = objective.appraise(mask[None], counts, state.original_correct).figures
+        return Result(
+            identity=self._identity,
+            generation=state.generation,
+            best_sha256=mask_sha256(state.best.individual.mask),
+            sha256=judged.sha256,
+            accuracy_drop=judge.fitness_drop(judged),
+            correct=judged.fitness,
+            figures={name: values[0].item() for name, values in figures.items() if name != ACCURACY_DROP},
+            removed_filters=int((~mask).sum()),
+            filters=len(mask),
+            judged=count,
+            refit_images=None if images.fitted is None else len(images.fitted),
+            check=Check(
+                len(images.check), original.check, judged.check, judged.lost, judged.gained, images.unseen
+            ),
+            weights_sha256=weights,
+        )
+
+    def _best(self, state: SearchState, judged: int, remark: str) -> Result:
+        """BEST as the RESULT."""
+        best = best_to_json(state)
+        figures = {name: value for name, value in state.best.figures.items() if name != ACCURACY_DROP}
+        return Result(
+            identity=self._identity,
+            generation=state.generation,
+            best_sha256=best["sha256"],
+            sha256=best["sha256"],
+            accuracy_drop=float(best[ACCURACY_DROP]),
+            correct=state.best.individual.correct,
+            figures=figures,
+            removed_filters=best["removed_filters"],
+            filters=best["filters"],
+            judged=judged,
+            refit_images=None,
+            check=None,
+            weights_sha256=None,
+            remark=remark,
+        )
+
+    def _tell(self, judge: Judge, judged: Judged, before: float, number: int) -> None:
+        if judged.failed:
+            self._reporter.message(f"candidate {number} cannot be used: {judged.failed}")
+            return
+        refitted = "judged" if judge.images.fitted is None else "refitted"
+        self._reporter.message(
+            f"candidate {number}, {refitted}: accuracy drop {judge.fitness_drop(judged):.2f}% on the fitness "
+            f"images ({before:.2f}% in the search), {judge.check_drop(judged):.2f}% on "
+            f"{len(judge.images.check):,} check images."
+        )
+
+    @cached_property
+    def _judge(self) -> Judge | None:
+        images = self._images
+        if images is None:
+            return None
+        return Judge(self._run, self._problem, self._compensation, images, self._identity)
+
+    @cached_property
+    def _images(self) -> FinishImages | None:
+        return finish_images(self._problem)
+
+
+def _right(original: Judged) -> bool:
+    """Whether the unpruned network gets some images right, so that a drop can be told in percent."""
+    return original.fitness > 0 and original.check > 0

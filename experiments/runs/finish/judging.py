@@ -1,0 +1,194 @@
+"""Judging the candidates of a finish. Each judgement is durable, so that no candidate is judged twice."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import msgspec
+import numpy as np
+
+from engine.errors import DataError, RunError
+from engine.layout import mask_sha256
+from engine.run.directory import JUDGEMENTS, RunDirectory
+from experiments.runs.finish.images import FinishImages
+from experiments.runs.finish.result import ORIGINAL
+from experiments.runs.knowledge.compensation import network_of
+from experiments.runs.problem import Problem
+from experiments.runs.refit import refitted_network
+from experiments.training.measuring import measure, predictions
+from fitness.objective.cost import percent_drop
+from models.compensation.method import Compensation
+from models.errors import CompensationError
+from models.model_directory import Model
+from models.pruning import prune
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One row of the judgements of a run: the counts of a mask with the weights that would leave.
+
+    Attributes:
+        generation: of the search, when the mask was judged.
+        purpose: :data:`ORIGINAL`, :data:`LESSON` or :data:`FINISH`.
+        sha256: name of the mask.
+        key: SHA-256 of what else decides the counts: the identity of the run and the images.
+        fitness: fitness images that the network gets right.
+        check: check images that the network gets right.
+        lost: check images that the original alone gets right.
+        gained: check images that this network alone gets right.
+        failed: why there are no counts; else empty.
+    """
+
+    generation: int
+    purpose: str
+    sha256: str
+    key: str
+    fitness: int = 0
+    check: int = 0
+    lost: int = 0
+    gained: int = 0
+    failed: str = ""
+
+
+class Judge:
+    """Gives each mask the weights that it would leave with, and counts on fitness and check images."""
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        problem: Problem,
+        compensation: Compensation | None,
+        images: FinishImages,
+        identity: str,
+    ):
+        """``compensation``: of the search; None for none. ``identity``: of the run.
+
+        Raises:
+            RunError: the judgements of the run are damaged.
+        """
+        self.images = images
+        self._run = run
+        self._problem = problem
+        self._compensation = compensation
+        self._key = hashlib.sha256(f"{identity}{images.key}".encode()).hexdigest()
+        self._known = self._read()
+        self._original: Judged | None = None
+        self._right: np.ndarray | None = None
+
+    def original(self, generation: int) -> Judged:
+        """The unpruned network.
+
+        Raises:
+            DataError: an image cannot be read, or the network answers NaN or infinity.
+        """
+        if self._original is None:
+            mask = self._problem.genome.layout.full()
+            known = self._known.get(mask_sha256(mask))
+            found = known or self._record(self.count(self._problem.model, mask, generation, ORIGINAL))
+            if found.failed:
+                raise DataError(f"the unpruned network cannot be judged for the finish: {found.failed}.")
+            self._original = found
+        return self._original
+
+    def __call__(
+        self,
+        mask: np.ndarray,
+        generation: int,
+        purpose: str,
+        keep: Callable[[Model, Judged], None] = lambda model, judged: None,
+    ) -> Judged:
+        """Judge ``bool[f]``. ``keep`` receives the smaller network before a new judgement becomes durable.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
+        known = self._known.get(mask_sha256(mask))
+        if known is not None:
+            return known
+        original = self.original(generation)
+        try:
+            smaller = self.leaving(mask)
+        except CompensationError as error:
+            # A candidate whose activations overflow is no reason to lose the others.
+            failed = Judged(generation, purpose, mask_sha256(mask), original.key, failed=str(error))
+            return self._record(failed)
+        judged = self.count(smaller, mask, generation, purpose)
+        if not judged.failed:
+            keep(smaller, judged)
+        return self._record(judged)
+
+    def leaving(self, mask: np.ndarray) -> Model:
+        """The smaller network of ``bool[f]``: refitted, or with the weights that the search scored.
+
+        Raises:
+            CompensationError: activations are infinite or NaN.
+        """
+        model, keeps = self._problem.model, self._problem.genome.layout.split(mask)
+        if self.images.fitted is None:
+            network = network_of(model.network, keeps, self._compensation)
+        else:
+            network = refitted_network(model, keeps, self._compensation, self.images.fitted.images)
+        return Model(prune(network, keeps), model.normalisation, model.classes)
+
+    def drop(self, judged: Judged) -> float:
+        """The accuracy drop by which candidates are chosen, percent: the larger of the two; inf if it failed."""
+        return float("inf") if judged.failed else max(self.fitness_drop(judged), self.check_drop(judged))
+
+    def fitness_drop(self, judged: Judged) -> float:
+        """On the fitness images, percent of what the original gets right."""
+        return _drop(self.original(judged.generation).fitness, judged.fitness)
+
+    def check_drop(self, judged: Judged) -> float:
+        """On the check images, percent of what the original gets right."""
+        return _drop(self.original(judged.generation).check, judged.check)
+
+    def count(self, model: Model, mask: np.ndarray, generation: int, purpose: str) -> Judged:
+        """The counts of the network of ``bool[f]``; not made durable.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
+        name, key = mask_sha256(mask), self._key
+        try:
+            fitness, check = (measure(model, each).correct for each in (self._problem.images, self.images.check))
+        except DataError as error:
+            # Images in memory can be read: the network answers NaN or infinity.
+            return Judged(generation, purpose, name, key, failed=str(error))
+        lost = gained = 0
+        right = predictions(model, self.images.check) == self.images.check.labels
+        if purpose == ORIGINAL:
+            self._right = right
+        else:
+            before = self._right_by_original()
+            lost, gained = int((before & ~right).sum()), int((right & ~before).sum())
+        return Judged(generation, purpose, name, key, fitness, check, lost, gained)
+
+    def _right_by_original(self) -> np.ndarray:
+        """``bool[n]``: the check images that the unpruned network gets right."""
+        if self._right is None:
+            self._right = predictions(self._problem.model, self.images.check) == self.images.check.labels
+        return self._right
+
+    def _record(self, judged: Judged) -> Judged:
+        self._run.record_judgement(asdict(judged))
+        self._known[judged.sha256] = judged
+        return judged
+
+    def _read(self) -> dict[str, Judged]:
+        try:
+            rows = msgspec.convert(self._run.judgements(), list[Judged])
+        except msgspec.ValidationError as error:
+            where = self._run.store.full_name(JUDGEMENTS)
+            raise RunError(
+                f"{where} is damaged ({error}); remove the file, and candidates are judged anew."
+            ) from error
+        key, fitness, check = self._key, len(self._problem.images), len(self.images.check)
+        return {
+            row.sha256: row
+            for row in rows
+            if row.key == key and 0 <= row.fitness <= fitness and 0 <= row.check <= check
+        }
+
+
+def _drop(original: int, correct: int) -> float:
+    return float(percent_drop(original, np.array(correct)))

@@ -1,0 +1,214 @@
+"""The thesis: filters of VGG-16 (CIFAR-10) and VGG-19 (SVHN) removed by a genetic algorithm, without retraining.
+
+Command: ``evoprune reproduce paper-vgg OUT_DIR --model VGG16_DIR --data-dir DATA``, where VGG16_DIR holds a
+VGG-16 that was trained on CIFAR-10; without it one is trained first. ``--images`` (for fitness) and
+``--generations`` are the budget; a later call with more generations continues the searches.
+
+Time on 2 cores, beside another job: 31 minutes for 20 generations of all four searches on 500 images. Expect
+(docs/reproductions/paper-vgg) an accuracy drop below the threshold on the fitness images, and a larger one on the
+test split the fewer fitness images there are; after 20 generations 5.7% fewer parameters in VGG-16.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from engine.errors import RunError
+from engine.run.directory import DESCRIPTION
+from experiments.baselines.steps import Steps
+from experiments.data import datasets
+from experiments.data.options import DataOptions
+from experiments.progress import Reporter
+from experiments.runs.held_out import known_held_out
+from experiments.runs.options import SearchOptions
+from experiments.runs.saved import SavedRun
+from experiments.runs.search import resume_search, start_search
+from experiments.runs.status import best_to_json, read_status
+from experiments.studies.reproductions.paper_vgg_page import CIFAR, SVHN, Found, Reported, paper_page
+from experiments.studies.reproductions.svhn import svhn
+from experiments.training.network_options import NetworkOptions
+from experiments.training.train import train_model
+from models import model_directory
+from models.cost import network_cost
+from models.training.settings import TrainingSettings
+
+THRESHOLDS = (2.0, 0.0)
+REPORTED = {"vgg16": CIFAR, "vgg19": SVHN}
+
+SAMPLE_WIDTH = 0.25
+"""Width of VGG-19 where only a thousand crops are at hand: they do not train 20 million parameters."""
+SAMPLE_TRAINING = TrainingSettings(
+    epochs=80, batch_size=32, learning_rate=0.02, warmup_epochs=5, augmentation="crop"
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything.
+
+    Attributes:
+        images: that masks are evaluated on, at most.
+        generations: of each search.
+        digits: networks that take the places of VGG-16 and VGG-19, on scikit-learn's digits; None searches the
+            document's networks on its data.
+        epochs: of training on digits.
+    """
+
+    images: int
+    generations: int
+    digits: tuple[NetworkOptions, NetworkOptions] | None = None
+    epochs: int = 3
+
+
+FULL = Plan(images=1000, generations=100)
+_NARROW = (NetworkOptions("vgg16", width_multiplier=0.1), NetworkOptions("vgg19", width_multiplier=0.1))
+QUICK = Plan(images=100, generations=2, digits=_NARROW)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network of the document and its stand-in here; ``source``: the data in words."""
+
+    key: str
+    reported: Reported
+    network: NetworkOptions
+    training: TrainingSettings
+    data: DataOptions
+    source: str
+
+
+def run(
+    out: Path,
+    *,
+    plan: Plan,
+    data_dir: str | None,
+    reporter: Reporter,
+    model: Path | None = None,
+    images: int | None = None,
+    generations: int | None = None,
+) -> dict[str, Any]:
+    """Search each network at each threshold, and write the page again after each search.
+
+    Args:
+        out: directory of the experiment.
+        plan: how much of everything.
+        data_dir: where CIFAR-10 and SVHN are.
+        reporter: receives progress.
+        model: directory of a VGG-16 that was trained on CIFAR-10; None: it is trained.
+        images: that masks are evaluated on, at most; None: those of the plan.
+        generations: of each search, unless it has more behind it; None: those of the plan.
+
+    Raises:
+        RunError: ``out`` holds something else, or was begun with another model.
+    """
+    images = images or plan.images
+    generations = plan.generations if generations is None else generations
+    quick = plan.digits is not None
+    # More generations continue the searches, so the number of generations is no part of the experiment.
+    steps = Steps(out, {"experiment": "paper-vgg", "quick": quick, "images": images})
+    if model is not None:
+        adopt(model, out / "models" / "vgg16")
+    searched: dict[str, dict[float, Found]] = {}
+    page = None
+    for subject in _subjects(steps, plan, data_dir):
+        directory = out / "models" / subject.key
+        if not directory.exists():
+            reporter.message(f"Training {subject.reported.title}.")
+            train_model(directory, subject.network, subject.data, subject.training, reporter=reporter)
+        for threshold in THRESHOLDS:
+            reporter.message(f"Searching {subject.reported.title}, threshold {threshold:g}%.")
+            place = out / "runs" / f"{subject.key}-threshold{threshold:g}"
+            options = _search_options(directory, subject.data, images, generations, threshold)
+            _search(place, options, reporter)
+            searched.setdefault(subject.key, {})[threshold] = _found(subject, place, options, reporter)
+            page = paper_page(searched, quick=quick, images=images).write(out)
+    return {
+        "networks": {
+            key: {f"{threshold:g}": found.to_json() for threshold, found in by_threshold.items()}
+            for key, by_threshold in searched.items()
+        },
+        "page": str(page),
+    }
+
+
+def _subjects(steps: Steps, plan: Plan, data_dir: str | None) -> tuple[Subject, ...]:
+    if plan.digits is not None:
+        training = TrainingSettings(epochs=plan.epochs, batch_size=64, augmentation="none")
+        digits = DataOptions("digits")
+        return tuple(
+            Subject(key, reported, network, training, digits, "scikit-learn's digits")
+            for (key, reported), network in zip(REPORTED.items(), plan.digits, strict=True)
+        )
+    found, whole = svhn(steps.folder / "data", data_dir)
+    width, training = (1.0, TrainingSettings(augmentation="crop")) if whole else (SAMPLE_WIDTH, SAMPLE_TRAINING)
+    source = "SVHN" if whole else "the training crops at hand, the last fifth of them held out"
+    cifar = DataOptions("cifar10", data_dir)
+    wide = NetworkOptions("vgg16")
+    return (
+        Subject("vgg16", CIFAR, wide, TrainingSettings(16), cifar, "CIFAR-10"),
+        Subject("vgg19", SVHN, NetworkOptions("vgg19", width_multiplier=width), training, found, source),
+    )
+
+
+def adopt(source: Path, directory: Path) -> None:
+    """Copy a model into the experiment, so that its searches do not depend on a directory elsewhere.
+
+    Raises:
+        RunError: the experiment has another model already.
+    """
+    given = model_directory.load(source)
+    if not directory.exists():
+        model_directory.save(directory, given)
+    elif model_directory.load(directory).digest() != given.digest():
+        raise RunError(f"{directory} is another model than `model` {source}; name a new directory.")
+
+
+def _search_options(
+    model: Path, data: DataOptions, images: int, generations: int, threshold: float
+) -> SearchOptions:
+    """The document's settings, which are the defaults, on at most so many images."""
+    there = datasets.size(data.data, "train", data_dir=data.data_dir)
+    chosen = replace(data, images=min(images, there))
+    return SearchOptions(str(model), chosen, generations=generations, threshold=threshold)
+
+
+def _search(place: Path, options: SearchOptions, reporter: Reporter) -> None:
+    if not (place / DESCRIPTION).is_file():
+        start_search(place, options, reporter=reporter)
+        return
+    reached = read_status(place).generation or 0
+    _, colon, path = options.data.data.partition(":")
+    resume_search(
+        place,
+        generations=max(options.generations, reached),
+        model=options.model,
+        data_dir=path if colon else options.data.data_dir,
+        reporter=reporter,
+    )
+
+
+def _found(subject: Subject, place: Path, options: SearchOptions, reporter: Reporter) -> Found:
+    """The result of a finished search, from its directory."""
+    saved = SavedRun.open(place, reporter=reporter)
+    run, state = saved.run, saved.newest.state
+    held_out = known_held_out(run.store, state.best.individual.mask)
+    if held_out is None:
+        raise RunError(f"{place} has no accuracy on the test split, which could not be read; run it again.")
+    model = model_directory.load(Path(options.model))
+    network = model.network
+    parameters, macs = network_cost(network)
+    training = model.notes.get("training")
+    return Found(
+        reported=subject.reported,
+        network=f"{network.architecture.name}, width {subject.network.width_multiplier:g}",
+        source=subject.source,
+        training="not known" if training is None else f"{training['epochs']} epochs",
+        images=saved.description["images"],
+        base_parameters=parameters,
+        base_macs=macs,
+        original_correct=state.original_correct,
+        evaluations=state.evaluations,
+        best=best_to_json(state),
+        held_out=held_out.to_json(),
+        rows=[row for row in run.journal() if row["generation"] <= state.generation],
+    )

@@ -1,0 +1,1 @@
+"""Networks before and after a search: train, import, evaluate, fine-tune."""

@@ -1,0 +1,304 @@
+"""Evaluators: count the images that each mask gets right, in this process or on Ray workers.
+
+Work is split by images. A shard answers two integers for each mask. The sum of integers does not depend on their
+order or on the worker, so both evaluators give the same counts.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from engine.cluster.figures import PoolFigures
+from engine.cluster.options import PoolOptions
+from engine.cluster.pool import RayPool
+from engine.contracts import FAILED, STOPPED, Target
+from engine.layout import Layout
+from engine.search.stopping import hopeless
+from fitness.evaluation.division import Batches, block_count, hardest_first, rounds, shard_count
+from fitness.evaluation.precision import resolved
+from fitness.evaluation.shard_worker import Request, blueprint, from_blueprint, local_worker
+from models.compensation.method import Compensation
+from models.model_directory import Model
+from models.xla import check_devices
+
+CPU_BATCH = 64
+"""Images of a batch. The activations of a wide network then stay in the caches."""
+
+GPU_BATCH = 2048
+"""Images of a batch."""
+
+
+def usual_batch() -> int:
+    """Images of a batch on this process's device."""
+    return GPU_BATCH if on_gpu() else CPU_BATCH
+
+
+class Runner(Protocol):
+    """Answers requests about shards."""
+
+    def load(self, shards: Sequence[Batches]) -> None:
+        """Replace the shards. They are numbered from 0."""
+        ...
+
+    def run(self, requests: Sequence[Request], tasks: Sequence[tuple[int, int]], work: float) -> list[np.ndarray]:
+        """The answer to each task.
+
+        Args:
+            requests: see :class:`fitness.evaluation.shard_worker.Request`.
+            tasks: number of the request and number of the shard, for each task.
+            work: masks times images of the largest task.
+        """
+        ...
+
+
+class ShardedEvaluator:
+    """Orders the images, cuts them into rounds and shards, and adds up the answers of a runner.
+
+    Attributes:
+        total: number of images.
+        precision: ``float32`` or ``bfloat16``.
+        compensation: of every mask; None for none.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        layout: Layout,
+        images: np.ndarray,
+        labels: np.ndarray,
+        *,
+        batch: int,
+        precision: str,
+        order: str,
+        pauses: bool,
+        compensation: Compensation | None,
+        workers: int = 1,
+    ):
+        self.total = len(images)
+        self.precision = precision
+        self.compensation = compensation
+        self._runner = runner
+        self._layout = layout
+        self._batch = batch
+        self._pauses = pauses
+        self._workers = workers
+        self._order = np.arange(self.total)
+        self._arrange(images, labels)
+        if order == "hardest-first":
+            margins = np.concatenate(self._ask("margins", layout.full()[None]))[: self.total]
+            self._order = hardest_first(margins)
+            self._arrange(images[self._order], labels[self._order])
+
+    def evaluate(self, masks: np.ndarray, target: Target | None = None) -> np.ndarray:
+        """See :class:`engine.contracts.Evaluator`."""
+        masks = self._layout.checked(masks)
+        if target is None:
+            return counts_of(np.sum(self._ask("count", masks), axis=0))
+        counts = np.full(len(masks), STOPPED, np.int64)
+        sums = np.zeros((2, len(masks)), np.int64)
+        seen = 0
+        going = np.flatnonzero(target.needed <= self.total)
+        for shards, images in zip(self._rounds, self._round_images, strict=True):
+            if len(going) == 0:
+                break
+            sums[:, going] += np.sum(self._ask("count", masks[going], shards), axis=0)
+            seen += images
+            failed = sums[1, going] > 0
+            counts[going[failed]] = FAILED
+            going = going[~failed]
+            if seen < self.total:
+                tests = len(self._rounds) - 1
+                lost = hopeless(sums[0, going], seen, self.total, target.rows(going), tests)
+                going = going[~lost]
+        counts[going] = sums[0, going]
+        return counts
+
+    def predict(self, mask: np.ndarray) -> np.ndarray:
+        """Predicted classes ``int32[total]`` under the mask ``bool[f]``, in the given order of the images."""
+        classes = np.empty(self.total, np.int32)
+        classes[self._order] = np.concatenate(self._ask("predict", mask[None]))[: self.total]
+        return classes
+
+    def compare_precision(self) -> dict[str, int]:
+        """This precision against float32 on the unpruned network: correct images of each, different answers."""
+        here, reference, differing = np.sum(self._ask("compare", self._layout.full()[None]), axis=0)
+        return {"correct": int(here), "float32_correct": int(reference), "images_that_differ": int(differing)}
+
+    def workers(self) -> PoolFigures | None:
+        """Figures of the workers since the last call; None if there are no workers."""
+        return None
+
+    def close(self) -> None:
+        """Release the workers, if there are any."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _arrange(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Cut images, in the order of their evaluation, into rounds and shards."""
+        batches = Batches.of(images, labels, self._batch)
+        self._shards: list[Batches] = []
+        self._rounds: list[list[int]] = []
+        self._round_images: list[int] = []
+        for part in rounds(len(batches.images), self.total, self._pauses):
+            whole = batches.part(part)
+            shards = whole.shards(shard_count(len(part), workers=self._workers))
+            self._rounds.append(list(range(len(self._shards), len(self._shards) + len(shards))))
+            self._round_images.append(int(np.count_nonzero(whole.labels >= 0)))
+            self._shards += shards
+        self._runner.load(self._shards)
+
+    def _ask(self, kind: Any, masks: np.ndarray, shards: Sequence[int] | None = None) -> list[np.ndarray]:
+        """The answers of ``shards``, or of all shards if None, in order of the shards."""
+        shards = range(len(self._shards)) if shards is None else shards
+        blocks = np.array_split(masks, block_count(len(masks), len(shards), self._workers))
+        requests = [Request(kind, self._layout.pack(block)) for block in blocks]
+        tasks = [(request, shard) for shard in shards for request in range(len(blocks))]
+        work = max(1, *map(len, blocks)) * max(self._shards[shard].labels.size for shard in shards)
+        answers = self._runner.run(requests, tasks, float(work))
+        if len(blocks) == 1:
+            return answers
+        starts = range(0, len(answers), len(blocks))
+        return [np.concatenate(answers[start : start + len(blocks)], axis=-1) for start in starts]
+
+
+class _Inline:
+    """Runs requests in this process, one after the other."""
+
+    def __init__(self, model: Model, layout: Layout, precision: str, compensation: Compensation | None):
+        self.worker = local_worker(model, layout, precision, compensation)
+        self._shards: Sequence[Batches] = ()
+
+    def load(self, shards: Sequence[Batches]) -> None:
+        self._shards = shards
+
+    def run(self, requests: Sequence[Request], tasks: Sequence[tuple[int, int]], work: float) -> list[np.ndarray]:
+        return [self.worker(shard, self._shards[shard], requests[request]) for request, shard in tasks]
+
+
+class LocalEvaluator(ShardedEvaluator):
+    """Evaluates in this process, on JAX's default device."""
+
+    def __init__(
+        self,
+        model: Model,
+        layout: Layout,
+        images: np.ndarray,
+        labels: np.ndarray,
+        batch: int = CPU_BATCH,
+        *,
+        precision: str = "float32",
+        order: str = "given",
+        pauses: bool = False,
+        compensation: Compensation | None = None,
+    ):
+        """Place the network on the device.
+
+        Args:
+            model: the network and its normalisation.
+            layout: of the masks.
+            images: ``uint8[total, height, width, channels]``.
+            labels: ``int32[total]``.
+            batch: most images of a batch.
+            precision: see :mod:`fitness.evaluation.precision`.
+            order: of the images, one of :data:`fitness.evaluation.division.ORDERS`.
+            pauses: whether masks can be stopped between rounds of images.
+            compensation: of every mask; None for none.
+        """
+        self._inline = _Inline(model, layout, resolved(precision, on_gpu()), compensation)
+        super().__init__(
+            self._inline,
+            layout,
+            images,
+            labels,
+            batch=batch,
+            precision=resolved(precision, on_gpu()),
+            order=order,
+            pauses=pauses,
+            compensation=compensation,
+        )
+
+    def compile(self) -> float:
+        """Compile the programs of the unpruned network now, before the first masks; returns the seconds."""
+        return self._inline.worker.counter.compile(self._shards[0])
+
+
+class RayEvaluator(ShardedEvaluator):
+    """Evaluates on Ray actors. Each holds the network and its shards of the images on its device."""
+
+    def __init__(
+        self,
+        model: Model,
+        layout: Layout,
+        images: np.ndarray,
+        labels: np.ndarray,
+        batch: int = CPU_BATCH,
+        options: PoolOptions | None = None,
+        warn: Callable[[str], None] = lambda message: None,
+        *,
+        precision: str = "float32",
+        order: str = "given",
+        pauses: bool = False,
+        compensation: Compensation | None = None,
+        watch: Callable[[PoolFigures], None] = lambda figures: None,
+    ):
+        """Start the workers. Arguments as for :class:`LocalEvaluator`.
+
+        Args:
+            options: of the pool; without influence on counts.
+            warn: receives messages for the user.
+            watch: receives the figures of the workers about once a second.
+
+        Raises:
+            BackendError: Ray is not installed or has no room for the workers.
+        """
+        options = options or PoolOptions()
+        chosen = resolved(precision, options.gpus_per_worker > 0)
+        plan = blueprint(model, layout, chosen, compensation)
+        self.pool = RayPool(from_blueprint, plan, options, warn, watch)
+        try:
+            super().__init__(
+                self.pool,
+                layout,
+                images,
+                labels,
+                batch=batch,
+                precision=chosen,
+                order=order,
+                pauses=pauses,
+                compensation=compensation,
+                workers=options.workers,
+            )
+        except BaseException:
+            self.pool.close()
+            raise
+
+    def workers(self) -> PoolFigures:
+        """Figures of the workers since the last call."""
+        return self.pool.figures()
+
+    def close(self) -> None:
+        """End the workers."""
+        self.pool.close()
+
+
+def on_gpu() -> bool:
+    """Whether this process evaluates on a GPU.
+
+    Raises:
+        DeviceError: see :func:`models.xla.check_devices`.
+    """
+    import jax
+
+    check_devices()
+    return jax.default_backend() != "cpu"
+
+
+def counts_of(sums: np.ndarray) -> np.ndarray:
+    """``int64[2, n]`` (correct, not finite) -> counts with :data:`engine.contracts.FAILED`."""
+    correct, not_finite = sums
+    return np.where(not_finite > 0, FAILED, correct)

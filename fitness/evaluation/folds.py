@@ -1,0 +1,80 @@
+"""Compensation of the weights of a run, padded to the widths of its program.
+
+A fold follows from a reader and its slice alone, never from other masks, workers or batches.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+import numpy as np
+
+from fitness.evaluation.compaction import Compaction
+from models.compensation.folding import Prediction
+from models.compensation.method import Compensation
+from models.compensation.moments import reader_name
+from models.contract import Stage
+
+CACHED_BYTES = 256 * 2**20
+"""Bytes of recent folds that are kept. A fold is needed again for the next batches, and for offspring."""
+
+
+Fold = Prediction
+"""Filled up to a width that follows from the width of the kept channels: ``removed`` with the group's size, the
+others with zeros. ``matrix`` has as many columns as the group is computed with."""
+
+Key = tuple[str, str]
+"""Path of a reader's kernel, and the reader's group."""
+
+
+class Folds:
+    """The folds of a network's readers; none without compensation of weights."""
+
+    def __init__(self, compensation: Compensation | None, compaction: Compaction):
+        self._compensation = compensation
+        self._compaction = compaction
+        self._cache: OrderedDict[tuple[str, bytes], Fold] = OrderedDict()
+        self._bytes = 0
+
+    def of(self, stage: Stage, slices: Mapping[str, np.ndarray]) -> dict[Key, Fold]:
+        """The folds of the readers of groups with removed channels."""
+        if self._compensation is None or self._compensation.regression is None:
+            return {}
+        found = {}
+        for reader in stage.readers():
+            keep = slices.get(reader.group)
+            if keep is not None and not keep.all():
+                name = reader_name(stage, reader)
+                found[reader.kernel, reader.group] = self._cached(self._compensation, name, keep)
+        return found
+
+    def _cached(self, compensation: Compensation, reader: str, keep: np.ndarray) -> Fold:
+        key = reader, keep.tobytes()
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        made = self._made(compensation, reader, keep)
+        self._cache[key] = made
+        self._bytes += _size(made)
+        while self._bytes > CACHED_BYTES and len(self._cache) > 1:
+            self._bytes -= _size(self._cache.popitem(last=False)[1])
+        return made
+
+    def _made(self, compensation: Compensation, reader: str, keep: np.ndarray) -> Fold:
+        found = compensation.coefficients(reader, keep)
+        size = len(keep)
+        kept, gone = np.flatnonzero(keep), np.flatnonzero(~keep)
+        width = self._compaction.width(size, len(kept))
+        # Where the group is computed whole, kept channels are in their own places, else in front.
+        columns = kept if width == size else np.arange(len(kept))
+        rows = self._compaction.removed_width(size, width)
+        removed = np.full(rows, size, np.int32)
+        matrix, constant = np.zeros((rows, width), np.float32), np.zeros(rows, np.float32)
+        removed[: len(gone)] = gone
+        matrix[: len(gone), columns] = found.matrix
+        constant[: len(gone)] = found.constant
+        return Fold(jnp.asarray(removed), jnp.asarray(matrix), jnp.asarray(constant))
+
+
+def _size(fold: Fold) -> int:
+    return sum(array.nbytes for array in fold)

@@ -1,0 +1,142 @@
+"""The worker end of an evaluator: one process with one device answers requests about shards of the images."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from engine.layout import Layout
+from fitness.evaluation import compilation_cache
+from fitness.evaluation.counting import MaskedCounter, Placed
+from fitness.evaluation.division import Batches
+from fitness.evaluation.precision import DTYPES
+from models.arrays import arrays_of, set_arrays
+from models.compensation.method import Compensation
+from models.compensation.recalibration import Calibration
+from models.contract import Network
+from models.networks.registry import architecture_from_json
+from models.normalisation import Normalisation
+from models.tracing import factories
+
+if TYPE_CHECKING:
+    # Model directories need a package that workers do not have.
+    from models.model_directory import Model
+
+
+class Request(NamedTuple):
+    """A question about a shard.
+
+    ``kind``, and the answer for ``n`` masks and a shard of ``s`` images (rows of padding included):
+
+    * ``count``: ``int64[2, n]``, correct images, and images with a logit that is not finite;
+    * ``predict``: ``int32[s]``, predicted classes under the one mask;
+    * ``margins``: ``float32[s]``, the right logit minus the highest other logit, under the one mask;
+    * ``compare``: ``int64[3]``, under the one mask: correct images in this precision, correct images in float32,
+      and images with different answers.
+
+    ``packed``: ``uint8[n, bytes]``, the masks.
+    """
+
+    kind: Literal["count", "predict", "margins", "compare"]
+    packed: np.ndarray
+
+
+class ShardWorker:
+    """An :data:`engine.cluster.worker.ShardFunction`. Keeps every shard that it has counted on the device."""
+
+    def __init__(self, make_counter: Callable[[str], MaskedCounter], precision: str):
+        """``make_counter``: precision -> counter."""
+        self._make_counter = make_counter
+        self.counter = make_counter(precision)
+        self._reference: MaskedCounter | None = None
+        self._placed: dict[int, Placed] = {}
+
+    def __call__(self, index: int, shard: Batches, request: Request) -> np.ndarray:
+        """Answer a request. After its first ``count``, a shard is found by ``index``."""
+        counter = self.counter
+        masks = counter.layout.unpack(request.packed)
+        if request.kind == "count":
+            # All comparisons come before the first count, so the float32 network is no longer needed.
+            self._reference = None
+            if index not in self._placed:
+                self._placed[index] = counter.place(shard)
+            return counter.count(self._placed[index], masks)
+        if request.kind == "predict":
+            return counter.predict(counter.place(shard), masks[0])
+        if request.kind == "margins":
+            return counter.margins(counter.place(shard), masks[0])
+        return self._compare(shard, masks[0])
+
+    def _compare(self, shard: Batches, mask: np.ndarray) -> np.ndarray:
+        if self._reference is None:
+            self._reference = self._make_counter("float32")
+        labels = shard.labels.ravel()
+        here, reference = (
+            counter.predict(counter.place(shard), mask) for counter in (self.counter, self._reference)
+        )
+        real = labels >= 0
+        return np.array(
+            [np.sum(here == labels), np.sum(reference == labels), np.sum(real & (here != reference))], np.int64
+        )
+
+
+def local_worker(
+    model: "Model", layout: Layout, precision: str, compensation: Compensation | None = None
+) -> ShardWorker:
+    """A worker in this process."""
+    return _worker(model.network, model.normalisation, layout, precision, compensation)
+
+
+def blueprint(
+    model: "Model", layout: Layout, precision: str, compensation: Compensation | None = None
+) -> dict[str, Any]:
+    """The argument of :func:`from_blueprint`: plain arrays and JSON, so that no Flax object is pickled."""
+    return {
+        "architecture": model.network.architecture.to_json(),
+        "arrays": arrays_of(model.network),
+        "normalisation": model.normalisation.to_json(),
+        "layout": (layout.names, layout.sizes),
+        "precision": precision,
+        "compensation": None if compensation is None else _parts_of(compensation),
+        "factories": factories.needed_for(model.network.architecture.name),
+    }
+
+
+def from_blueprint(entry: Mapping[str, Any]) -> ShardWorker:
+    """A worker in another process."""
+    compilation_cache.enable()
+    for name in entry["factories"]:
+        factories.load(name)
+    network = architecture_from_json(entry["architecture"]).blank()
+    set_arrays(network, entry["arrays"])
+    normalisation = Normalisation.from_json(entry["normalisation"])
+    parts = entry["compensation"]
+    compensation = None if parts is None else _compensation(normalisation, *parts)
+    return _worker(network, normalisation, Layout(*entry["layout"]), entry["precision"], compensation)
+
+
+def _parts_of(compensation: Compensation) -> tuple[str, dict[str, np.ndarray], np.ndarray | None]:
+    """Method, moments and calibration images."""
+    calibration = compensation.calibration
+    images = None if calibration is None else calibration.images
+    return compensation.method, dict(compensation.products), images
+
+
+def _compensation(
+    normalisation: Normalisation, method: str, products: dict[str, np.ndarray], images: np.ndarray | None
+) -> Compensation:
+    """Inverse of :func:`_parts_of`."""
+    return Compensation(method, products, None if images is None else Calibration(images, normalisation))
+
+
+def _worker(
+    network: Network,
+    normalisation: Normalisation,
+    layout: Layout,
+    precision: str,
+    compensation: Compensation | None,
+) -> ShardWorker:
+    def counter(name: str) -> MaskedCounter:
+        return MaskedCounter(network, normalisation, layout, precision=DTYPES[name], compensation=compensation)
+
+    return ShardWorker(counter, precision)

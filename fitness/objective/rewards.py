@@ -1,0 +1,31 @@
+"""The costs whose drop a search can reward. Imports no JAX, so that ``status`` starts fast."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from engine.errors import OptionError
+
+
+class Reward(NamedTuple):
+    """A cost: ``figure`` names its drop in percent, ``noun`` names it in a text."""
+
+    figure: str
+    noun: str
+
+
+OBJECTIVES: Mapping[str, Reward] = {
+    "parameters": Reward("parameter_drop", "parameters"),
+    "macs": Reward("mac_drop", "MACs"),
+    "latency": Reward("latency_drop", "latency"),
+}
+"""Value of ``objective`` -> the cost whose drop it rewards."""
+
+
+def check_objective(name: str) -> None:
+    """Refuse an unknown ``objective``.
+
+    Raises:
+        OptionError: it is unknown.
+    """
+    if name not in OBJECTIVES:
+        raise OptionError(f"`objective` must be one of {', '.join(OBJECTIVES)}, not {name!r}.")

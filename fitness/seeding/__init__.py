@@ -1,0 +1,1 @@
+"""Initial populations from importances: rankings, the largest feasible removal, and founders."""

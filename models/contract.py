@@ -1,0 +1,308 @@
+"""The contract of a network: a chain of prunable stages.
+
+Stage *i* maps a carry (activations) to the next carry. A filter group is a set of channels that are kept or
+removed one by one; several stages may share a group (channels tied by a shortcut). A stage silences the removed
+channels of the carry that it *reads*, behind the activation that made them, so that masking a filter equals
+removing it. A carry is silenced where it is read, not where it is written, so the carry behind stage *i*
+depends only on the slices before it: masks that first differ in what stage *i* writes share its work too.
+
+Shapes: ``b`` images, ``c`` channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
+
+import jax
+import jax.numpy as jnp
+
+from models.axes import ArraySpec, Axis, Joined, groups_of
+from models.windows import Sliding
+
+DType = Any
+"""``jnp.float32`` or ``jnp.bfloat16``."""
+
+
+class Stage(Protocol):
+    """One link of the chain. Implementations are Flax NNX modules."""
+
+    name: str
+
+    reads: str | None
+    """Group of the channels of the carry that comes in; None if they cannot be pruned."""
+
+    groups: tuple[str, ...]
+    """Groups whose slices act within the stage, beyond ``reads``; without a group that the stage only writes."""
+
+    writes: str | None
+    """Group of the channels of the carry that goes out."""
+
+    def specs(self) -> dict[str, ArraySpec]:
+        """Every array of the stage, by variable path."""
+        ...
+
+    def readers(self) -> tuple[Reader, ...]:
+        """Weights that can make up for removed channels; weights that are not listed are never compensated."""
+        ...
+
+    def observe(self, carry: jax.Array, keeps: Keeps) -> dict[str, jax.Array]:
+        """The input of each reader's kernel under ``keeps``: path of the kernel -> ``float32[b, ..., rows]``.
+
+        Channels that the kernel reads and ``keeps`` remove may hold any value.
+        """
+        ...
+
+    def norms(self) -> tuple[Norm, ...]:
+        """Batch norms, none before one whose output it sees; norms that are not listed keep their statistics."""
+        ...
+
+    def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:
+        """Map the carry, whose removed channels may hold any value."""
+        ...
+
+    def prepare(self, arrays: Mapping[str, jax.Array], precision: DType) -> Any:
+        """The argument of :meth:`evaluate`: a pytree of weights in the form and type that compute fastest.
+
+        ``arrays`` have the shapes of :meth:`specs`, or smaller ones where channels are left out. Runs under
+        ``jax.jit``, once for many calls of :meth:`evaluate`.
+        """
+        ...
+
+    def evaluate(self, prepared: Any, carry: jax.Array, keeps: Keeps) -> jax.Array:
+        """As ``__call__`` without training, up to rounding. Runs under ``jax.jit``."""
+        ...
+
+
+class NormedStage(Stage, Protocol):
+    """A stage that lists batch norms."""
+
+    def calibrate(
+        self,
+        arrays: Mapping[str, jax.Array],
+        precision: DType,
+        carry: jax.Array,
+        keeps: Keeps,
+        measured: Collection[Norm],
+    ) -> tuple[dict[str, jax.Array], jax.Array]:
+        """Measure the statistics of some norms as training would, each behind the measured norms in front of it.
+
+        Runs under ``jax.jit``.
+
+        Args:
+            arrays: as for :meth:`prepare`.
+            precision: of the weights and the carry; statistics are always computed in ``float32``.
+            carry: of all calibration images.
+            keeps: as for :meth:`evaluate`.
+            measured: some of :meth:`norms`; the others normalise by their arrays.
+
+        Returns:
+            Path of each measured mean and variance -> ``float32[channels]``, the variance not corrected for the
+            number of images; and the carry that goes out with these statistics.
+        """
+        ...
+
+
+class Network(Protocol):
+    """A chain of stages. Implementations are Flax NNX modules."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """The architecture that fixes the shapes; it builds smaller networks of the same class."""
+        ...
+
+    @property
+    def stages(self) -> Iterable[Stage]:
+        """The chain."""
+        ...
+
+    @property
+    def filter_groups(self) -> tuple[FilterGroup, ...]:
+        """All prunable channels, in order of the chain."""
+        ...
+
+    def __call__(
+        self, inputs: jax.Array, keeps: Keeps | None = None, *, training: bool = False, rngs: Any = None
+    ) -> jax.Array:
+        """Logits ``float32[b, classes]`` of normalised images ``float32[b, height, width, channels]``."""
+        ...
+
+
+class Architecture(Protocol):
+    """Everything that fixes the shapes of a network. Implementations are frozen dataclasses, one a family."""
+
+    family: ClassVar[str]
+    """The name of the class in ``model.json``."""
+
+    @property
+    def name(self) -> str:
+        """The network's name, for people."""
+        ...
+
+    @property
+    def classes(self) -> int:
+        """The number of logits."""
+        ...
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the images."""
+        ...
+
+    def with_widths(self, widths: Mapping[str, int]) -> Self:
+        """The same network with other numbers of filters in the groups named."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object from which :meth:`from_json` builds an equal architecture; holds ``family``."""
+        ...
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """Inverse of :meth:`to_json`.
+
+        Raises:
+            ArchitectureError: a field is missing, of the wrong type or out of its range.
+        """
+        ...
+
+    def build(self, seed: int = 0) -> Network:
+        """A freshly initialised network."""
+        ...
+
+    def blank(self) -> Network:
+        """A network whose arrays are shapes only, to count or to fill; costs no time or memory."""
+        ...
+
+
+@dataclass(frozen=True)
+class FilterGroup:
+    """A named set of prunable channels, and the kind of layer that makes them."""
+
+    name: str
+    size: int
+    kind: Literal["convolution", "dense"]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Gate:
+    """Multiplies the channels of a group, wherever a stage reads them, by ``float32[b, group size]``."""
+
+    values: jax.Array
+
+
+Keeps = Mapping[str, Any]
+"""Group name -> ``bool[group size]``, True = keep. A group that is absent is kept whole.
+
+``__call__`` of a stage or network also takes a :class:`Gate` in place of a slice; ``evaluate`` does not.
+"""
+
+
+class Layout(Protocol):
+    """How the arrays of a reader are stored.
+
+    ``widths`` are the channels that each group has in the arrays that are given.
+    """
+
+    def rows(self, kernel: jax.Array, widths: Mapping[str, int]) -> jax.Array:
+        """The kernel as ``[..., rows, outputs]``, from the kernel as it is stored."""
+        ...
+
+    def stored(self, rows: jax.Array, widths: Mapping[str, int]) -> jax.Array:
+        """Inverse of :meth:`rows`."""
+        ...
+
+    def factor(self, arrays: Mapping[str, jax.Array], widths: Mapping[str, int]) -> Any:
+        """What to add to the bias so that the kernel's result grows by 1: a number or ``float32[outputs]``.
+
+        ``arrays`` are all those of the stage.
+        """
+        ...
+
+
+class AsComputed:
+    """The layout of arrays that are stored as they are computed with: a :class:`Layout`."""
+
+    def rows(self, kernel: jax.Array, widths: Mapping[str, int]) -> jax.Array:
+        """The kernel itself."""
+        return kernel
+
+    def stored(self, rows: jax.Array, widths: Mapping[str, int]) -> jax.Array:
+        """The kernel itself."""
+        return rows
+
+    def factor(self, arrays: Mapping[str, jax.Array], widths: Mapping[str, int]) -> Any:
+        """The bias is added to the kernel's result."""
+        return 1.0
+
+
+class Reader(NamedTuple):
+    """Weights that read the channels of a group: compensation changes them when some channels are removed.
+
+    A kernel behind a concatenation reads several groups and has a reader for each.
+
+    Attributes:
+        group: the channels.
+        kernel: path of an array, ``[..., rows, outputs]`` in the form that ``layout`` gives.
+        bias: path of an array with a number for each output, which can hold a constant; None if there is none.
+        rows: the axis of the kernel that is summed over; the same as that of :meth:`Stage.observe`.
+        outputs: the last axis of the kernel.
+        sliding: how the kernel moves over what :meth:`Stage.observe` returns.
+        layout: of the kernel and the bias.
+    """
+
+    group: str
+    kernel: str
+    bias: str | None
+    rows: Axis | Joined
+    outputs: Axis | Joined | int
+    sliding: Sliding = Sliding()
+    layout: Layout = AsComputed()
+
+    @property
+    def several(self) -> bool:
+        """Whether the kernel reads other groups too."""
+        return isinstance(self.rows, Joined) and len({*groups_of(self.rows)}) > 1
+
+
+class Norm(NamedTuple):
+    """A batch norm, whose statistics recalibration replaces where a removal changes the input.
+
+    Attributes:
+        mean: path of an array ``[channels]``.
+        variance: path of an array ``[channels]``.
+        groups: groups whose removed channels change the input, among those that the stage itself reads.
+    """
+
+    mean: str
+    variance: str
+    groups: tuple[str, ...]
+
+
+def run_chain(
+    stages: Iterable[Stage],
+    carry: jax.Array,
+    keeps: Keeps | None = None,
+    *,
+    training: bool = False,
+    rngs: Any = None,
+) -> jax.Array:
+    """Pass a carry through all stages."""
+    for stage in stages:
+        carry = stage(carry, keeps or {}, training=training, rngs=rngs)
+    return carry
+
+
+def silence(carry: jax.Array, keeps: Keeps, group: str | None) -> jax.Array:
+    """Zero the removed channels of ``[b, ..., c]``, which belong to ``group``; or apply its gate.
+
+    A select, not a product: a removed filter that yields NaN must leave no trace, as if it were gone.
+    """
+    keep = None if group is None else keeps.get(group)
+    if keep is None:
+        return carry
+    if isinstance(keep, Gate):
+        return carry * keep.values.reshape(len(carry), *[1] * (carry.ndim - 2), -1)
+    return jnp.where(keep, carry, jnp.zeros((), carry.dtype))

@@ -1,0 +1,1 @@
+"""The architectures that can be named, one a file, and their registry."""

@@ -1,0 +1,117 @@
+"""The frame of an ONNX file: everything but its weights, and the file again from a frame and smaller weights."""
+
+import base64
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from models.axes import extent
+from models.onnx.graph import Graph
+from models.onnx.module import SHAPED
+from models.tracing.analysis import Dependencies
+
+
+def frame_of(model: Any, arrays: Mapping[str, Any]) -> str:
+    """An ``onnx.ModelProto`` without the numbers of ``arrays``, by name, as text."""
+    frame = type(model)()
+    frame.CopyFrom(model)
+    for tensor in _tensors(frame, arrays).values():
+        _empty(tensor)
+    return base64.b64encode(zlib.compress(frame.SerializeToString(deterministic=True), 9)).decode()
+
+
+def model_of(
+    graph: Graph, weights: Mapping[str, np.ndarray], whole: Dependencies, widths: Mapping[str, int]
+) -> Any:
+    """The file of a frame as an ``onnx.ModelProto``, with other weights.
+
+    Shapes that depend on the number of channels fit the weights; everything else is as it was.
+
+    Args:
+        graph: of the whole network.
+        weights: path -> array, smaller where channels are removed.
+        whole: the dependencies of the whole network.
+        widths: channels of each group that are left.
+    """
+    import onnx
+
+    model = onnx.load_model_from_string(zlib.decompress(base64.b64decode(graph.frame)))
+    for name, tensor in _tensors(model, graph.arrays).items():
+        array = graph.arrays[name]
+        filled = onnx.numpy_helper.from_array(weights[array.path].astype(array.dtype), tensor.name)
+        tensor.CopyFrom(filled)
+    sizes = whole.sizes
+    if any(widths[name] != size for name, size in sizes.items()):
+        _mend_groups(model, graph, weights)
+        _mend_shapes(model, whole, widths)
+        # Inferred shapes of the whole network; runtimes infer them anew.
+        del model.graph.value_info[:]
+    return model
+
+
+def _mend_groups(model: Any, graph: Graph, weights: Mapping[str, np.ndarray]) -> None:
+    """A grouped convolution has as many filters in each group as before."""
+    for node in model.graph.node:
+        array = graph.arrays.get(node.input[1]) if node.op_type == "Conv" else None
+        if array is None:
+            continue
+        for attribute in node.attribute:
+            if attribute.name == "group" and attribute.i > 1:
+                attribute.i = attribute.i * weights[array.path].shape[0] // array.shape[0]
+
+
+def _mend_shapes(model: Any, whole: Dependencies, widths: Mapping[str, int]) -> None:
+    """Give each node whose result has another shape than before a shape of its own as second input."""
+    import onnx
+
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    constants |= {node.output[0]: node.attribute[0].t for node in model.graph.node if node.op_type == "Constant"}
+    for node in model.graph.node:
+        axes = whole.found.named.get(node.output[0]) if node.op_type in SHAPED else None
+        if axes is None:
+            continue
+        before, after = ([int(extent(axis, sizes)) for axis in axes] for sizes in (whole.sizes, widths))
+        if before == after:
+            continue
+        target = [-1, *after[1:]]
+        if node.input[1] in constants:
+            written = onnx.numpy_helper.to_array(constants[node.input[1]]).tolist()
+            pairs = enumerate(zip(written, after, strict=True))
+            target = [new if number > 0 and axis else number for axis, (number, new) in pairs]
+        name = f"{node.output[0]}.shape"
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(target, np.int64), name))
+        node.input[1] = name
+    _drop_unused(model.graph)
+
+
+def _drop_unused(graph: Any) -> None:
+    """Drop nodes and initializers that no result needs any more."""
+    wanted = {entry.name for entry in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if wanted.intersection(node.output):
+            kept.append(node)
+            wanted.update(node.input)
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
+    arrays = [tensor for tensor in graph.initializer if tensor.name in wanted]
+    inputs = [entry for entry in graph.input if entry.name in wanted]
+    for field, left in ((graph.initializer, arrays), (graph.input, inputs)):
+        del field[:]
+        field.extend(left)
+
+
+def _tensors(model: Any, names: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``TensorProto`` of each array, by name."""
+    found = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in names}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.output[0] in names:
+            found[node.output[0]] = node.attribute[0].t
+    return found
+
+
+def _empty(tensor: Any) -> None:
+    for field in ("raw_data", "float_data", "int32_data", "double_data", "external_data", "data_location"):
+        tensor.ClearField(field)

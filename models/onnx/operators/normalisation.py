@@ -1,0 +1,53 @@
+"""Batch norm, instance norm and softmax."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from models.onnx.operators.contract import Call, Operator
+from models.onnx.value import Laid, Value, laid
+
+
+def batch_norm(call: Call) -> Value:
+    """``BatchNormalization`` in inference: by its own means and variances."""
+    if call.attribute("training_mode", 0):
+        raise ValueError("it is in training mode; export the network in evaluation mode (network.eval())")
+    value = laid(call.given(0))
+    scale, bias, mean, variance = (laid(call.given(place)).plain() for place in range(1, 5))
+    shape = [1] * value.ndim
+    shape[value.place(1)] = -1
+    factor = scale / jnp.sqrt(variance + np.float32(call.attribute("epsilon", 1e-5)))
+    offset = bias - mean * factor
+    return Laid(value.array * factor.reshape(shape) + offset.reshape(shape), value.order)
+
+
+def instance_norm(call: Call) -> Value:
+    """``InstanceNormalization``: each channel of each image by its own mean and variance."""
+    value = laid(call.given(0))
+    places = tuple(value.place(axis) for axis in range(2, value.ndim))
+    mean = jnp.mean(value.array, places, keepdims=True)
+    variance = jnp.mean(jnp.square(value.array - mean), places, keepdims=True)
+    shape = [1] * value.ndim
+    shape[value.place(1)] = -1
+    scale, bias = (laid(call.given(place)).plain().reshape(shape) for place in (1, 2))
+    normal = (value.array - mean) / jnp.sqrt(variance + np.float32(call.attribute("epsilon", 1e-5)))
+    return Laid(normal * scale + bias, value.order)
+
+
+def softmax(call: Call) -> Value:
+    """``Softmax`` and ``LogSoftmax``: over one axis from version 13 on, over all axes from ``axis`` on before."""
+    value = laid(call.given(0))
+    function = jax.nn.softmax if call.node.operator == "Softmax" else jax.nn.log_softmax
+    if call.opset >= 13:
+        return Laid(function(value.array, axis=value.place(call.attribute("axis", -1))), value.order)
+    first = call.attribute("axis", 1) % value.ndim
+    places = tuple(value.place(axis) for axis in range(first, value.ndim))
+    return Laid(function(value.array, axis=places), value.order)
+
+
+NORMALISATION: dict[str, Operator] = {
+    "BatchNormalization": batch_norm,
+    "InstanceNormalization": instance_norm,
+    "LogSoftmax": softmax,
+    "Softmax": softmax,
+}

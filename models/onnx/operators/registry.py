@@ -1,0 +1,19 @@
+"""All operations by name."""
+
+from models.onnx.operators.contract import Operator
+from models.onnx.operators.contraction import CONTRACTIONS
+from models.onnx.operators.elementwise import ELEMENTWISE
+from models.onnx.operators.normalisation import NORMALISATION
+from models.onnx.operators.pooling import POOLING
+from models.onnx.operators.reduction import REDUCTION
+from models.onnx.operators.shapes import SHAPES
+
+OPERATORS: dict[str, Operator] = {
+    **CONTRACTIONS,
+    **ELEMENTWISE,
+    **NORMALISATION,
+    **POOLING,
+    **REDUCTION,
+    **SHAPES,
+}
+"""Name of an operation in ONNX -> the function that runs it."""

@@ -1,0 +1,1 @@
+"""ONNX files, and the networks that are read from them."""

@@ -1,0 +1,1 @@
+"""The links of a network: convolutions, dense layers and residual blocks that can lose channels."""

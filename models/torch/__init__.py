@@ -1,0 +1,1 @@
+"""PyTorch weights files and the networks that are read from them."""

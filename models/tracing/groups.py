@@ -1,0 +1,160 @@
+"""From ties to filter groups, and the axes that run over their channels."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from jax.extend import core
+
+from models.axes import Axis, Joined
+from models.contract import FilterGroup
+from models.tracing.axis_form import Channel, form
+from models.tracing.labels import WHOLE
+from models.tracing.trace import Trace
+from models.tracing.walk import Walked
+
+SHAPED = ("broadcast_in_dim", "reshape", "slice")
+"""Primitives with the shape of their result among their parameters."""
+
+CONTRACTIONS = ("conv_general_dilated", "dot_general")
+"""The primitives of convolutions and matrix products."""
+
+ORDER = "the order of its channels"
+
+
+class ChannelRead(NamedTuple):
+    """An axis of an operand that an equation sums over, and the channels that it runs over."""
+
+    operand: int
+    axis: int
+    runs_over: Axis | Joined
+
+
+class Grouped(NamedTuple):
+    """Filter groups, and the axes that run over their channels.
+
+    Attributes:
+        groups: in order of the program.
+        layers: group -> the layers that make its channels, in order of the program.
+        arrays: path of a parameter or batch statistic -> its axes.
+        reads: number of an equation -> the operand axes over which it sums channels.
+        shapes: number of an equation with the shape of its result among its parameters -> axes of the result.
+        carried: variable of the program -> groups with channels in it.
+        contracted: number of a convolution or matrix product -> axes of each operand.
+        named: name that the module gave a value by ``jax.ad_checkpoint.checkpoint_name`` -> axes of the value.
+    """
+
+    groups: tuple[FilterGroup, ...]
+    layers: dict[str, tuple[str, ...]]
+    arrays: dict[str, tuple[Axis | Joined | int, ...]]
+    reads: dict[int, tuple[ChannelRead, ...]]
+    shapes: dict[int, tuple[Axis | Joined | int, ...]]
+    carried: dict[core.Var, tuple[str, ...]]
+    contracted: dict[int, tuple[tuple[Axis | Joined | int, ...], ...]]
+    named: dict[str, tuple[Axis | Joined | int, ...]]
+
+
+def layer_of(path: str) -> str:
+    """The layer that an array belongs to: ``"block.conv"`` of ``"block.conv.kernel"``."""
+    return path.rpartition(".")[0] or path
+
+
+def grouped(trace: Trace, walked: Walked) -> Grouped:
+    """Group the channels of a program.
+
+    A class of labels that a layer makes, and that nothing keeps, is a channel. Channels in the same axes of the
+    same arrays form a group. An axis with the channels of a group out of order or incomplete keeps these
+    channels; then grouping starts again.
+    """
+    while True:
+        found, disordered = _attempt(trace, walked)
+        if not disordered:
+            return found
+        for labels in disordered:
+            walked.context.keep(labels, ORDER)
+
+
+def _attempt(trace: Trace, walked: Walked) -> tuple[Grouped, list[np.ndarray]]:
+    free = walked.context.ties.free
+    groups, layers, channels = _alike(walked)
+    sizes = {group.name: group.size for group in groups}
+    disordered = []
+
+    def formed(labels: np.ndarray | None) -> Axis | Joined | int:
+        if labels is None:
+            return 1
+        axis = form(free(labels), channels, sizes)
+        if axis is None:
+            disordered.append(labels)
+            return len(labels)
+        return axis
+
+    arrays = {path: tuple(map(formed, dimensions)) for path, dimensions in walked.arrays.items()}
+    reads = {}
+    for number, places in walked.context.reads.items():
+        axes = [(read, formed(read.labels)) for read in places]
+        over = [ChannelRead(read.operand, read.axis, axis) for read, axis in axes if not isinstance(axis, int)]
+        if over:
+            reads[number] = tuple(over)
+    shapes = {
+        number: tuple(map(formed, walked.carried[equation.outvars[0]]))
+        for number, equation in enumerate(trace.program.jaxpr.eqns)
+        if equation.primitive.name in SHAPED
+    }
+    carried = {}
+    for variable, dimensions in walked.carried.items():
+        labels = [np.unique(free(axis)) for axis in dimensions if axis is not None]
+        found = {channels[label].group for axis in labels for label in axis.tolist() if label in channels}
+        carried[variable] = tuple(group.name for group in groups if group.name in found)
+    contracted = {
+        number: tuple(
+            tuple(map(formed, walked.carried[atom])) if isinstance(atom, core.Var) else ()
+            for atom in equation.invars
+        )
+        for number, equation in enumerate(trace.program.jaxpr.eqns)
+        if equation.primitive.name in CONTRACTIONS
+    }
+    named = {
+        equation.params["name"]: tuple(map(formed, walked.carried[equation.outvars[0]]))
+        for equation in trace.program.jaxpr.eqns
+        if equation.primitive.name == "name"
+    }
+    return Grouped(groups, layers, arrays, reads, shapes, carried, contracted, named), disordered
+
+
+def _alike(
+    walked: Walked,
+) -> tuple[tuple[FilterGroup, ...], dict[str, tuple[str, ...]], Mapping[int, Channel]]:
+    free = walked.context.ties.free
+    homes: dict[int, set[tuple[str, int]]] = {}
+    for path, dimensions in walked.arrays.items():
+        for axis, labels in enumerate(dimensions):
+            for label in np.unique(free(labels)) if labels is not None else ():
+                homes.setdefault(int(label), set()).add((path, axis))
+    members: dict[tuple[str, frozenset[tuple[str, int]]], list[int]] = {}
+    makers: dict[int, list[tuple[str, str]]] = {}
+    for maker in walked.context.makers:
+        layer = layer_of(maker.path)
+        for label in dict.fromkeys(free(maker.labels).tolist()):
+            if label == WHOLE:
+                continue
+            if label not in makers:
+                members.setdefault((layer, frozenset(homes.get(label, ()))), []).append(label)
+            makers.setdefault(label, []).append((layer, maker.kind))
+    groups: list[FilterGroup] = []
+    layers: dict[str, tuple[str, ...]] = {}
+    channels: dict[int, Channel] = {}
+    for (layer, _), alike in members.items():
+        if len(alike) == 1:
+            # The last filter of a layer is never removed.
+            continue
+        name, number = layer, 1
+        while name in layers:
+            number += 1
+            name = f"{layer}#{number}"
+        made = makers[alike[0]]
+        convolved = any(kind == "convolution" for _, kind in made)
+        groups.append(FilterGroup(name, len(alike), "convolution" if convolved else "dense"))
+        layers[name] = tuple(dict.fromkeys(layer for layer, _ in made))
+        channels |= {label: Channel(name, number) for number, label in enumerate(alike)}
+    return tuple(groups), layers, channels

@@ -1,0 +1,165 @@
+"""A link of a module's program as a prunable stage."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.extend import core
+
+from models.arrays import stage_arrays
+from models.axes import ArraySpec, Axis, groups_of
+from models.contract import DType, Gate, Keeps, Norm, Reader
+from models.tracing.analysis import Dependencies
+from models.tracing.chain import Link
+from models.tracing.execution import execute
+from models.tracing.readers.finding import LinkReaders
+
+
+@jax.tree_util.register_dataclass
+@dataclass
+class Prepared:
+    """Weights of a stage in the form that it evaluates.
+
+    Attributes:
+        values: of the variables :attr:`models.tracing.chain.Link.inputs`.
+        present: group -> ``float32[width]``, 0 for a channel that is only padding.
+        precision: of convolutions and matrix products; static while compiling.
+    """
+
+    values: list[jax.Array]
+    present: dict[str, jax.Array]
+    precision: DType = field(metadata={"static": True})
+
+
+class TracedStage(nnx.Module):
+    """Runs a link of the program for each image of a batch.
+
+    Carry: the images first, then ``[b, *shape of the value for one image]``, the logits last. ``present`` holds a
+    one for each channel. The part of it that compaction cuts out tells how many channels are left, and which are
+    real and which are padding.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        link: Link,
+        dependencies: Dependencies,
+        found_readers: LinkReaders,
+        variables: Mapping[str, nnx.Variable],
+        *,
+        first: bool,
+        last: bool,
+    ):
+        found, sizes = dependencies.found, dependencies.sizes
+        self.name = name
+        self.link = link
+        self.dependencies = dependencies
+        self.found_readers = found_readers
+        self.first, self.last = first, last
+        enters, leaves = found.carried[link.enters], found.carried[link.leaves]
+        summed = {
+            group
+            for number, _ in link.equations
+            for read in found.reads.get(number, ())
+            for group in groups_of(read.runs_over)
+        }
+        held = {
+            group for path in link.paths for axis in dependencies.specs[path].axes for group in groups_of(axis)
+        }
+        self.reads = enters[0] if len(enters) == 1 else None
+        self.writes = leaves[0] if len(leaves) == 1 else None
+        touched = {*enters, *leaves, *summed, *held}
+        elsewhere = {self.reads} if self.writes in summed else {self.reads, self.writes}
+        self.groups = tuple(name for name in sizes if name in touched - elsewhere)
+        self.arrays = nnx.Dict({path: variables[path] for path in link.paths})
+        self.present = nnx.Dict({name: nnx.BatchStat(jnp.ones(sizes[name])) for name in sizes if name in touched})
+
+    def specs(self) -> dict[str, ArraySpec]:
+        """See :class:`models.contract.Stage`."""
+        specs = {f"arrays.{path}": self.dependencies.specs[path] for path in self.link.paths}
+        return specs | {f"present.{name}": ArraySpec((Axis(name),), trained=False) for name in self.present}
+
+    def readers(self) -> tuple[Reader, ...]:
+        """See :class:`models.contract.Stage`."""
+        return self.found_readers.readers
+
+    def observe(self, carry: jax.Array, keeps: Keeps) -> dict[str, jax.Array]:
+        """See :class:`models.contract.Stage`."""
+        shown = self.found_readers.shown
+        prepared = self.prepare(stage_arrays(self), jnp.float32)
+        return self._run(
+            prepared, carry, keeps, {}, lambda values: {path: read.of(values) for path, read in shown.items()}
+        )
+
+    def norms(self) -> tuple[Norm, ...]:
+        """See :class:`models.contract.Stage`; none, because a program does not say which equations normalise."""
+        return ()
+
+    def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:
+        """See :class:`models.contract.Stage`; not for training, which runs the module's own code."""
+        gates = {name: keep.values for name, keep in keeps.items() if isinstance(keep, Gate)}
+        slices = {name: keep for name, keep in keeps.items() if name not in gates}
+        return self._run(self.prepare(stage_arrays(self), jnp.float32), carry, slices, gates, self._carry)
+
+    def prepare(self, arrays: Mapping[str, jax.Array], precision: DType) -> Prepared:
+        """See :class:`models.contract.Stage`. Computes everything that depends on arrays alone."""
+        present = {name: arrays[f"present.{name}"] for name in self.present}
+        values = self._constants()
+        trace = self.dependencies.trace
+        for variable, path in zip(trace.program.jaxpr.invars, trace.variables, strict=False):
+            if path in self.link.paths:
+                values[variable] = arrays[f"arrays.{path}"]
+        execute(self.link.weights, values, self.dependencies.found, {}, _widths(present))
+        return Prepared([values[variable] for variable in self.link.inputs], present, precision)
+
+    def evaluate(self, prepared: Prepared, carry: jax.Array, keeps: Keeps) -> jax.Array:
+        """See :class:`models.contract.Stage`. Carries are ``float32`` whatever the precision."""
+        return self._run(prepared, carry, keeps, {}, self._carry)
+
+    def _run(
+        self,
+        prepared: Prepared,
+        carry: jax.Array,
+        keeps: Keeps,
+        gates: Mapping[str, jax.Array],
+        result: Callable[[Mapping[core.Var, jax.Array]], Any],
+    ) -> Any:
+        """Run the equations for each image.
+
+        Args:
+            prepared: see :meth:`evaluate`.
+            carry: of the images.
+            keeps: slices alone.
+            gates: group -> ``float32[b, width]``.
+            result: the result for one image, from the values of all variables.
+        """
+        widths, sizes = _widths(prepared.present), self.dependencies.sizes
+        silent = {name: keeps[name] for name in widths if name in keeps}
+        for name, width in widths.items():
+            if name not in silent and width != sizes.get(name, width):
+                silent[name] = prepared.present[name] > 0
+
+        def of_image(value: jax.Array, gates: Mapping[str, jax.Array]) -> Any:
+            values = dict(zip(self.link.inputs, prepared.values, strict=True))
+            values[self.link.enters] = value[None] if self.first else value
+            found = self.dependencies.found
+            execute(self.link.equations, values, found, {**silent, **gates}, widths, prepared.precision)
+            return result(values)
+
+        return jax.vmap(of_image)(carry, {name: values for name, values in gates.items() if name in widths})
+
+    def _carry(self, values: Mapping[core.Var, jax.Array]) -> jax.Array:
+        """The carry behind the link, for one image."""
+        carry = values[self.link.leaves]
+        return carry[0].astype(jnp.float32) if self.last else carry
+
+    def _constants(self) -> dict[core.Var, Any]:
+        program = self.dependencies.trace.program
+        return dict(zip(program.jaxpr.constvars, program.consts, strict=True))
+
+
+def _widths(present: Mapping[str, jax.Array]) -> dict[str, int]:
+    return {name: ones.shape[0] for name, ones in present.items()}

@@ -1,0 +1,1 @@
+"""Training: settings, optimizer, augmentation and the loop."""

@@ -1,0 +1,116 @@
+"""The thesis's experiment: its page, searches that are continued, and SVHN without a test split."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.errors import OptionError, RunError
+from experiments.cli import main
+from experiments.data import datasets
+from experiments.progress import Silent
+from experiments.studies.reproductions import paper_vgg, run_reproduction
+from experiments.studies.reproductions.paper_vgg import QUICK, run
+from experiments.studies.reproductions.paper_vgg_page import CIFAR, SVHN
+from experiments.studies.reproductions.svhn import svhn
+from experiments.training.train import NetworkOptions
+from models import model_directory
+from tests.support.data_files import pictures, write_parquet
+
+LENET = NetworkOptions("lenet5", width_multiplier=0.35)
+TINY = replace(QUICK, images=50, generations=1, digits=(LENET, LENET), epochs=1)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(plan, marks=pytest.mark.slow) for plan in (TINY, QUICK)],
+    ids=["tiny", "quick"],
+)
+def finished(request, tmp_path_factory):
+    """The plan, the folder of the finished experiment, and its result."""
+    plan, out = request.param, tmp_path_factory.mktemp("paper") / "out"
+    return plan, out, run(out, plan=plan, data_dir=None, reporter=Silent())
+
+
+def test_the_page_shows_what_the_searches_found(finished):
+    _, out, result = finished
+    assert list(result["networks"]) == ["vgg16", "vgg19"]
+    page = Path(result["page"]).read_text()
+    for key, reported in (("vgg16", CIFAR), ("vgg19", SVHN)):
+        assert f"{reported.parameters[0]:,}" in page
+        for threshold in ("2", "0"):
+            found = result["networks"][key][threshold]
+            drop = found["best"]["accuracy_drop"]
+            # Exclusive, but for the unpruned network, where a search begins.
+            assert drop < float(threshold) or found["best"]["removed_filters"] == 0
+            assert f"{found['best']['parameters']:,}" in page
+            assert found["held_out"]["split"] == "test"
+            journal = (out / "runs" / f"{key}-threshold{threshold}" / "journal.jsonl").read_text()
+            assert json.loads(journal.splitlines()[-1])["best"]["sha256"] == found["best"]["sha256"]
+    for number in ("4.1", "4.2", "4.3", "4.4", "4.5", "4.6"):
+        assert f"(Figure {number})" in page
+    assert len(list(out.glob("figure*.png"))) == page.count("](figure") == 6
+
+
+def test_more_generations_continue_the_searches_and_fewer_change_nothing(finished, tiny_directory, undrawn):
+    plan, out, before = finished
+
+    def again(**options):
+        return run(out, plan=plan, data_dir=None, reporter=Silent(), **options)
+
+    more = again(generations=plan.generations + 1)
+    for key, by_threshold in more["networks"].items():
+        for threshold, found in by_threshold.items():
+            assert found["generation"] == plan.generations + 1
+            earlier = before["networks"][key][threshold]["best"]
+            assert found["best"]["parameter_drop"] >= earlier["parameter_drop"]
+    assert again() == more
+    with pytest.raises(RunError, match="another model than `model`"):
+        again(model=tiny_directory)
+
+
+def test_what_the_document_reports_is_what_our_networks_cost():
+    """The two base networks by their names in the registry, counted from their arrays' shapes."""
+    from models.cost import network_cost
+    from models.networks.registry import NETWORKS
+
+    for name, reported in (("vgg16", CIFAR), ("vgg19", SVHN)):
+        network = NETWORKS[name](classes=10, input_shape=(32, 32, 3)).blank()
+        assert network_cost(network) == (reported.parameters[0], reported.macs[0])
+
+
+def test_crops_of_one_photograph_stay_together(tmp_path):
+    labels = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
+    crops = pictures(11)
+    write_parquet(tmp_path / "svhn" / "data" / "train-00000-of-00001.parquet", crops, labels)
+    options, whole = svhn(tmp_path / "out", str(tmp_path))
+    assert not whole
+    train, test = (datasets.load(options.data, split) for split in ("train", "test"))
+    assert (len(train), len(test)) == (9, 2)
+    given = datasets.load("svhn", "train", data_dir=tmp_path)
+    assert np.array_equal(np.concatenate([train.images, test.images]), given.images)
+    assert np.array_equal(np.concatenate([train.labels, test.labels]), labels)
+    write_parquet(tmp_path / "svhn" / "data" / "test-00000-of-00001.parquet", crops, labels)
+    assert svhn(tmp_path / "out", str(tmp_path))[1]
+
+
+def test_a_model_is_copied_once_and_no_other_takes_its_place(tmp_path, tiny_directory, tiny_model):
+    place = tmp_path / "models" / "vgg16"
+    paper_vgg.adopt(tiny_directory, place)
+    paper_vgg.adopt(tiny_directory, place)
+    assert model_directory.load(place).digest() == tiny_model.digest()
+    other = tmp_path / "other"
+    network = tiny_model.network.architecture.build(99)
+    model_directory.save(other, type(tiny_model)(network, tiny_model.normalisation, tiny_model.classes))
+    with pytest.raises(RunError, match="another model than `model`"):
+        paper_vgg.adopt(other, place)
+
+
+def test_an_option_that_an_experiment_lacks(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(paper_vgg, "run", lambda out, *, plan, data_dir, reporter: {})
+    with pytest.raises(OptionError, match="paper-vgg has no --images"):
+        run_reproduction("paper-vgg", tmp_path / "out", reporter=Silent(), options={"images": 3})
+    assert main.run(["reproduce", "paper-vgg", str(tmp_path / "out"), "--images", "3"]) == 2
+    assert "paper-vgg has no --images" in capsys.readouterr().err

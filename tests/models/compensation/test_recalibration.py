@@ -1,0 +1,179 @@
+"""Recalibrated statistics against a plain NumPy pass over the physically pruned network, front to back."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from models.arrays import arrays_of, set_arrays
+from models.compensation.method import COMPENSATIONS, recalibrates, regression_of
+from models.compensation.recalibration import Calibration, has_norms, reached, recalibrated
+from models.normalisation import Normalisation
+from models.pruning import prune
+from tests.models.support import numpy_networks
+from tests.models.support.compensation_cases import built
+from tests.models.support.small_networks import filled, random_keeps, small
+
+NORMALISATION = Normalisation((0.4, 0.5, 0.6), (0.3, 0.2, 0.25))
+
+
+@pytest.fixture
+def maps(monkeypatch):
+    """The inputs of batch norms in a forward pass of arrays; ``measured`` layers normalise by their own batch."""
+    normed = numpy_networks.normed
+
+    def of(architecture, arrays, images, measured=lambda layer, outputs: False):
+        seen = {}
+
+        def recording(arrays, layer, images, stride=1, padding=((0, 0), (0, 0)), epsilon=1e-5):
+            parts = numpy_networks.kernel_and_bias(arrays, layer)
+            seen[layer] = numpy_networks.convolved(images, *parts, stride, padding)
+            if measured(layer, seen[layer]):
+                arrays[f"{layer}.norm.mean"] = seen[layer].mean((0, 1, 2))
+                arrays[f"{layer}.norm.var"] = seen[layer].var((0, 1, 2))
+            return normed(arrays, layer, images, stride, padding, epsilon)
+
+        monkeypatch.setattr(numpy_networks, "normed", recording)
+        numpy_networks.FAMILIES[architecture.family](architecture, arrays, images)
+        return seen
+
+    return of
+
+
+def pictures(network, count=13):
+    shape = count, *network.architecture.input_shape
+    return np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)
+
+
+def kept_outputs(network, keeps):
+    """Layer with a batch norm -> the filters that ``keeps`` leaves of it."""
+    found = {}
+    for stage in network.stages:
+        for path, spec in stage.specs().items():
+            if path.endswith("norm.mean"):
+                layer = f"{stage.name}.{path}".removesuffix(".norm.mean")
+                found[layer] = keeps.get(spec.axes[0].group, slice(None))
+    return found
+
+
+def whole(network):
+    return {group.name: np.ones(group.size, bool) for group in network.filter_groups}
+
+
+def keeps_of(network, group):
+    if group == "all groups":
+        return random_keeps(network.filter_groups, np.random.default_rng(5), 0.6)
+    size = next(each.size for each in network.filter_groups if each.name == group)
+    return {group: np.arange(size) != 1}
+
+
+CASES = [
+    ("vgg-average", "all groups"),
+    ("vgg-average", "conv2_1"),
+    ("resnet-copied", "all groups"),
+    ("resnet-copied", "unit2_1"),
+    ("resnet-copied", "stage2"),
+    # With a projection as its shortcut.
+    ("resnet-stem", "stage1"),
+]
+
+
+@pytest.mark.parametrize(("name", "group"), CASES)
+def test_statistics_are_those_of_the_pruned_network_from_front_to_back(name, group, maps):
+    network, keeps = small(name), keeps_of(small(name), group)
+    images = pictures(network)
+    inputs = np.asarray(NORMALISATION(jnp.asarray(images)), np.float64)
+    pruned = prune(recalibrated(network, keeps, Calibration(images, NORMALISATION)), keeps)
+    found = arrays_of(pruned)
+
+    original, kept = maps(network.architecture, arrays_of(network), inputs), kept_outputs(network, keeps)
+
+    def changed(layer, outputs):
+        """A batch norm whose input is untouched keeps its statistics."""
+        return not np.allclose(outputs, original[layer][..., kept[layer]], rtol=1e-4, atol=1e-4)
+
+    expected = arrays_of(prune(network, keeps))
+    stored = dict(expected)
+    maps(pruned.architecture, expected, inputs, changed)
+    for path, array in expected.items():
+        if array is stored[path]:
+            assert found[path].tobytes() == array.tobytes()
+        else:
+            np.testing.assert_allclose(found[path], array, rtol=1e-3, atol=1e-4, err_msg=path)
+    measured = {path for path in expected if expected[path] is not stored[path]}
+    assert measured
+    assert measured < {path for path in expected if path.endswith(("norm.mean", "norm.var"))}
+
+
+@pytest.mark.parametrize("name", ["vgg-average", "resnet-copied"])
+def test_a_mask_that_removes_nothing_changes_nothing(name):
+    network = small(name)
+    calibration = Calibration(pictures(network, 4), NORMALISATION)
+    for keeps in ({}, whole(network)):
+        found = arrays_of(recalibrated(network, keeps, calibration))
+        assert all(found[path].tobytes() == array.tobytes() for path, array in arrays_of(network).items())
+
+
+def test_a_removed_filter_that_yields_nan_leaves_no_trace():
+    network = small("resnet-copied")
+    keeps = whole(network)
+    keeps["stage1"] = keeps["stage1"] & (np.arange(len(keeps["stage1"])) != 1)
+    keeps["unit2_1"] = np.arange(len(keeps["unit2_1"])) != 0
+    calibration = Calibration(pictures(network), NORMALISATION)
+    expected = arrays_of(prune(recalibrated(network, keeps, calibration), keeps))
+    arrays = {path: array.copy() for path, array in arrays_of(network).items()}
+    arrays["stage1.convolution.kernel"][..., 1] = np.nan
+    arrays["unit1_1.second.convolution.bias"][1] = np.inf
+    arrays["unit2_1.first.norm.scale"][0] = np.nan
+    broken = filled(network.architecture)
+    set_arrays(broken, arrays)
+    found = arrays_of(prune(recalibrated(broken, keeps, calibration), keeps))
+    for path, array in expected.items():
+        np.testing.assert_array_equal(found[path], array)
+
+
+def test_dead_channels_have_finite_statistics():
+    """Of a channel that answers the same for every image, the variance is zero."""
+    network = built("batch-norm")
+    arrays = {path: array.copy() for path, array in arrays_of(network).items()}
+    arrays["conv2_1.convolution.kernel"][..., 0] = 0
+    set_arrays(network, arrays)
+    keeps = {"conv1_1": np.arange(5) != 2}
+    calibration = Calibration(pictures(network), Normalisation((0.4, 0.5), (0.3, 0.2)))
+    found = arrays_of(recalibrated(network, keeps, calibration))
+    assert found["conv2_1.norm.var"][0] == 0
+    np.testing.assert_allclose(found["conv2_1.norm.mean"][0], arrays["conv2_1.convolution.bias"][0], rtol=1e-6)
+
+
+def test_norms_in_front_of_the_first_removal_are_not_reached():
+    stages = list(small("resnet-copied").stages)
+    names = [stage.name for stage in stages]
+
+    def measured(*removed):
+        return {
+            f"{name}.{norm.mean}"
+            for name, norms in zip(names, reached(stages, set(removed)), strict=True)
+            for norm in norms
+        }
+
+    everything = measured("stage1")
+    assert "stage1.norm.mean" not in everything
+    assert measured() == set()
+    behind = {path for path in everything if path.startswith("unit3")}
+    assert measured("unit2_1") == behind | {"unit2_1.second.norm.mean"}
+    assert measured("stage2") == behind
+    assert measured("stage3") == set()
+
+
+def test_methods_have_two_parts():
+    parts = {method: (regression_of(method), recalibrates(method)) for method in COMPENSATIONS}
+    assert parts["linear"] == ("linear", False)
+    assert parts["recalibrate"] == (None, True)
+    assert parts["linear+recalibrate"] == ("linear", True)
+    assert len(set(parts.values())) == len(parts)
+
+
+def test_which_networks_have_anything_to_measure():
+    assert has_norms(small("resnet-copied"))
+    assert has_norms(built("batch-norm"))
+    assert not has_norms(built("plain"))
+    assert not has_norms(small("lenet5"))
