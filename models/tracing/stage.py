@@ -1,7 +1,9 @@
 """A link of a module's program as a prunable stage."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -16,6 +18,7 @@ from models.tracing.analysis import Dependencies
 from models.tracing.chain import Link
 from models.tracing.execution import execute
 from models.tracing.readers.finding import LinkReaders
+from models.tracing.readers.norms import IMAGES, TracedNorm
 
 
 @jax.tree_util.register_dataclass
@@ -48,6 +51,7 @@ class TracedStage(nnx.Module):
         link: Link,
         dependencies: Dependencies,
         found_readers: LinkReaders,
+        found_norms: tuple[TracedNorm, ...],
         variables: Mapping[str, nnx.Variable],
         *,
         first: bool,
@@ -58,6 +62,7 @@ class TracedStage(nnx.Module):
         self.link = link
         self.dependencies = dependencies
         self.found_readers = found_readers
+        self.found_norms = found_norms
         self.first, self.last = first, last
         enters, leaves = found.carried[link.enters], found.carried[link.leaves]
         summed = {
@@ -95,8 +100,32 @@ class TracedStage(nnx.Module):
         )
 
     def norms(self) -> tuple[Norm, ...]:
-        """See :class:`models.contract.Stage`; none, because a program does not say which equations normalise."""
-        return ()
+        """See :class:`models.contract.Stage`."""
+        return tuple(found.norm for found in self.found_norms)
+
+    def calibrate(
+        self,
+        arrays: Mapping[str, jax.Array],
+        precision: DType,
+        carry: jax.Array,
+        keeps: Keeps,
+        measured: Collection[Norm],
+    ) -> tuple[dict[str, jax.Array], jax.Array]:
+        """See :class:`models.contract.NormedStage`."""
+        statistics: dict[str, jax.Array] = {}
+
+        def normalise(norm: TracedNorm, values: dict[core.Var, Any]) -> None:
+            statistics.update(norm.measured(values))
+            fresh = self.prepare({**arrays, **statistics}, precision)
+            values.update(zip(self.link.inputs, fresh.values, strict=True))
+
+        before = {found.number: partial(normalise, found) for found in self.found_norms if found.norm in measured}
+        prepared = self.prepare(arrays, precision)
+
+        def result(values: Mapping[core.Var, jax.Array]) -> tuple[dict[str, jax.Array], jax.Array]:
+            return statistics, self._carry(values)
+
+        return self._run(prepared, carry, keeps, {}, result, before, (None, 0))
 
     def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:
         """See :class:`models.contract.Stage`; not for training, which runs the module's own code."""
@@ -126,6 +155,8 @@ class TracedStage(nnx.Module):
         keeps: Keeps,
         gates: Mapping[str, jax.Array],
         result: Callable[[Mapping[core.Var, jax.Array]], Any],
+        before: Mapping[int, Callable[[dict[core.Var, Any]], None]] = MappingProxyType({}),
+        axes: Any = 0,
     ) -> Any:
         """Run the equations for each image.
 
@@ -135,6 +166,8 @@ class TracedStage(nnx.Module):
             keeps: slices alone.
             gates: group -> ``float32[b, width]``.
             result: the result for one image, from the values of all variables.
+            before: number of an equation -> what to do first, with the values of all variables so far.
+            axes: of the images in the results, as ``out_axes`` of :func:`jax.vmap`.
         """
         widths, sizes = _widths(prepared.present), self.dependencies.sizes
         silent = {name: keeps[name] for name in widths if name in keeps}
@@ -146,10 +179,14 @@ class TracedStage(nnx.Module):
             values = dict(zip(self.link.inputs, prepared.values, strict=True))
             values[self.link.enters] = value[None] if self.first else value
             found = self.dependencies.found
-            execute(self.link.equations, values, found, {**silent, **gates}, widths, prepared.precision)
+            for number, equation in self.link.equations:
+                if number in before:
+                    before[number](values)
+                execute([(number, equation)], values, found, {**silent, **gates}, widths, prepared.precision)
             return result(values)
 
-        return jax.vmap(of_image)(carry, {name: values for name, values in gates.items() if name in widths})
+        of_images = jax.vmap(of_image, out_axes=axes, axis_name=IMAGES)
+        return of_images(carry, {name: values for name, values in gates.items() if name in widths})
 
     def _carry(self, values: Mapping[core.Var, jax.Array]) -> jax.Array:
         """The carry behind the link, for one image."""

@@ -1,6 +1,7 @@
 """Folders of images, a folder for each class, as torchvision's ``ImageFolder`` reads them."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,6 +21,11 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".
 _APPLE_DOUBLE = "._"
 """macOS writes such a file beside every file on disks of other systems; it holds no image."""
 
+_LIKE_A_SPLIT = re.compile(
+    r"(?<![a-z])(train|test|valid|val|dev|eval)(ing|ation|uation|set|data|images)?(?![a-z])", re.IGNORECASE
+)
+"""Names of splits in other words, such as ``training``, ``test_set``, ``seg_train`` and ``val2017``."""
+
 _SHOWN = 5
 
 
@@ -33,7 +39,8 @@ def image_folder(path: Path, where: str, *, labelled: bool = True) -> Splits:
     order of their own names, so that a flat copy of the folder is read alike.
 
     Raises:
-        DataError: no such folder; on reading a split, no images in it, or folders that cannot be read.
+        DataError: no such folder, or its folders look like splits under other names; on reading a split, no
+            images in it, or folders that cannot be read.
     """
     path = existing(path, where)
     if not path.is_dir():
@@ -47,6 +54,12 @@ def image_folder(path: Path, where: str, *, labelled: bool = True) -> Splits:
             raise DataError(f"{where} has two folders of the split {name}, {both}; join them, or rename one.")
         if name in SPLIT_NAMES:
             splits[name] = Path(entry.path)
+    names = [entry.name for entry in found]
+    if names and not splits and all(map(_LIKE_A_SPLIT.search, names)):
+        raise DataError(
+            f"{where} has only folders that look like splits and would be read as classes: {_some(names)}; "
+            "rename them to train and test, or give one of them as the folder."
+        )
     beside = [entry.name for entry in found if entry.name.lower() not in SPLIT_NAMES] if splits else []
     folders = splits or {"train": path}
 

@@ -17,8 +17,9 @@ def batch_norm(call: Call) -> Value:
     shape = [1] * value.ndim
     shape[value.place(1)] = -1
     factor = scale / jnp.sqrt(variance + np.float32(call.attribute("epsilon", 1e-5)))
-    offset = bias - mean * factor
-    return Laid(value.array * factor.reshape(shape) + offset.reshape(shape), value.order)
+    # Mean and offset stay apart, so that each can be found in the program and changed.
+    centred = value.array - mean.reshape(shape)
+    return Laid(centred * factor.reshape(shape) + bias.reshape(shape), value.order)
 
 
 def instance_norm(call: Call) -> Value:

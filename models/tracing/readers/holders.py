@@ -51,12 +51,12 @@ def holder(flow: Flow, result: core.Var, axis: int, taken: Collection[str]) -> H
             other = equation.invars[1 - place]
             by_arrays = flow.of_arrays(other)
             if name in ("mul", "div"):
-                if not by_arrays or not _by_channel(other, axis, outputs) or (name == "div" and place == 1):
+                if not by_arrays or not by_channel(other, axis, outputs) or (name == "div" and place == 1):
                     return None
                 factors.append((other, name == "div"))
             else:
                 if by_arrays:
-                    found = _held(flow, other, axis, outputs, taken)
+                    found = held(flow, other, axis, outputs, taken)
                     if found is not None:
                         path, direction = found
                         # ``x - array`` grows as the array falls, and ``array - x`` falls as the array falls.
@@ -73,13 +73,13 @@ def holder(flow: Flow, result: core.Var, axis: int, taken: Collection[str]) -> H
     return None
 
 
-def _by_channel(atom: Any, axis: int, outputs: int) -> bool:
+def by_channel(atom: Any, axis: int, outputs: int) -> bool:
     """Whether an operand is one number, or one for each output along an axis."""
     shape = shape_of(atom)
     return prod(shape) == 1 or (prod(shape) == outputs and shape[axis] == outputs)
 
 
-def _held(flow: Flow, atom: Any, axis: int, outputs: int, taken: Collection[str]) -> tuple[str, int] | None:
+def held(flow: Flow, atom: Any, axis: int, outputs: int, taken: Collection[str]) -> tuple[str, int] | None:
     """The array that an operand adds for each output along an axis, and the sign with which it does."""
     if isinstance(atom, core.Literal):
         return None
@@ -96,12 +96,12 @@ def _held(flow: Flow, atom: Any, axis: int, outputs: int, taken: Collection[str]
     if name in ("add", "sub"):
         for place, operand in enumerate(equation.invars):
             if shape_of(operand) == shape:
-                found = _held(flow, operand, axis, outputs, taken)
+                found = held(flow, operand, axis, outputs, taken)
                 if found is not None:
                     return found[0], found[1] * (-1 if name == "sub" and place == 1 else 1)
         return None
     if name == "neg":
-        found = _held(flow, equation.invars[0], axis, outputs, taken)
+        found = held(flow, equation.invars[0], axis, outputs, taken)
         return None if found is None else (found[0], -found[1])
     if name == "broadcast_in_dim":
         places = equation.params["broadcast_dimensions"]
@@ -110,9 +110,9 @@ def _held(flow: Flow, atom: Any, axis: int, outputs: int, taken: Collection[str]
             outputs > 1 and (axis not in places or inner[places.index(axis)] != outputs)
         ):
             return None
-        return _held(flow, equation.invars[0], places.index(axis) if axis in places else 0, outputs, taken)
+        return held(flow, equation.invars[0], places.index(axis) if axis in places else 0, outputs, taken)
     if is_move(equation) and prod(shape) == outputs and name != "rev":
         # A vector, whatever its shape: the other axes have one index.
         inner = shape_of(equation.invars[0])
-        return _held(flow, equation.invars[0], inner.index(outputs), outputs, taken) if outputs in inner else None
+        return held(flow, equation.invars[0], inner.index(outputs), outputs, taken) if outputs in inner else None
     return None

@@ -87,7 +87,11 @@ def test_a_refused_command_leaves_standard_output_empty():
 
 
 def test_an_interrupted_command_leaves_standard_output_empty():
-    process = started("wait", "models", "--json", stdout=subprocess.PIPE)
+    def heed_interrupts():
+        """A shell has the tests that it runs in the background ignore SIGINT, and every process inherits that."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = started("wait", "models", "--json", stdout=subprocess.PIPE, preexec_fn=heed_interrupts)
     while "waiting" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)

@@ -150,6 +150,19 @@ def test_image_folder_errors(tmp_path):
     refused("two folders of the split train, Train and train", data=name)
 
 
+@pytest.mark.parametrize(
+    "names", [("training", "testing"), ("Train_set", "test set"), ("seg_train", "seg_test"), ("val2017",)]
+)
+def test_splits_under_other_names_are_not_taken_for_classes(tmp_path, names):
+    write_folder(tmp_path, {f"{name}/a/1.png": pictures(1)[0] for name in names})
+    refused("look like splits", "rename them to train and test", *names, data=f"imagefolder:{tmp_path}")
+
+
+def test_a_class_may_be_called_like_a_split(tmp_path):
+    write_folder(tmp_path, {f"{name}/1.png": pictures(1)[0] for name in ("test tube", "flask", "training shoe")})
+    assert load(f"imagefolder:{tmp_path}", "train").classes == ("flask", "test tube", "training shoe")
+
+
 @pytest.mark.parametrize("target", [".", "..", "../.."])
 def test_a_link_to_a_folder_above_is_refused(tmp_path, target):
     write_folder(tmp_path, {"train/a/1.png": pictures(1)[0]})

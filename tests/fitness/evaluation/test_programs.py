@@ -17,11 +17,9 @@ from models.compensation.moments import gather_moments
 from models.model_directory import Model
 from models.normalisation import Normalisation
 from models.stages.convolution import ConvolutionStage
-from models.tracing import factories
-from models.tracing.architecture import ModuleArchitecture
 from models.windows import Window
 from tests.fitness.evaluation.test_evaluator import random_masks
-from tests.models.support import user_networks
+from tests.models.support.own_networks import built
 from tests.models.support.small_networks import small
 from tests.support.process import mappings
 
@@ -162,14 +160,8 @@ def test_a_structure_holds_no_weights_and_goes_with_its_programs(tiny_model):
     assert len(programs._STRUCTURES) == before
 
 
-def plain_cnn(rngs, *, input_shape, classes):
-    return user_networks.PlainCNN(rngs)
-
-
 def test_networks_of_somebodys_own_share_by_identity_only():
-    name = f"{__name__}:plain_cnn"
-    factories.load(name)
-    architecture = ModuleArchitecture(name, user_networks.INPUT_SHAPES[user_networks.PlainCNN], 5)
+    architecture = built("PlainCNN").architecture
     first, second = architecture.blank(), architecture.blank()
     for one, other in zip(first.stages, second.stages, strict=True):
         assert structure_of(one) is structure_of(one)

@@ -11,11 +11,14 @@ from fitness.genome import Genome
 from models.compensation.folding import compensated
 from models.compensation.method import Compensation
 from models.compensation.moments import gather_moments
+from models.compensation.recalibration import Calibration, recalibrated
 from models.export.onnx import ONNX
 from models.model_directory import Model
+from models.normalisation import Normalisation
 from models.pruning import prune
 from tests.fitness.evaluation.test_evaluator import crossed_masks
 from tests.models.support.imported_pairs import NORMALISATION, images, pair
+from tests.models.support.own_networks import built
 from tests.models.support.small_networks import logits
 
 
@@ -63,3 +66,25 @@ def test_counts_are_those_of_the_same_network_of_ours(kind, method, compaction, 
     inputs = np.asarray(NORMALISATION(shown.astype(np.float32)), np.float32)
     [answers] = runtime.run(None, {runtime.get_inputs()[0].name: inputs})
     np.testing.assert_array_equal(np.argmax(answers, axis=-1), predicted)
+
+
+@pytest.mark.parametrize("method", ["recalibrate", "linear+recalibrate"])
+def test_counts_of_a_network_of_ones_own_are_those_of_the_recalibrated_network(method, quick_compilation):
+    network, rng = built("ResNet"), np.random.default_rng(2)
+    shown = rng.integers(0, 256, (60, 8, 8, 3), dtype=np.uint8)
+    labels = rng.integers(0, 5, 40).astype(np.int32)
+    normalisation = Normalisation((0.4, 0.5, 0.6), (0.3, 0.2, 0.25))
+    genome = Genome.of(network, "all")
+    products = gather_moments(network, normalisation, shown, genome.layout.names) if "linear" in method else {}
+    compensation = Compensation(method, products, Calibration(shown[40:], normalisation))
+    masks = crossed_masks(genome.layout, 2, 0)
+    counter = MaskedCounter(
+        network, normalisation, genome.layout, compaction=Compaction(2, spacing=2), compensation=compensation
+    )
+    counts = counter.count(counter.place(Batches.of(shown[:40], labels, 20)), masks)
+    inputs = normalisation(jnp.asarray(shown[:40]))
+    for mask, correct in zip(masks, counts[0], strict=True):
+        keeps = genome.layout.split(mask)
+        changed = compensated(network, keeps, compensation) if products else network
+        smaller = prune(recalibrated(changed, keeps, compensation.calibration), keeps)
+        assert np.count_nonzero(np.argmax(logits(smaller, inputs), axis=-1) == labels) == correct

@@ -1,15 +1,19 @@
 """Recalibrated statistics against a plain NumPy pass over the physically pruned network, front to back."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from models.arrays import arrays_of, set_arrays
 from models.compensation.method import COMPENSATIONS, recalibrates, regression_of
 from models.compensation.recalibration import Calibration, has_norms, reached, recalibrated
 from models.normalisation import Normalisation
 from models.pruning import prune
-from tests.models.support import numpy_networks
+from models.tracing import factories
+from models.tracing.architecture import ModuleArchitecture
+from tests.models.support import numpy_networks, own_networks
 from tests.models.support.compensation_cases import built
 from tests.models.support.small_networks import filled, random_keeps, small
 
@@ -102,6 +106,60 @@ def test_statistics_are_those_of_the_pruned_network_from_front_to_back(name, gro
     measured = {path for path in expected if expected[path] is not stored[path]}
     assert measured
     assert measured < {path for path in expected if path.endswith(("norm.mean", "norm.var"))}
+
+
+@pytest.mark.parametrize(
+    ("name", "untouched"), [("ResNet", {"bn"}), ("DenseNet", {"block1.0.bn"}), ("MobileNet", set())]
+)
+def test_a_network_of_ones_own_gets_the_statistics_that_its_training_mode_measures(name, untouched):
+    """The pruned module itself is the reference: Flax measures, in one batch of all images."""
+    network = own_networks.built(name)
+    keeps, images = keeps_of(network, "all groups"), pictures(network)
+    pruned = prune(recalibrated(network, keeps, Calibration(images, NORMALISATION)), keeps)
+    found = arrays_of(pruned)
+
+    reference = prune(network, keeps)
+    for path, module in nnx.iter_graph(reference.module):
+        if isinstance(module, nnx.BatchNorm):
+            module.momentum, module.use_fast_variance = 0.0, False
+            module.use_running_average = ".".join(map(str, path)) in untouched
+    reference.module(NORMALISATION(jnp.asarray(images)))
+    expected = arrays_of(reference)
+    for path, array in expected.items():
+        np.testing.assert_allclose(found[path], array, rtol=1e-3, atol=1e-4, err_msg=path)
+    changed = {path for path, array in arrays_of(prune(network, keeps)).items() if (array != found[path]).any()}
+    norms = sum(isinstance(module, nnx.BatchNorm) for _, module in nnx.iter_graph(reference.module))
+    assert len(changed) == 2 * (norms - len(untouched))
+
+
+class Written(nnx.Module):
+    """Batch norms in other words, and what only looks like one."""
+
+    def __init__(self, rngs):
+        self.stem = nnx.Conv(3, 4, (3, 3), rngs=rngs)
+        self.layers = nnx.List([nnx.Conv(4, 4, (1, 1), rngs=rngs) for _ in range(5)])
+        self.means = nnx.List([nnx.BatchStat(jnp.zeros(4)) for _ in range(5)])
+        self.variances = nnx.List([nnx.BatchStat(jnp.ones(4)) for _ in range(4)])
+        self.trained = nnx.Param(jnp.ones(4))
+        self.head = nnx.Linear(4, 5, rngs=rngs)
+
+    def __call__(self, x):
+        means, variances = ([array[...] for array in arrays] for arrays in (self.means, self.variances))
+        x = self.stem(x)
+        x = (self.layers[0](x) - means[0]) / jnp.sqrt(variances[0] + 1e-3)
+        x = (self.layers[1](x) - means[1]) * (self.trained[...] / jnp.sqrt(1e-3 + variances[1]))
+        # No norms: a product with the deviation, a trained variance, and a variance that shifts.
+        x = (self.layers[2](x) - means[2]) * jnp.sqrt(variances[2])
+        x = (self.layers[3](x) - means[3]) * jax.lax.rsqrt(self.trained[...] ** 2 + 1e-3)
+        x = (self.layers[4](x) - means[4]) + variances[3]
+        return self.head(nnx.relu(x).mean((1, 2)))
+
+
+def test_batch_norms_are_found_by_what_they_compute(monkeypatch):
+    monkeypatch.setitem(factories._FACTORIES, "own:network", lambda rngs, *, input_shape, classes: Written(rngs))
+    network = ModuleArchitecture("own:network", (8, 8, 3), 5).blank()
+    norms = [(norm.mean, norm.variance) for stage in network.stages for norm in stage.norms()]
+    assert norms == [(f"arrays.means.{number}", f"arrays.variances.{number}") for number in (0, 1)]
 
 
 @pytest.mark.parametrize("name", ["vgg-average", "resnet-copied"])

@@ -1,5 +1,3 @@
-from functools import cache
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,22 +23,8 @@ from models.tracing import factories
 from models.tracing.architecture import ModuleArchitecture
 from models.tracing.pruned import in_inference
 from models.training.loop import TrainingSettings, train
-from tests.models.support import user_networks
-from tests.models.support.random_pruning import disturbed
+from tests.models.support.own_networks import NAMES, built, fresh
 from tests.models.support.small_networks import assert_close, random_keeps
-
-NAMES = {
-    network.__name__: f"tests.models.tracing.test_traced_network:{network.__name__}"
-    for network in user_networks.NETWORKS
-}
-
-
-def __getattr__(name):
-    """The user networks as factories: ``tests.models.tracing.test_traced_network:ResNet``."""
-    for network in user_networks.NETWORKS:
-        if network.__name__ == name:
-            return lambda rngs, *, input_shape, classes: network(rngs)
-    raise AttributeError(name)
 
 
 @pytest.fixture(autouse=True)
@@ -54,21 +38,6 @@ def quick_compilation():
 def logits(network, images, keeps):
     """Compiled once for a network and a number of images: masks are arguments, and tests share networks."""
     return network(images, keeps)
-
-
-@cache
-def built(name):
-    """One network for all tests, which leave it as it is."""
-    return fresh(name)
-
-
-def fresh(name):
-    factories.load(NAMES[name])
-    shape = {network.__name__: shape for network, shape in user_networks.INPUT_SHAPES.items()}[name]
-    architecture = ModuleArchitecture(NAMES[name], shape, 5)
-    network = architecture.build(1)
-    disturbed(network.module)
-    return network
 
 
 def everything(network):
