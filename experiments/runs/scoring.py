@@ -12,7 +12,7 @@ from engine.errors import MaskError
 from experiments.data.facts import DataFacts, result_json
 from experiments.data.loading import open_images
 from experiments.data.options import DataOptions
-from experiments.runs.knowledge.compensation import gather
+from experiments.runs.knowledge.compensation import gather, not_compensated
 from experiments.runs.options import CALIBRATION_IMAGES, check_compensation
 from experiments.training.standing import plain_doubts
 from fitness.evaluation.evaluator import on_gpu, usual_batch
@@ -63,6 +63,7 @@ class ScoreResult:
         precision: float32 or bfloat16.
         precision_difference: what a precision other than float32 changes for the unpruned network.
         facts: on the images.
+        not_compensated: what reads filters and makes up for none, if the masks were compensated.
     """
 
     correct: list[int | None]
@@ -73,6 +74,7 @@ class ScoreResult:
     precision: str
     precision_difference: dict[str, int] | None
     facts: DataFacts
+    not_compensated: list[str]
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
@@ -119,4 +121,5 @@ def score_masks(
         precision=evaluator.precision,
         precision_difference=difference,
         facts=DataFacts.of(images, plain_doubts(model, images)),
+        not_compensated=not_compensated(model.network, compensation),
     )

@@ -53,4 +53,4 @@ def score(
             f"{difference['float32_correct']:,} in float32, {difference['images_that_differ']:,} images differ"
         )
     lines.append(f"{result.seconds:.2f} s after {result.compile_seconds:.2f} s of compilation")
-    print_result(result, as_json, [*lines, *data_lines(result)])
+    print_result(result, as_json, [*lines, *result.not_compensated, *data_lines(result)])

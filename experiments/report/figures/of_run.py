@@ -8,6 +8,7 @@ from experiments.report.figures.population import population_scores_figure
 from experiments.report.figures.trade_off import NOUNS, trade_off_figure
 from experiments.report.reported_run import ReportedRun
 from experiments.report.results.trade_off import TradeOff
+from experiments.runs.finish.result import Result
 from experiments.runs.knowledge.latency import LATENCY
 from fitness.objective.rewards import OBJECTIVES
 
@@ -24,8 +25,10 @@ CAPTIONS = {
 }
 
 
-def figures_of_run(source: ReportedRun, scored: TradeOff) -> dict[str, Figure]:
+def figures_of_run(source: ReportedRun, scored: TradeOff, result: Result | None = None) -> dict[str, Figure]:
     """The figures by name, a key of :data:`CAPTIONS`.
+
+    ``result`` is the RESULT of the run, if it has one.
 
     Raises:
         RunError: the journal lacks figures of BEST.
@@ -46,8 +49,9 @@ def figures_of_run(source: ReportedRun, scored: TradeOff) -> dict[str, Figure]:
         figures["kept_filters"] = run_figures.kept_filters_figure(
             list(zip(layout.names, kept, layout.sizes, strict=True))
         )
-        figures["trade_off"] = trade_off_figure(scored, places["parameter_drop"], options.threshold)
-        figures["mac_trade_off"] = trade_off_figure(scored, places["mac_drop"], options.threshold, "mac_drop")
+        for figure, name in (("trade_off", "parameter_drop"), ("mac_trade_off", "mac_drop")):
+            own = None if result is None or result.is_best else (result.figures[name], result.accuracy_drop)
+            figures[figure] = trade_off_figure(scored, places[name], options.threshold, name, own)
         if len(state.islands) > 1:
             figures["island_scores"] = island_scores_figure(rows, options.settings.migrate_every, noun)
         else:

@@ -12,6 +12,7 @@ from experiments.spelling import measured_as
 # no figure relies on colour alone: lines differ in dashes, bars in being solid or outlined.
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
+GREEN = "#009E73"
 INK = "#222222"
 GREY = "#5F5F5F"
 GRID = "#E3E3E3"

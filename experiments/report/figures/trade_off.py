@@ -1,9 +1,20 @@
 """The figures of all masks that a search scored."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.report.figures.style import BLUE, GREY, INK, VERMILION, headline, legend, new_figure, percent
+from experiments.report.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    VERMILION,
+    headline,
+    legend,
+    new_figure,
+    percent,
+)
 from experiments.report.results.trade_off import TradeOff
 
 TALLEST = 5.0
@@ -14,15 +25,24 @@ NOUNS = {"parameter_drop": "parameters", "mac_drop": "MACs"}
 
 
 def trade_off_figure(
-    found: TradeOff, best: tuple[float, float], threshold: float, name: str = "parameter_drop"
+    found: TradeOff,
+    best: tuple[float, float],
+    threshold: float,
+    name: str = "parameter_drop",
+    result: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw each mask at its drop (a key of :data:`NOUNS`) and accuracy drop, the front, the threshold and BEST.
+    """Draw each mask at its drop and accuracy drop, the front, the threshold, BEST and RESULT.
 
-    ``best`` is BEST's (that drop, accuracy drop); all drops and ``threshold`` are in percent.
+    Args:
+        found: the masks.
+        best: BEST's drop and accuracy drop, in percent as all drops.
+        threshold: of the search.
+        name: of the drop, a key of :data:`NOUNS`.
+        result: RESULT's drop and accuracy drop; None for a search without a RESULT of its own.
     """
     figure, axes = new_figure(7.2, 4.8)
     drop = found.dropped(name)
-    top = _top(found, best[1], threshold)
+    top = _top(found, max(best[1], result[1] if result else 0.0), threshold)
     shown = found.accuracy_drop <= top
     masks = axes.plot(
         drop[shown],
@@ -69,36 +89,16 @@ def trade_off_figure(
         label=f"threshold ({threshold:g}%)",
         zorder=3,
     )
-    axes.plot(
-        *([value] for value in best),
-        linestyle="none",
-        marker="*",
-        markersize=15,
-        color=BLUE,
-        markeredgecolor="white",
-        label="BEST",
-        zorder=4,
-        clip_on=False,
-    )
-    low, high = _range(drop, best[0], 0.0)
-    # BEST is usually at the right end; its text goes to the side with room.
-    left = best[0] > low + 0.6 * (high - low)
-    axes.annotate(
-        f"BEST {percent(best[0])}",
-        best,
-        xytext=(-10 if left else 10, 9),
-        textcoords="offset points",
-        ha="right" if left else "left",
-        va="bottom",
-        fontsize=11,
-        fontweight="bold",
-        color=BLUE,
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
-        zorder=5,
-    )
+    low, high = _range(drop, best[0], result[0] if result else 0.0)
+    right = low + 0.6 * (high - low)
+    _mark(axes, "BEST", best, "*", 15, BLUE, left=best[0] > right, above=True)
+    if result is not None:
+        # The texts stay apart where the marks are near each other.
+        above = result[1] > best[1] + 0.15 * top
+        _mark(axes, "RESULT", result, "D", 9, GREEN, left=result[0] > right, above=above)
     room = 0.05 * (high - low)
     axes.set_xlim(low - room, high + room)
-    low, _ = _range(found.accuracy_drop, best[1], threshold)
+    low, _ = _range(found.accuracy_drop, best[1], result[1] if result else 0.0, threshold)
     axes.set_ylim(low - 0.06 * (top - low), top)
     axes.set_xlabel(f"{NOUNS[name]} dropped (%)", fontsize=10, color=INK)
     axes.set_ylabel("accuracy drop (%)", fontsize=10, color=INK)
@@ -112,6 +112,42 @@ def trade_off_figure(
         above_legend=True,
     )
     return figure
+
+
+def _mark(
+    axes: Axes,
+    text: str,
+    place: tuple[float, float],
+    marker: str,
+    size: float,
+    colour: str,
+    left: bool,
+    above: bool,
+) -> None:
+    """Mark a network. Its name and drop stand beside the mark, on the side that has room."""
+    axes.plot(
+        *([value] for value in place),
+        linestyle="none",
+        marker=marker,
+        markersize=size,
+        color=colour,
+        markeredgecolor="white",
+        zorder=4,
+        clip_on=False,
+    )
+    axes.annotate(
+        f"{text} {percent(place[0])}",
+        place,
+        xytext=(-10 if left else 10, 9 if above else -9),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="bottom" if above else "top",
+        fontsize=11,
+        fontweight="bold",
+        color=colour,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
+        zorder=5,
+    )
 
 
 def _top(found: TradeOff, best: float, threshold: float) -> float:

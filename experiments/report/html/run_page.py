@@ -40,7 +40,8 @@ def run_page(
         classes: number of classes.
     """
     best, threshold = report["best"], report["threshold"]
-    trade_off = report["trade_off"]
+    trade_off, result = report["trade_off"], report["result"]
+    diamond = "" if result is None or result["is_best"] else " Diamond: RESULT."
     series = [
         Drawn.of(figures[name], alt=_told(what, name, rows), caption=caption)
         for name, (what, caption) in _SERIES.items()
@@ -56,8 +57,9 @@ def run_page(
             figures[figure],
             alt=f"Accuracy drop against {NOUNS[name]} dropped of {count(trade_off['masks'])} masks. BEST drops "
             f"{percent(best[name])} of the {NOUNS[name]} at an accuracy drop of "
-            f"{percent(best['accuracy_drop'])}; the threshold is {percent(threshold)}.",
-            caption="Lower right is better. Star: BEST. Line: the front, which no mask surpasses.",
+            f"{percent(best['accuracy_drop'])}{_told_result(result, name)}; "
+            f"the threshold is {percent(threshold)}.",
+            caption=f"Lower right is better. Star: BEST.{diamond} Line: the front, which no mask surpasses.",
         )
         for figure, name in (("trade_off", "parameter_drop"), ("mac_trade_off", "mac_drop"))
     ]
@@ -78,6 +80,12 @@ def _told(what: str, key: str, rows: Sequence[Mapping[str, Any]]) -> str:
         f"{what}, from {percent(first['best'][key])} in generation {count(first['generation'])} to "
         f"{percent(last['best'][key])} in generation {count(last['generation'])}."
     )
+
+
+def _told_result(result: Mapping[str, Any] | None, name: str) -> str:
+    if result is None or result["is_best"]:
+        return ""
+    return f" and RESULT {percent(result[name])} at {percent(result['accuracy_drop'])}"
 
 
 def _told_of_islands(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -61,8 +61,8 @@ class MomentsArtifact(Artifact[Compensation]):
             problem.reporter,
         )
         assert compensation is not None, "needed comes first"
-        for missing in getattr(problem.model.network, "not_compensated", ()):
-            problem.reporter.message(str(missing))
+        for missing in not_compensated(problem.model.network, compensation):
+            problem.reporter.message(missing)
         return compensation
 
     def read(self, run: RunDirectory, problem: Problem) -> Compensation:
@@ -150,8 +150,8 @@ def gather(
         if not has_norms(model.network):
             raise CompensationError(
                 f"`compensate` {method} measures the statistics of batch norms, and "
-                f"{model.network.architecture.name} has none, or is a network of your own, which does not list "
-                f"them; give `compensate` {regression or NONE}."
+                f"{model.network.architecture.name} has none that can be found; give `compensate` "
+                f"{regression or NONE}."
             )
         calibration = calibration_of(model, data, calibration_images, reporter)
     products: Mapping[str, np.ndarray] = {}
@@ -175,6 +175,13 @@ def calibration_of(model: Model, data: DataOptions, count: int, reporter: Report
         reporter.message(f"statistics of batch norms are measured on {len(places):,} training images, {which}.")
     stored = open_images(replace(data, split=SPLIT, images=None), model)
     return Calibration(stored.at(places).images, model.normalisation)
+
+
+def not_compensated(network: Network, compensation: Compensation | None) -> list[str]:
+    """A sentence on each layer that reads filters and cannot make up for removed ones, if others do."""
+    if compensation is None or compensation.regression is None:
+        return []
+    return list(map(str, getattr(network, "not_compensated", ())))
 
 
 def network_of(network: Network, keeps: Mapping[str, np.ndarray], compensation: Compensation | None) -> Network:

@@ -273,14 +273,23 @@ def test_figures_are_png_at_150_dpi():
             assert list(image.size) == pytest.approx(expected, abs=1)
 
 
-def test_the_legend_of_a_trade_off_fits_a_figure_as_narrow_as_the_page_draws_it():
+@pytest.mark.parametrize("result", [None, (20.0, 5.0), (14.0, 2.0), (21.0, 5.5), (1.0, -0.5)])
+def test_texts_of_a_trade_off_fit_a_figure_as_narrow_as_the_page_draws_it(result):
     drops = np.array([0.0, 10.0, 20.0])
-    figure = trade_off_figure(TradeOff(drops, drops, drops / 4, 0, 0), (20.0, 5.0), 20.5)
+    figure = trade_off_figure(TradeOff(drops, drops, drops / 4, 0, 0), (20.0, 5.0), 20.5, result=result)
     figure.set_size_inches(5.0, 3.5)
     FigureCanvasAgg(figure).draw()
-    extent = figure.axes[0].get_legend().get_window_extent()
-    assert figure.bbox.x0 <= extent.x0
-    assert extent.x1 <= figure.bbox.x1
+    axes = figure.axes[0]
+    marks = [text for text in axes.texts if text.get_text().startswith(("BEST", "RESULT"))]
+    extents = [each.get_window_extent() for each in (axes.get_legend(), *marks)]
+    for extent in extents:
+        assert figure.bbox.x0 <= extent.x0
+        assert extent.x1 <= figure.bbox.x1
+    assert [mark.get_text() for mark in marks] == [
+        "BEST 20.00%",
+        *([] if result is None else [f"RESULT {result[0]:.2f}%"]),
+    ]
+    assert len(extents) < 3 or not extents[1].overlaps(extents[2])
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", "a.png", "a b"])
