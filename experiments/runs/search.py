@@ -9,6 +9,7 @@ from engine.run.directory import RunDirectory
 from experiments.progress import Reporter, Silent
 from experiments.runs.active import ActiveRun, SearchResult
 from experiments.runs.building import prepare_driver
+from experiments.runs.fitness_images import with_usual_images
 from experiments.runs.knowledge.knowledge import Knowledge
 from experiments.runs.options import Backend, SearchOptions
 from experiments.runs.problem import Problem
@@ -42,7 +43,7 @@ def start_search(
     backend = backend or Backend()
     reporter = with_metrics(reporter or Silent(), backend.name, run.location)
     prepare_driver(backend)
-    problem = Problem.load(_absolute(options).on(backend), reporter)
+    problem = with_usual_images(Problem.load(_absolute(options).on(backend), reporter))
     checked = problem.check()
     knowledge = Knowledge.compute(problem)
     with ActiveRun.open(run, problem, knowledge, backend, reporter) as active, run.locked(reporter.message):

@@ -32,10 +32,14 @@ def _remark(value: Any) -> str:
 
 
 _REMARKS = {name: _remark(_OWN[name]) for name, value in _DEFAULTS.items() if _OWN[name] != value}
+_HELPS = {
+    "images": "Number of images on which masks are scored, picked at random by `seed`. As many as the threshold "
+    "needs if not given; all without a finish."
+}
 
 
 def _options(owner: type, *names: str) -> Decorator:
-    return options_of(owner, only=names, defaults=_DEFAULTS, remarks=_REMARKS)
+    return options_of(owner, only=names, defaults=_DEFAULTS, helps=_HELPS, remarks=_REMARKS)
 
 
 _preset_option = cloup.option(

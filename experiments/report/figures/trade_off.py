@@ -94,8 +94,8 @@ def trade_off_figure(
     _mark(axes, "BEST", best, "*", 15, BLUE, left=best[0] > right, above=True)
     if result is not None:
         # The texts stay apart where the marks are near each other.
-        above = result[1] > best[1] + 0.15 * top
-        _mark(axes, "RESULT", result, "D", 9, GREEN, left=result[0] > right, above=above)
+        higher = result[1] > best[1] + 0.15 * top
+        _mark(axes, "RESULT", result, "D", 9, GREEN, left=result[0] > right, above=higher)
     room = 0.05 * (high - low)
     axes.set_xlim(low - room, high + room)
     low, _ = _range(found.accuracy_drop, best[1], result[1] if result else 0.0, threshold)

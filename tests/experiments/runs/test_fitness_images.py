@@ -9,9 +9,12 @@ import pytest
 
 from engine.run.directory import RunDirectory
 from experiments.cli import main
+from experiments.runs.fitness_images import usual_images, with_usual_images
+from experiments.runs.options import Backend
+from experiments.runs.problem import Problem
 from experiments.runs.search import resume_search, start_search
 from tests.support.command_line import refused
-from tests.support.runs import SETTINGS, options_for
+from tests.support.runs import SETTINGS, Listening, options_for
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +24,41 @@ def raced(tmp_path_factory, tiny_directory, tiny_data):
     settings = replace(SETTINGS, race=0.05)
     start_search(path, options_for(tiny_directory, tiny_data, settings=settings, generations=1))
     return path
+
+
+@pytest.mark.parametrize(
+    ("threshold", "macs", "expected"),
+    [
+        (2.0, 10**6, 3_200),
+        (0.5, 10**6, 12_800),
+        # A pass over more images would take too long.
+        (0.5, 313_725_952, 3_187),
+        (2.0, 4 * 10**9, 1_000),
+        (5.0, 4 * 10**7, 1_280),
+        (50.0, 10**6, 1_000),
+        (0.0, 10**8, 10_000),
+    ],
+)
+def test_the_usual_number_of_images(threshold, macs, expected):
+    assert usual_images(threshold, macs) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "finish", "expected"), [(None, True, 25), (None, False, 40), (30, True, 30), (40, True, 40)]
+)
+def test_only_a_search_that_names_no_number_and_has_a_finish_takes_the_usual_images(
+    given, finish, expected, tiny_directory, tiny_data, monkeypatch
+):
+    monkeypatch.setattr("experiments.runs.fitness_images.usual_images", lambda threshold, macs: 25)
+    told = Listening()
+    options = options_for(tiny_directory, tiny_data, finish=finish)
+    options = replace(options, data=replace(options.data, images=given))
+    problem = with_usual_images(Problem.load(options.on(Backend()), told))
+    assert len(problem.images) == expected
+    assert any("25 of the 40 images of the split train" in text for text in told.sentences) == (expected == 25)
+    # A data set that has no more is taken whole, and later runs of it too.
+    monkeypatch.setattr("experiments.runs.fitness_images.usual_images", lambda threshold, macs: 40)
+    assert with_usual_images(Problem.load(options.on(Backend()), told)).options.data.images == given
 
 
 def contents(directory):
