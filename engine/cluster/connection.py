@@ -26,7 +26,11 @@ REACH_SECONDS = 10
 CLIENT_TRIES = 3
 """Most attempts to get a client's server on the cluster, whose process may die as it starts."""
 
-_CLIENT_SERVER_DIED = re.compile("Starting Ray client server failed|Proxy failed to Connect to backend")
+# The head's traceback ends in the first function whatever the process died of.
+_CLIENT_SERVER_DIED = re.compile(
+    r"start_specific_server|Starting Ray client server failed|Proxy failed to Connect to backend"
+)
+_NO_ENVIRONMENT = "Failed to create runtime_env"
 
 _VERSIONS = re.compile(r"started with: Ray: (\S+) Python: (\S+) .*started with: Ray: (\S+) Python: (\S+)")
 
@@ -162,7 +166,8 @@ def _init_patiently(ray: Any, address: str, environment: dict[str, Any] | None) 
             ray.init(address=address, runtime_env=environment, **QUIET)
             return
         except (RuntimeError, OSError) as error:
-            if not tries_left or not _CLIENT_SERVER_DIED.search(str(error)):
+            died = _CLIENT_SERVER_DIED.search(str(error)) and _NO_ENVIRONMENT not in str(error)
+            if not tries_left or not died:
                 raise
             ray.shutdown()
 
@@ -184,7 +189,8 @@ def _check_reachable(address: str) -> None:
 def _sentence(ray: Any, address: str, error: Exception) -> str:
     """One sentence for what Ray raised."""
     whole = " ".join(str(error).split())
-    text = shortened(whole) or type(error).__name__
+    traceback = "Traceback (most recent call last)" in whole
+    text = (gist(str(error)) if traceback else shortened(whole)) or type(error).__name__
     where = f"the Ray cluster at `address` {address}"
     versions = _VERSIONS.search(whole)
     if versions:

@@ -1,6 +1,7 @@
 """Running a module's program under a mask, at the widths that its operands have."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from models.contract import DType, Keeps
 from models.tracing.groups import CONTRACTIONS, ChannelRead, Grouped
 from models.tracing.inlining import bind
 from models.tracing.labels import shape_of
+from models.tracing.lowered import LoweredConvolution
 
 
 def masked_program(
@@ -51,6 +53,7 @@ def execute(
     keeps: Keeps,
     widths: Mapping[str, int],
     precision: DType = jnp.float32,
+    lowered: Mapping[int, LoweredConvolution] = MappingProxyType({}),
 ) -> None:
     """Add the results of equations to ``values``.
 
@@ -62,10 +65,18 @@ def execute(
             absent groups are kept whole.
         widths: channels of each group in ``values``.
         precision: type of the operands of convolutions and matrix products; sums keep their own type.
+        lowered: number of an equation -> how it is computed; its kernel is prepared.
     """
     for number, equation in equations:
         operands = [atom.val if isinstance(atom, core.Literal) else values[atom] for atom in equation.invars]
-        _silence(operands, found.reads.get(number, ()), keeps, widths)
+        reads = found.reads.get(number, ())
+        if number in lowered:
+            # Of a silent channel, nothing in the kernel counts.
+            reads = tuple(read for read in reads if read.operand == 0)
+        _silence(operands, reads, keeps, widths)
+        if number in lowered:
+            values[equation.outvars[0]] = lowered[number].convolve(*operands)
+            continue
         changed: dict[str, Any] = {}
         if number in found.shapes:
             changed = _shape(equation, tuple(extent(axis, widths) for axis in found.shapes[number]))

@@ -1,7 +1,7 @@
 """A link of a module's program as a prunable stage."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -14,9 +14,12 @@ from jax.extend import core
 from models.arrays import stage_arrays
 from models.axes import ArraySpec, Axis, groups_of
 from models.contract import DType, Gate, Keeps, Norm, Reader
+from models.lowering.choice import target
+from models.lowering.contract import in_steps
 from models.tracing.analysis import Dependencies
 from models.tracing.chain import Link
 from models.tracing.execution import execute
+from models.tracing.lowered import lowered_convolutions
 from models.tracing.readers.finding import LinkReaders
 from models.tracing.readers.norms import IMAGES, TracedNorm
 
@@ -30,11 +33,13 @@ class Prepared:
         values: of the variables :attr:`models.tracing.chain.Link.inputs`.
         present: group -> ``float32[width]``, 0 for a channel that is only padding.
         precision: of convolutions and matrix products; static while compiling.
+        lowered: whether kernels are those of :attr:`TracedStage.lowered`; static too.
     """
 
     values: list[jax.Array]
     present: dict[str, jax.Array]
     precision: DType = field(metadata={"static": True})
+    lowered: bool = field(default=False, metadata={"static": True})
 
 
 class TracedStage(nnx.Module):
@@ -63,6 +68,7 @@ class TracedStage(nnx.Module):
         self.dependencies = dependencies
         self.found_readers = found_readers
         self.found_norms = found_norms
+        self.lowered = lowered_convolutions(link)
         self.first, self.last = first, last
         enters, leaves = found.carried[link.enters], found.carried[link.leaves]
         summed = {
@@ -94,7 +100,7 @@ class TracedStage(nnx.Module):
     def observe(self, carry: jax.Array, keeps: Keeps) -> dict[str, jax.Array]:
         """See :class:`models.contract.Stage`."""
         shown = self.found_readers.shown
-        prepared = self.prepare(stage_arrays(self), jnp.float32)
+        prepared = self._prepared(stage_arrays(self), jnp.float32)
         return self._run(
             prepared, carry, keeps, {}, lambda values: {path: read.of(values) for path, read in shown.items()}
         )
@@ -116,11 +122,11 @@ class TracedStage(nnx.Module):
 
         def normalise(norm: TracedNorm, values: dict[core.Var, Any]) -> None:
             statistics.update(norm.measured(values))
-            fresh = self.prepare({**arrays, **statistics}, precision)
+            fresh = self._prepared({**arrays, **statistics}, precision)
             values.update(zip(self.link.inputs, fresh.values, strict=True))
 
         before = {found.number: partial(normalise, found) for found in self.found_norms if found.norm in measured}
-        prepared = self.prepare(arrays, precision)
+        prepared = self._prepared(arrays, precision)
 
         def result(values: Mapping[core.Var, jax.Array]) -> tuple[dict[str, jax.Array], jax.Array]:
             return statistics, self._carry(values)
@@ -131,10 +137,22 @@ class TracedStage(nnx.Module):
         """See :class:`models.contract.Stage`; not for training, which runs the module's own code."""
         gates = {name: keep.values for name, keep in keeps.items() if isinstance(keep, Gate)}
         slices = {name: keep for name, keep in keeps.items() if name not in gates}
-        return self._run(self.prepare(stage_arrays(self), jnp.float32), carry, slices, gates, self._carry)
+        return self._run(self._prepared(stage_arrays(self), jnp.float32), carry, slices, gates, self._carry)
 
     def prepare(self, arrays: Mapping[str, jax.Array], precision: DType) -> Prepared:
         """See :class:`models.contract.Stage`. Computes everything that depends on arrays alone."""
+        prepared = self._prepared(arrays, precision)
+        if precision != jnp.float32 or target() != "cpu":
+            return prepared
+        kernels = {found.kernel: found for found in self.lowered}
+        values = [
+            kernels[variable].prepare(value) if variable in kernels else value
+            for variable, value in zip(self.link.inputs, prepared.values, strict=True)
+        ]
+        return replace(prepared, values=values, lowered=True)
+
+    def _prepared(self, arrays: Mapping[str, jax.Array], precision: DType) -> Prepared:
+        """The weights as the program has them."""
         present = {name: arrays[f"present.{name}"] for name in self.present}
         values = self._constants()
         trace = self.dependencies.trace
@@ -146,7 +164,15 @@ class TracedStage(nnx.Module):
 
     def evaluate(self, prepared: Prepared, carry: jax.Array, keeps: Keeps) -> jax.Array:
         """See :class:`models.contract.Stage`. Carries are ``float32`` whatever the precision."""
-        return self._run(prepared, carry, keeps, {}, self._carry)
+        if not prepared.lowered:
+            return self._run(prepared, carry, keeps, {}, self._carry)
+        values = dict(zip(self.link.inputs, prepared.values, strict=True))
+        wanted = (found.images_per_step(values[found.kernel]) for found in self.lowered)
+        return in_steps(
+            lambda images: self._run(prepared, images, keeps, {}, self._carry),
+            carry,
+            min((images for images in wanted if images is not None), default=None),
+        )
 
     def _run(
         self,
@@ -175,6 +201,8 @@ class TracedStage(nnx.Module):
             if name not in silent and width != sizes.get(name, width):
                 silent[name] = prepared.present[name] > 0
 
+        lowered = {each.number: each for each in self.lowered} if prepared.lowered else {}
+
         def of_image(value: jax.Array, gates: Mapping[str, jax.Array]) -> Any:
             values = dict(zip(self.link.inputs, prepared.values, strict=True))
             values[self.link.enters] = value[None] if self.first else value
@@ -182,7 +210,9 @@ class TracedStage(nnx.Module):
             for number, equation in self.link.equations:
                 if number in before:
                     before[number](values)
-                execute([(number, equation)], values, found, {**silent, **gates}, widths, prepared.precision)
+                execute(
+                    [(number, equation)], values, found, {**silent, **gates}, widths, prepared.precision, lowered
+                )
             return result(values)
 
         of_images = jax.vmap(of_image, out_axes=axes, axis_name=IMAGES)

@@ -286,26 +286,62 @@ def test_an_error_of_ray_becomes_one_sentence(monkeypatch, free_port, error, par
         assert part in sentence
 
 
-@pytest.mark.parametrize("deaths", [0, 1, 2, 3, 4])
-def test_a_clients_server_that_dies_is_requested_again(monkeypatch, deaths):
+def trace_of_the_head(last):
+    """What a client hears when the head cannot start its server."""
+    return f"""Initialization failure from server:
+Traceback (most recent call last):
+  File "ray/util/client/server/proxier.py", line 765, in Datapath
+    if not self.proxy_manager.start_specific_server(
+           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+{last}
+"""
+
+
+DIED = [
+    "RuntimeError: Starting Ray client server failed. See a log.",
+    "psutil.ZombieProcess: PID still exists but it's a zombie",
+    "TimeoutError: GetOrCreateRuntimeEnv request failed after 5 attempts.",
+]
+
+
+@pytest.mark.parametrize(
+    ("deaths", "last"), [*((deaths, DIED[0]) for deaths in range(5)), (2, DIED[1]), (3, DIED[2])]
+)
+def test_a_clients_server_that_dies_is_requested_again(monkeypatch, deaths, last):
     ray = import_ray()
     asked = []
 
     def init(**_):
         asked.append(1)
         if len(asked) <= deaths:
-            raise ConnectionAbortedError(
-                "Initialization failure from server:\nRuntimeError: Starting Ray client server failed. See a log."
-            )
+            raise ConnectionAbortedError(trace_of_the_head(last))
 
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(connection, "_check_reachable", lambda address: None)
     if deaths < connection.CLIENT_TRIES:
         connection._init(ray, "ray://10.0.0.1:10001", None)
     else:
-        with pytest.raises(BackendError, match="Starting Ray client server failed"):
+        with pytest.raises(BackendError, match=last.rstrip(".")) as raised:
             connection._init(ray, "ray://10.0.0.1:10001", None)
+        assert "Traceback" not in str(raised.value)
     assert len(asked) == min(deaths + 1, connection.CLIENT_TRIES)
+
+
+def test_a_runtime_environment_that_fails_is_not_tried_again(monkeypatch):
+    ray = import_ray()
+    asked = []
+
+    def init(**_):
+        asked.append(1)
+        raise ConnectionAbortedError(
+            trace_of_the_head("RuntimeError: Failed to create runtime_env, caused by: pip")
+        )
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(connection, "_check_reachable", lambda address: None)
+    with pytest.raises(BackendError, match="Failed to create runtime_env, caused by: pip"):
+        connection._init(ray, "ray://10.0.0.1:10001", None)
+    assert len(asked) == 1
 
 
 def test_a_version_mismatch_as_ray_reports_it(monkeypatch):

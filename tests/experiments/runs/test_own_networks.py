@@ -35,7 +35,7 @@ def test_the_template_goes_all_the_way(my_network, monkeypatch, capsys):
     # What is done by default can be done with it.
     usual = ["--generations", "1", hardly_trained]
     assert main.run(["search", "usual", "--model", "mine", *my_network, *data, *usual]) == 0
-    assert json.loads(Path("usual/run.json").read_text())["configuration"]["compensate"] == "linear"
+    assert json.loads(Path("usual/run.json").read_text())["configuration"]["compensate"] == "linear+recalibrate"
     assert main.run(["export", "usual", "refitted", *my_network, "--refit", "--refit-images", "100"]) == 0
     capsys.readouterr()
     assert main.run(["export", "run", "pruned", *my_network, "--json"]) == 0

@@ -27,7 +27,10 @@ LONG_SERIES = int(os.environ.get("EVOPRUNE_TEST_WORKER_KILLS", "20"))
 
 @pytest.fixture(scope="module")
 def options(tiny_directory, tiny_data):
-    settings = SearchSettings(population=8, parents=6, population_cap=12, seed=5, initial_removal=0.2)
+    # With so many mutations, every generation has new masks and so tasks.
+    settings = SearchSettings(
+        population=8, parents=6, population_cap=12, mutation=0.05, seed=5, initial_removal=0.2
+    )
     return options_for(tiny_directory, tiny_data, generations=GENERATIONS, settings=settings, batch_size=4)
 
 
