@@ -20,11 +20,14 @@ def written(
     return path
 
 
-def runtime_logits(path, images, result=None):
-    """ONNX Runtime's result for ``float32[n, height, width, channels]`` images, one at a time."""
+def runtime_logits(path, images, result=None, order=(0, 3, 1, 2)):
+    """ONNX Runtime's result for ``float32[n, height, width, channels]`` images, one at a time.
+
+    ``order``: of their axes in the file.
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    found = [session.run(result and [result], {name: image[None].transpose(0, 3, 1, 2)})[0] for image in images]
+    found = [session.run(result and [result], {name: image[None].transpose(order)})[0] for image in images]
     return np.stack([array.reshape(-1) for array in found])
