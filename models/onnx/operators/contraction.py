@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from models.onnx.operators.contract import Call, Operator
@@ -57,7 +58,10 @@ def convolution(call: Call) -> Value:
         feature_group_count=call.attribute("group", 1),
     )
     bias = call.operand(2)
-    if bias is not None:
+    if isinstance(bias, np.ndarray) and (bias == bias.flat[0]).all():
+        # PyTorch fills up a missing bias with zeros, as many as there are filters.
+        result = result + bias.flat[0]
+    elif bias is not None:
         result = result + laid(bias).plain()
     return Laid(result, order)
 

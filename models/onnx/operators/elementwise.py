@@ -122,7 +122,16 @@ def clip(call: Call) -> Value:
 
 def cast(call: Call) -> Value:
     """``Cast``: static values take the type; floating-point values of the image become or stay ``float32``."""
-    value, dtype = call.given(0), call.attribute("to")
+    return _as_type(call.given(0), call.attribute("to"))
+
+
+def cast_like(call: Call) -> Value:
+    """``CastLike``: as ``Cast``, to the type of another value."""
+    other = call.given(1)
+    return _as_type(call.given(0), str(other.array.dtype if isinstance(other, Laid) else other.dtype))
+
+
+def _as_type(value: Value, dtype: str) -> Value:
     if not isinstance(value, Laid):
         return value.astype(dtype)
     if "float" not in dtype:
@@ -161,6 +170,7 @@ ELEMENTWISE: dict[str, Operator] = {
     **{name: partial(_with_numbers, *entry) for name, entry in WITH_NUMBERS.items()},
     **{name: partial(_several, functions) for name, functions in SEVERAL.items()},
     "Cast": cast,
+    "CastLike": cast_like,
     "Clip": clip,
     "Div": division,
     "Dropout": same,

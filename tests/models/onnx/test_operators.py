@@ -99,6 +99,7 @@ CASES = {
     "old unsqueeze": ("Unsqueeze", [], {"axes": [1]}, 11),
     "expand": ("Expand", [whole(2, 1, 1, 1, 8)], {}, 17),
     "cast": ("Cast", [], {"to": 1}, 17),
+    "cast like": ("CastLike", [floats(1)], {}, 17),
     "softplus": ("Softplus", [], {}, 17),
     "mean of two": ("Mean", [floats(3, 8, 8)], {}, 17),
 }
