@@ -32,7 +32,7 @@ def test_the_commands_and_options_exist():
     context = click.Context(evoprune)
     blocks = re.findall(r"```\n(.*?)```", README, re.DOTALL)
     lines = re.findall(r"^\$ evoprune (\S+)(.*)$", "\n".join(blocks), re.MULTILINE)
-    assert len(lines) == 5
+    assert len(lines) == 6
     for name, rest in lines:
         command = evoprune.get_command(context, name)
         assert command is not None, name
