@@ -18,6 +18,7 @@ from models.tracing.analysis import Dependencies
 from models.tracing.chain import Link
 from models.tracing.execution import execute
 from models.tracing.readers.finding import LinkReaders
+from models.tracing.readers.maps import FeatureMap
 from models.tracing.readers.norms import IMAGES, TracedNorm
 
 
@@ -52,6 +53,7 @@ class TracedStage(nnx.Module):
         dependencies: Dependencies,
         found_readers: LinkReaders,
         found_norms: tuple[TracedNorm, ...],
+        found_maps: tuple[FeatureMap, ...],
         variables: Mapping[str, nnx.Variable],
         *,
         first: bool,
@@ -63,6 +65,7 @@ class TracedStage(nnx.Module):
         self.dependencies = dependencies
         self.found_readers = found_readers
         self.found_norms = found_norms
+        self.found_maps = found_maps
         self.first, self.last = first, last
         enters, leaves = found.carried[link.enters], found.carried[link.leaves]
         summed = {
@@ -98,6 +101,18 @@ class TracedStage(nnx.Module):
         return self._run(
             prepared, carry, keeps, {}, lambda values: {path: read.of(values) for path, read in shown.items()}
         )
+
+    def maps(self, carry: jax.Array) -> dict[str, list[jax.Array]]:
+        """See :class:`models.contract.Stage`."""
+
+        def shown(values: Mapping[core.Var, jax.Array]) -> dict[str, list[jax.Array]]:
+            maps: dict[str, list[jax.Array]] = {}
+            for found in self.found_maps:
+                for group, arrays in found.of(values, self.dependencies.sizes).items():
+                    maps.setdefault(group, []).extend(arrays)
+            return maps
+
+        return self._run(self.prepare(stage_arrays(self), jnp.float32), carry, {}, {}, shown)
 
     def norms(self) -> tuple[Norm, ...]:
         """See :class:`models.contract.Stage`."""

@@ -14,8 +14,8 @@ def test_an_imported_network_is_ranked_as_ours(kind, tmp_path):
     ours, imported, names = pair(kind, tmp_path)
     labels = np.zeros(60, np.int32)
     # Our export folds batch norm into the kernels, which these look at.
-    by_kernels = ("reconstruction", "magnitude", "magnitude-l2-raw") if kind == "vgg" else ()
-    for method in ("cosine", *by_kernels):
+    by_kernels = ("reconstruction", "magnitude", "magnitude-l2-raw", "fpgm") if kind == "vgg" else ()
+    for method in ("cosine", "hrank", *by_kernels):
         found = []
         for model in (ours, imported):
             layout = Genome.of(model.network, "all").layout
