@@ -12,6 +12,7 @@ from engine.search.evaluation import checked_original
 from experiments.baselines.methods import SEARCHES, Trail, along, searched, single
 from experiments.baselines.options import BaselineOptions
 from experiments.baselines.page import baseline_table, write_baselines
+from experiments.baselines.plots import compensated_by
 from experiments.baselines.searched_best import SearchedBest, read_best, searched_filters
 from experiments.baselines.steps import TemporarySteps
 from experiments.data.datasets import ImageSet
@@ -19,6 +20,7 @@ from experiments.data.facts import DataFacts
 from experiments.data.loading import load_images
 from experiments.progress import Reporter, Silent
 from experiments.runs.building import report_precision
+from experiments.runs.knowledge.compensation import gather, not_compensated
 from experiments.runs.knowledge.importances import compute_importances, importance_images
 from experiments.runs.knowledge.latency import LATENCY, measured
 from experiments.runs.options import NONE
@@ -33,6 +35,7 @@ from fitness.importance.contract import ImportanceError
 from fitness.objective.cost import CostObjective, MaskLatency
 from fitness.seeding.ranking import removal_order
 from models import output_directory
+from models.compensation.method import Compensation
 from models.latency.table import LatencyTable
 from models.model_directory import Model
 
@@ -59,13 +62,15 @@ def compare_baselines(
 
     Returns:
         ``methods``: by name, :meth:`experiments.baselines.methods.Trail.to_json`; the curve of an importance is
-        in order of filters removed, the curve of a search has its successive BESTs. ``run``: the figures of the
+        in order of filters removed, the curve of a search has its successive BESTs. ``compensation``: of all
+        their masks, with what it leaves out as sentences in ``not_compensated``. ``run``: the figures of the
         run's BEST, or None. ``left_out``: usual methods that could not be computed, with the reason. ``table``:
         Markdown. ``files``: the files written.
 
     Raises:
         OptionError: see :meth:`BaselineOptions.chosen`.
         ImportanceError: the model lacks what a method that was named needs.
+        CompensationError: the network has nothing to compensate.
         RunError: the run is of another model or of other filters, or has no BEST yet.
         StoreError: ``out`` is occupied.
         EvopruneError, NetworkError: model or data cannot be used.
@@ -96,6 +101,7 @@ class Subject:
         genome: the filters that may go.
         images: that masks are evaluated on.
         seen: images that importances are computed on; None if no method needs importances.
+        compensation: of the masks of all methods, or None.
         best: BEST of the run, or None.
         methods: names in order.
         budget: masks that each search tries; None if no search is compared.
@@ -107,6 +113,7 @@ class Subject:
     genome: Genome
     images: ImageSet
     seen: ImageSet | None
+    compensation: Compensation | None
     best: SearchedBest | None
     methods: tuple[str, ...]
     budget: int | None
@@ -128,20 +135,33 @@ class Subject:
         _, warnings = check_standing(model, images, reporter, force=options.force, threshold=options.threshold)
         ranked = any(name in IMPORTANCES for name in methods)
         seen = importance_images(options.data, options.importance_images, model) if ranked else None
+        compensation = gather(
+            model,
+            genome,
+            options.compensate,
+            options.compensation_images,
+            options.data,
+            options.calibration_images,
+            reporter,
+        )
+        for missing in not_compensated(model.network, compensation):
+            reporter.message(missing)
         facts = DataFacts.of(images, warnings)
-        return cls(model, options, genome, images, seen, best, methods, budget, facts)
+        return cls(model, options, genome, images, seen, compensation, best, methods, budget, facts)
 
     @property
     def title(self) -> str:
         """Of the page."""
         network, data = self.model.network.architecture.name, self.options.data.data
-        return f"{network} on {data}: filters removed without retraining"
+        how = compensated_by(self.options.compensate)
+        return f"{network} on {data}: filters removed without retraining{how}"
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the result of a method, except a search's budget."""
         options = self.options
         without = ("data", "methods", "budget", "force")
         chosen = {name: value for name, value in asdict(options).items() if name not in without}
+        calibration = None if self.compensation is None else self.compensation.calibration
         return {
             **chosen,
             "precision": resolved(options.precision, on_gpu()),
@@ -149,12 +169,16 @@ class Subject:
             "model": self.model.digest(),
             "images": self.images.digest(),
             "importance_images": None if self.seen is None else self.seen.digest(),
+            "compensation": None if self.compensation is None else self.compensation.digest(),
+            "calibration": None if calibration is None else calibration.digest(),
         }
 
-    def evaluator(self, **options: Any) -> LocalEvaluator:
+    def evaluator(self, compensation: Compensation | None, **options: Any) -> LocalEvaluator:
         """An evaluator on the images; ``options`` as for :class:`LocalEvaluator`."""
         arrays = (self.model, self.genome.layout, self.images.images, self.images.labels)
-        return LocalEvaluator(*arrays, precision=self.options.precision, **options)
+        return LocalEvaluator(
+            *arrays, usual_batch(), precision=self.options.precision, compensation=compensation, **options
+        )
 
 
 @dataclass(frozen=True)
@@ -195,6 +219,8 @@ class MethodComparison:
             "seed": options.data.seed,
             "importance_images": None if subject.seen is None else len(subject.seen),
             "precision_difference": self.precision_difference,
+            "compensation": options.compensate,
+            "not_compensated": not_compensated(subject.model.network, subject.compensation),
             "methods": {name: trail.to_json() for name, trail in self.trails.items()},
             "run": self._run(),
             "left_out": self.left_out,
@@ -268,11 +294,10 @@ def _evaluate(
 ) -> MethodComparison:
     """Evaluate the masks of each method, and the run's BEST."""
     options, genome, best, budget = subject.options, subject.genome, subject.best, subject.budget
-    batch = usual_batch()
     trails: dict[str, Trail] = {}
     champion = None
     # Searches stop masks early, so the images that tell most come first.
-    with subject.evaluator(batch=batch, order="hardest-first", pauses=True) as evaluator:
+    with subject.evaluator(subject.compensation, order="hardest-first", pauses=True) as evaluator:
         precision_difference = report_precision(evaluator, reporter)
         original = checked_original(evaluator.evaluate(genome.layout.full()[None])[0])
 
@@ -290,9 +315,7 @@ def _evaluate(
                 step = f"{name}-{budget}" if name in SEARCHES else name
                 raw = steps.once(step, partial(tried, name))
                 trails[name] = Trail.restored(raw, evaluator.total, genome, objective)
-        if best is not None and not best.compensation:
-            champion = single(best.mask, genome, evaluator, objective)
-    if best is not None and best.compensation:
-        with subject.evaluator(batch=batch, compensation=best.compensation) as evaluator:
+    if best is not None:
+        with subject.evaluator(best.compensation) as evaluator:
             champion = single(best.mask, genome, evaluator, objective)
     return MethodComparison(subject, original, precision_difference, trails, champion, left_out)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from engine.errors import OptionError
-from engine.options import named_once, option
+from engine.options import named_once, option, same_option
 from experiments.baselines.methods import METHODS, SEARCHES, USUAL
 from experiments.data.options import DataOptions
-from fitness.evaluation.precision import PRECISIONS
+from experiments.runs.options import SearchOptions, check_compensation
 from fitness.genome import GENOMES
 from fitness.objective.rewards import OBJECTIVES, check_objective
 from fitness.seeding.ranking import SCOPES, check_scope
@@ -51,18 +51,18 @@ class BaselineOptions:
     budget: int | None = option(
         None, "Masks that random-search and hill-climbing each try. As many as `run` has if not given."
     )
-    precision: str = option(
-        "auto", "Type that masks are evaluated in. auto is bfloat16 on a GPU, else float32.", choices=PRECISIONS
-    )
+    precision: str = same_option(SearchOptions, "precision")
+    compensate: str = same_option(SearchOptions, "compensate")
+    compensation_images: int = same_option(SearchOptions, "compensation_images")
+    calibration_images: int = same_option(SearchOptions, "calibration_images")
     objective: str = option("parameters", "What searches drop and methods are ranked by.", choices=OBJECTIVES)
-    latency_batch: int = option(1, "Images at a time for which `objective` latency is measured.")
-    force: bool = option(
-        False, "Go on where the unpruned network is no better than chance, or labels or pixels cannot be right."
-    )
+    latency_batch: int = same_option(SearchOptions, "latency_batch")
+    force: bool = same_option(SearchOptions, "force")
 
     def __post_init__(self) -> None:
         check_scope(self.scope, self.floor)
         check_objective(self.objective)
+        check_compensation(self.compensate, self.compensation_images, self.calibration_images)
         for name in ("budget", "importance_images", "latency_batch"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.stores.atomic import write_atomically
-from experiments.baselines.plots import baseline_figure
+from experiments.baselines.plots import baseline_figure, compensated_by
 from experiments.markdown import markdown_table
 from experiments.report.figures.run_figures import render_figures
 from experiments.report.figures.style import reworded
@@ -26,14 +26,14 @@ def baseline_table(result: Mapping[str, Any]) -> str:
 
     ``result``: see :func:`experiments.baselines.method_comparison.compare_baselines`.
     """
+    how = compensated_by(result["compensation"])
     rows = [
-        _row(name, entry["evaluations"], entry, within="_within_threshold")
+        _row(f"{name}{how}", entry["evaluations"], entry, within="_within_threshold")
         for name, entry in by_drop(result["methods"], result["objective"])
     ]
     if result["run"] is not None:
         beyond = "" if result["run"]["within_threshold"] else ", beyond the threshold"
-        method = result["run"]["compensation"]
-        how = "" if method == "none" else f", compensated by {method}"
+        how = compensated_by(result["run"]["compensation"])
         rows.append(_row(f"BEST of the run{how}{beyond}", result["run"]["evaluations"], result["run"], within=""))
     latency = ("latency drop",) if result["objective"] == "latency" else ()
     costs = ("parameter drop", "MAC drop", *latency)
@@ -93,6 +93,8 @@ def _details(result: Mapping[str, Any]) -> dict[str, str]:
         "objective": f"to drop {OBJECTIVES[result['objective']].noun}",
         **ranking,
         "seed": f"{result['seed']}",
+        "compensation": result["compensation"],
+        **({"except": "; ".join(result["not_compensated"])} if result["not_compensated"] else {}),
         **{f"{name} is left out": reason for name, reason in result["left_out"].items()},
     }
 

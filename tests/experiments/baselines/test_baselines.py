@@ -17,6 +17,7 @@ from experiments.runs.scoring import score_masks
 from experiments.runs.status import read_status
 from models import model_directory
 from models.cost import masked_cost
+from models.networks.chain import Chain
 from tests.support.command_line import refused
 
 DROPS = {"parameter_drop_within_threshold", "mac_drop_within_threshold", "accuracy_drop_within_threshold"}
@@ -210,6 +211,72 @@ def test_it_goes_on_where_it_was_stopped(monkeypatch, tmp_path, tiny_directory, 
     assert tried == ["random", "magnitude", "hill-climbing"]
 
 
+@pytest.mark.parametrize(
+    ("directory", "method"), [("tiny_directory", "linear"), ("normed_directory", "recalibrate")]
+)
+def test_all_masks_are_compensated(request, tmp_path, tiny_data, directory, method):
+    directory, data, out = request.getfixturevalue(directory), DataOptions(f"npz:{tiny_data}"), tmp_path / "out"
+    chosen = {"compensate": method, "compensation_images": 30, "calibration_images": 10}
+    plain = BaselineOptions(data, "random,random-search", threshold=20.0, budget=9, force=True)
+    before = compare_baselines(directory, plain)
+    found = compare_baselines(directory, replace(plain, **chosen), out=out)
+    assert (before["compensation"], found["compensation"]) == ("none", method)
+    assert before["original_correct"] == found["original_correct"]
+    for name, entry in found["methods"].items():
+        [correct] = score_masks(directory, out / "masks" / f"{name}.npy", data, **chosen).correct
+        lost = 100 * (found["original_correct"] - correct) / found["original_correct"]
+        assert lost == entry["accuracy_drop_within_threshold"]
+        assert f"| {name}, compensated by {method} " in found["table"]
+        assert f"| {name} " in before["table"]
+    # The first rungs of a ladder are the same masks.
+    uncompensated = {point["removed_filters"]: point["correct"] for point in before["methods"]["random"]["curve"]}
+    assert any(
+        uncompensated.get(point["removed_filters"], point["correct"]) != point["correct"]
+        for point in found["methods"]["random"]["curve"]
+    )
+    assert f"compensated by {method}" in baseline_figure(found).get_suptitle()
+    page = (out / "baseline.md").read_text()
+    assert f"without retraining, compensated by {method}" in page
+    assert f"| compensation | {method} " in " ".join(page.split())
+    assert json.loads((out / "baseline.json").read_text())["compensation"] == method
+
+
+@pytest.mark.parametrize(("changes", "tried_again"), [({}, []), ({"compensate": "mean"}, ["random"])])
+def test_what_was_kept_is_of_the_same_compensation(tmp_path, tiny_directory, tiny_data, changes, tried_again):
+    options = BaselineOptions(
+        DataOptions(f"npz:{tiny_data}"), "random,magnitude", threshold=20.0, compensate="linear"
+    )
+    tried = []
+
+    class Interrupting(Silent):
+        stops = True
+
+        def message(self, text):
+            if "evaluating masks" in text:
+                tried.append(text.partition(":")[0])
+                if self.stops and tried[-1] == "magnitude":
+                    raise KeyboardInterrupt
+
+    listening = Interrupting()
+    with pytest.raises(KeyboardInterrupt):
+        compare_baselines(tiny_directory, options, out=tmp_path / "out", reporter=listening)
+    listening.stops = False
+    tried.clear()
+    changed = replace(options, **changes)
+    found = compare_baselines(tiny_directory, changed, out=tmp_path / "out", reporter=listening)
+    assert tried == [*tried_again, "magnitude"]
+    assert {**found, "files": []} == compare_baselines(tiny_directory, changed)
+
+
+def test_layers_that_make_up_for_nothing_are_named(capsys, monkeypatch, tmp_path, tiny_directory, tiny_data):
+    sentence = "not compensated: conv3, because its kernel has several uses"
+    monkeypatch.setattr(Chain, "not_compensated", (sentence,), raising=False)
+    arguments = arguments_for(tiny_directory, tiny_data, "--methods", "magnitude", "--out", tmp_path / "out")
+    assert main.run([*arguments, "--compensate", "mean"]) == 0
+    assert sentence in capsys.readouterr().out.splitlines()
+    assert sentence in (tmp_path / "out" / "baseline.md").read_text()
+
+
 def test_the_floor_and_equal_shares(capsys, tiny_directory, tiny_data):
     arguments = arguments_for(tiny_directory, tiny_data, "--methods", "magnitude", "--json")
     assert main.run([*arguments, "--floor", "0.5", "--scope", "layer"]) == 0
@@ -234,6 +301,11 @@ def test_the_floor_and_equal_shares(capsys, tiny_directory, tiny_data):
         (["--importance-images", "41"], ["--importance-images 41"]),
         (["--split", "validation"], ["--split"]),
         (["--run", "nowhere"], ["nowhere holds no run"]),
+        (["--compensate", "odd"], ["--compensate must be one of none", "not 'odd'"]),
+        (["--compensate", "recalibrate"], ["--compensate recalibrate", "has none", "give --compensate none"]),
+        (["--compensate", "linear", "--compensation-images", "0"], ["--compensation-images must be 1 or more"]),
+        (["--compensation-images", "9"], ["--compensation-images has no effect without --compensate"]),
+        (["--compensate", "mean", "--calibration-images", "9"], ["--calibration-images has no effect"]),
         (["--unheard-of"], ["--unheard-of"]),
     ],
 )
