@@ -1,6 +1,7 @@
 """Options of a comparison of pruning methods."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from engine.errors import OptionError
 from engine.options import named_once, option, same_option
@@ -32,6 +33,12 @@ class BaselineOptions:
     threshold: float = option(
         2.0, "The masks of the table lose less accuracy than this, in percent of the original accuracy."
     )
+    ratios: tuple[float, ...] | None = option(
+        None,
+        "Percentages of the filters of every layer, as 10,20,30,40,50, that each ranking removes, whatever "
+        "`threshold` allows. The table has the accuracies.",
+        metavar="NUMBERS",
+    )
     prune: str | None = option(
         None,
         "Filters that masks may remove. Those of `run`, or else convolutions, if not given.",
@@ -62,6 +69,8 @@ class BaselineOptions:
     def __post_init__(self) -> None:
         check_scope(self.scope, self.floor)
         check_objective(self.objective)
+        if self.ratios is not None:
+            _check_ratios(self.ratios)
         check_compensation(self.compensate, self.compensation_images, self.calibration_images)
         for name in ("budget", "importance_images", "latency_batch"):
             value = getattr(self, name)
@@ -69,15 +78,25 @@ class BaselineOptions:
                 raise OptionError(f"`{name}` must be 1 or more, not {value}.")
 
     def chosen(self, budget: int | None) -> tuple[str, ...]:
-        """The methods to compare; of the usual methods, searches need a budget.
+        """The methods to compare; of the usual methods, searches need a budget and no ``ratios``.
 
         Raises:
-            OptionError: a name is unknown or given twice, or a search that was named has no budget.
+            OptionError: a name is unknown or given twice, or a search that was named has no budget or would have
+                to keep to ``ratios``.
         """
         if self.methods is None:
-            return tuple(name for name in USUAL if budget or name not in SEARCHES)
+            searched = budget is not None and self.ratios is None
+            return tuple(name for name in USUAL if searched or name not in SEARCHES)
         names = named_once(self.methods, "methods", METHODS, "method")
         for name in names:
+            if name in SEARCHES and self.ratios is not None:
+                raise OptionError(f"`methods` {name} does not rank filters; leave {name} or `ratios` out.")
             if name in SEARCHES and budget is None:
                 raise OptionError(f"`methods` {name} needs `budget` MASKS, or `run` to take its budget from.")
         return names
+
+
+def _check_ratios(ratios: tuple[float, ...]) -> None:
+    if not ratios or not all(low < high for low, high in pairwise((0, *ratios, 100))):
+        given = ",".join(f"{ratio:g}" for ratio in ratios)
+        raise OptionError(f"`ratios` must ascend between 0 and 100, as 10,20,30; {given!r} does not.")

@@ -8,7 +8,7 @@ import cloup
 
 from experiments.baselines.options import BaselineOptions
 from experiments.cli.config import config_option
-from experiments.cli.given import check_effects, compensation_effects
+from experiments.cli.given import Effect, check_effects, compensation_effects
 from experiments.cli.interruption import interruptible
 from experiments.cli.options import built, options_of
 from experiments.cli.output import data_lines, print_result
@@ -46,14 +46,15 @@ def baseline(
 ) -> None:
     """Compare methods on MODEL_DIR: accuracy without retraining against parameters, MACs or latency dropped.
 
-    For each method, the table gives the largest drop that was found within the threshold. With --compensate, the
-    masks of all methods are compensated.
+    For each method, the table gives the largest drop that was found within the threshold; with --ratios, the
+    accuracy without these shares of every layer. With --compensate, the masks of all methods are compensated.
     """
     from experiments.baselines.method_comparison import compare_baselines
     from experiments.baselines.steps import SUFFIX
 
     chosen = built(BaselineOptions, options, data=built(DataOptions, options))
-    check_effects(context, compensation_effects(chosen.compensate))
+    shares = [Effect(name, chosen.ratios is None, "with --ratios") for name in ("scope", "floor", "budget")]
+    check_effects(context, [*compensation_effects(chosen.compensate), *shares])
     remedy = "run the command again."
     if out is not None:
         remedy = f"the same command continues; methods that are finished are in {out}{SUFFIX}."
