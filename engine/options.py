@@ -25,6 +25,12 @@ def option(default: Any, help: str, *, choices: Iterable[str] = (), metavar: str
     return field(default=default, metadata={"help": help, "choices": tuple(choices), "metavar": metavar})
 
 
+def same_option(owner: type, name: str) -> Any:
+    """The option that another dataclass has, as a field of the same name."""
+    [found] = (each for each in fields(owner) if each.name == name)
+    return field(default=found.default, metadata=found.metadata)
+
+
 def check_choices(options: Any) -> None:
     """Refuse a field whose value is not one of its choices.
 

@@ -40,11 +40,13 @@ class ArraySpec:
         axes: an :class:`Axis` or :class:`Joined`, or the extent of an axis that no mask touches.
         uses: multiply-accumulates of each element for one image.
         trained: whether the array counts as parameters; batch statistics do not.
+        outputs: number of the axis over which the outputs of a kernel run.
     """
 
     axes: tuple[Axis | Joined | int, ...]
     uses: int = 0
     trained: bool = True
+    outputs: int = -1
 
 
 def parts_of(axis: Axis | Joined | int) -> tuple[Axis | int, ...]:

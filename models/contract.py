@@ -54,6 +54,14 @@ class Stage(Protocol):
         """
         ...
 
+    def maps(self, carry: jax.Array) -> dict[str, list[jax.Array]]:
+        """Feature maps that the stage makes of a whole carry, behind their activation and in front of pooling.
+
+        Group -> maps ``float32[b, ..., group size]``, whose other axes are height and width; a dense layer has
+        none. Several maps of a group have the same channels.
+        """
+        ...
+
     def norms(self) -> tuple[Norm, ...]:
         """Batch norms, none before one whose output it sees; norms that are not listed keep their statistics."""
         ...
@@ -274,11 +282,13 @@ class Norm(NamedTuple):
         mean: path of an array ``[channels]``.
         variance: path of an array ``[channels]``.
         groups: groups whose removed channels change the input, among those that the stage itself reads.
+        scale: path of a trained array ``[channels]`` that multiplies the normalised input; None if there is none.
     """
 
     mean: str
     variance: str
     groups: tuple[str, ...]
+    scale: str | None
 
 
 def run_chain(

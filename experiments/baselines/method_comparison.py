@@ -1,42 +1,32 @@
 """Compares pruning methods on one network at equal accuracy: the ``baseline`` command."""
 
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from engine.search.evaluation import checked_original
-from experiments.baselines.methods import SEARCHES, Trail, along, searched, single
+from experiments.baselines.methods import SEARCHES, Trail, along, at, searched, single
 from experiments.baselines.options import BaselineOptions
 from experiments.baselines.page import baseline_table, write_baselines
-from experiments.baselines.searched_best import SearchedBest, read_best, searched_filters
 from experiments.baselines.steps import TemporarySteps
-from experiments.data.datasets import ImageSet
-from experiments.data.facts import DataFacts
-from experiments.data.loading import load_images
+from experiments.baselines.subject import Subject
 from experiments.progress import Reporter, Silent
 from experiments.runs.building import report_precision
-from experiments.runs.knowledge.importances import compute_importances, importance_images
+from experiments.runs.knowledge.compensation import not_compensated
+from experiments.runs.knowledge.importances import compute_importances
 from experiments.runs.knowledge.latency import LATENCY, measured
 from experiments.runs.options import NONE
 from experiments.spelling import measured_as
-from experiments.training.measuring import read_model
-from experiments.training.standing import check_standing
-from fitness.evaluation.evaluator import LocalEvaluator, on_gpu, usual_batch
-from fitness.evaluation.precision import resolved
-from fitness.genome import Genome
 from fitness.importance import IMPORTANCES
 from fitness.importance.contract import ImportanceError
 from fitness.objective.cost import CostObjective, MaskLatency
 from fitness.seeding.ranking import removal_order
 from models import output_directory
 from models.latency.table import LatencyTable
-from models.model_directory import Model
-
-CONVOLUTIONS = "convolutions"
 
 
 def compare_baselines(
@@ -53,19 +43,23 @@ def compare_baselines(
         directory: of the model.
         options: of the comparison.
         run: a search of this model, whose BEST is evaluated too.
-        out: a new directory for table, figure, numbers, and each method's best mask; None writes nothing.
+        out: a new directory for table, figure, numbers, and each method's best mask or, with ``ratios``, all its
+            masks; None writes nothing.
             Until then ``OUT.partial`` keeps the finished methods, and the same call continues with the others.
         reporter: receives sentences for the user.
 
     Returns:
         ``methods``: by name, :meth:`experiments.baselines.methods.Trail.to_json`; the curve of an importance is
-        in order of filters removed, the curve of a search has its successive BESTs. ``run``: the figures of the
+        in order of filters removed, with ``ratios`` the original and one point for each ratio; the curve of a
+        search has its successive BESTs. ``compensation``: of all
+        their masks, with what it leaves out as sentences in ``not_compensated``. ``run``: the figures of the
         run's BEST, or None. ``left_out``: usual methods that could not be computed, with the reason. ``table``:
         Markdown. ``files``: the files written.
 
     Raises:
-        OptionError: see :meth:`BaselineOptions.chosen`.
+        OptionError: see :meth:`BaselineOptions.chosen`; or ``run`` is given with ``ratios``.
         ImportanceError: the model lacks what a method that was named needs.
+        CompensationError: the network has nothing to compensate.
         RunError: the run is of another model or of other filters, or has no BEST yet.
         StoreError: ``out`` is occupied.
         EvopruneError, NetworkError: model or data cannot be used.
@@ -84,77 +78,6 @@ def compare_baselines(
     result["files"] = [] if out is None else write_baselines(out, result, comparison.masks(), subject.title)
     steps.remove()
     return result
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What all methods are compared on.
-
-    Attributes:
-        model: the original network.
-        options: of the comparison; ``prune`` is resolved.
-        genome: the filters that may go.
-        images: that masks are evaluated on.
-        seen: images that importances are computed on; None if no method needs importances.
-        best: BEST of the run, or None.
-        methods: names in order.
-        budget: masks that each search tries; None if no search is compared.
-        facts: on the images.
-    """
-
-    model: Model
-    options: BaselineOptions
-    genome: Genome
-    images: ImageSet
-    seen: ImageSet | None
-    best: SearchedBest | None
-    methods: tuple[str, ...]
-    budget: int | None
-    facts: DataFacts
-
-    @classmethod
-    def load(
-        cls, directory: Path, options: BaselineOptions, run: str | os.PathLike[str] | None, reporter: Reporter
-    ) -> Self:
-        """Read model, images and run; see :func:`compare_baselines` for the errors."""
-        model = read_model(directory, reporter)
-        if options.prune is None:
-            options = replace(options, prune=CONVOLUTIONS if run is None else searched_filters(run))
-        genome = Genome.of(model.network, str(options.prune))
-        best = None if run is None else read_best(run, model, genome, reporter)
-        budget = options.budget or (None if best is None else best.evaluations)
-        methods = options.chosen(budget)
-        images = load_images(options.data, model, reporter)
-        _, warnings = check_standing(model, images, reporter, force=options.force, threshold=options.threshold)
-        ranked = any(name in IMPORTANCES for name in methods)
-        seen = importance_images(options.data, options.importance_images, model) if ranked else None
-        facts = DataFacts.of(images, warnings)
-        return cls(model, options, genome, images, seen, best, methods, budget, facts)
-
-    @property
-    def title(self) -> str:
-        """Of the page."""
-        network, data = self.model.network.architecture.name, self.options.data.data
-        return f"{network} on {data}: filters removed without retraining"
-
-    def identity(self) -> dict[str, Any]:
-        """Everything that decides the result of a method, except a search's budget."""
-        options = self.options
-        without = ("data", "methods", "budget", "force")
-        chosen = {name: value for name, value in asdict(options).items() if name not in without}
-        return {
-            **chosen,
-            "precision": resolved(options.precision, on_gpu()),
-            "seed": options.data.seed,
-            "model": self.model.digest(),
-            "images": self.images.digest(),
-            "importance_images": None if self.seen is None else self.seen.digest(),
-        }
-
-    def evaluator(self, **options: Any) -> LocalEvaluator:
-        """An evaluator on the images; ``options`` as for :class:`LocalEvaluator`."""
-        arrays = (self.model, self.genome.layout, self.images.images, self.images.labels)
-        return LocalEvaluator(*arrays, precision=self.options.precision, **options)
 
 
 @dataclass(frozen=True)
@@ -178,8 +101,11 @@ class MethodComparison:
     left_out: dict[str, str]
 
     def masks(self) -> dict[str, np.ndarray]:
-        """The best mask ``bool[f]`` of each method."""
-        return {name: trail.masks[trail.best] for name, trail in self.trails.items()}
+        """The best mask ``bool[f]`` of each method; with ratios, the masks ``bool[n, f]`` of all ratios."""
+        ratios = self.subject.options.ratios is not None
+        return {
+            name: trail.masks[1:] if ratios else trail.masks[trail.best] for name, trail in self.trails.items()
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -190,11 +116,14 @@ class MethodComparison:
             "original_correct": self.original_correct,
             "threshold": options.threshold,
             "objective": options.objective,
+            "ratios": None if options.ratios is None else list(options.ratios),
             "scope": options.scope,
             "floor": options.floor,
             "seed": options.data.seed,
             "importance_images": None if subject.seen is None else len(subject.seen),
             "precision_difference": self.precision_difference,
+            "compensation": options.compensate,
+            "not_compensated": not_compensated(subject.model.network, subject.compensation),
             "methods": {name: trail.to_json() for name, trail in self.trails.items()},
             "run": self._run(),
             "left_out": self.left_out,
@@ -268,11 +197,10 @@ def _evaluate(
 ) -> MethodComparison:
     """Evaluate the masks of each method, and the run's BEST."""
     options, genome, best, budget = subject.options, subject.genome, subject.best, subject.budget
-    batch = usual_batch()
     trails: dict[str, Trail] = {}
     champion = None
     # Searches stop masks early, so the images that tell most come first.
-    with subject.evaluator(batch=batch, order="hardest-first", pauses=True) as evaluator:
+    with subject.evaluator(subject.compensation, order="hardest-first", pauses=True) as evaluator:
         precision_difference = report_precision(evaluator, reporter)
         original = checked_original(evaluator.evaluate(genome.layout.full()[None])[0])
 
@@ -281,6 +209,9 @@ def _evaluate(
             if name in SEARCHES:
                 assert budget is not None
                 return searched(name, genome, evaluator, objective, budget, options.data.seed).raw()
+            if options.ratios is not None:
+                shares = [ratio / 100 for ratio in options.ratios]
+                return at(shares, importances[name], genome, evaluator, objective).raw()
             order = removal_order(importances[name], genome.layout, scope=options.scope, floor=options.floor)
             return along(order, genome, evaluator, objective).raw()
 
@@ -290,9 +221,7 @@ def _evaluate(
                 step = f"{name}-{budget}" if name in SEARCHES else name
                 raw = steps.once(step, partial(tried, name))
                 trails[name] = Trail.restored(raw, evaluator.total, genome, objective)
-        if best is not None and not best.compensation:
-            champion = single(best.mask, genome, evaluator, objective)
-    if best is not None and best.compensation:
-        with subject.evaluator(batch=batch, compensation=best.compensation) as evaluator:
+    if best is not None:
+        with subject.evaluator(best.compensation) as evaluator:
             champion = single(best.mask, genome, evaluator, objective)
     return MethodComparison(subject, original, precision_difference, trails, champion, left_out)

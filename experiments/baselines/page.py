@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.stores.atomic import write_atomically
-from experiments.baselines.plots import baseline_figure
+from experiments.baselines.plots import baseline_figure, compensated_by
 from experiments.markdown import markdown_table
 from experiments.report.figures.run_figures import render_figures
 from experiments.report.figures.style import reworded
@@ -24,20 +24,40 @@ CAPTION = "Accuracy without retraining against what is dropped"
 def baseline_table(result: Mapping[str, Any]) -> str:
     """The largest drop within the threshold of each method, largest first, as Markdown; then BEST of the run.
 
+    With ratios, the accuracy of each method at each of them.
+
     ``result``: see :func:`experiments.baselines.method_comparison.compare_baselines`.
     """
+    if result["ratios"] is not None:
+        return _table_of_ratios(result)
+    how = compensated_by(result["compensation"])
     rows = [
-        _row(name, entry["evaluations"], entry, within="_within_threshold")
+        _row(f"{name}{how}", entry["evaluations"], entry, within="_within_threshold")
         for name, entry in by_drop(result["methods"], result["objective"])
     ]
     if result["run"] is not None:
         beyond = "" if result["run"]["within_threshold"] else ", beyond the threshold"
-        method = result["run"]["compensation"]
-        how = "" if method == "none" else f", compensated by {method}"
+        how = compensated_by(result["run"]["compensation"])
         rows.append(_row(f"BEST of the run{how}{beyond}", result["run"]["evaluations"], result["run"], within=""))
     latency = ("latency drop",) if result["objective"] == "latency" else ()
     costs = ("parameter drop", "MAC drop", *latency)
     header = ("method", *costs, "accuracy drop", "filters removed", "masks evaluated")
+    return markdown_table([header, *rows], align_right=True)
+
+
+def _table_of_ratios(result: Mapping[str, Any]) -> str:
+    """Columns are ratios. Methods remove equally many filters of each layer, so that they share the costs."""
+    how, curve = compensated_by(result["compensation"]), []
+    rows = []
+    for name, entry in result["methods"].items():
+        curve = entry["curve"]
+        shown = ["failed" if point["accuracy"] is None else f"{100 * point['accuracy']:.2f}%" for point in curve]
+        rows.append((f"{name}{how}", *shown))
+    for kind in ("parameter", "MAC", "latency"):
+        drop = f"{kind.lower()}_drop"
+        if curve and drop in curve[0]:
+            rows.append((f"{kind} drop", *(f"{point[drop]:.2f}%" for point in curve)))
+    header = ("accuracy", "original", *(f"{ratio:g}%" for ratio in result["ratios"]))
     return markdown_table([header, *rows], align_right=True)
 
 
@@ -85,14 +105,18 @@ def _row(name: str, evaluations: int, entry: Mapping[str, Any], *, within: str) 
 def _details(result: Mapping[str, Any]) -> dict[str, str]:
     """The settings of the comparison in words."""
     seen = result["importance_images"]
-    scope = f"{result['scope']}, floor {result['floor']:g}"
-    ranking = {} if seen is None else {"importances": f"on {seen:,} images of the {SPLIT} split; {scope}"}
+    removed = f"{result['scope']}, floor {result['floor']:g}"
+    if result["ratios"] is not None:
+        removed = "; ".join(f"{ratio:g}%" for ratio in result["ratios"]) + " of the filters of every layer leave"
+    ranking = {} if seen is None else {"importances": f"on {seen:,} images of the {SPLIT} split; {removed}"}
     return {
         "images": f"{result['total']:,} of the {result['split']} split",
         "threshold": f"{result['threshold']:g}% accuracy drop",
         "objective": f"to drop {OBJECTIVES[result['objective']].noun}",
         **ranking,
         "seed": f"{result['seed']}",
+        "compensation": result["compensation"],
+        **({"except": "; ".join(result["not_compensated"])} if result["not_compensated"] else {}),
         **{f"{name} is left out": reason for name, reason in result["left_out"].items()},
     }
 

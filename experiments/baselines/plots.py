@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from experiments.report.figures.style import BLUE, GREY, INK, SMALL, VERMILION, style
+from experiments.runs.options import NONE
 from fitness.objective.rewards import OBJECTIVES
 
 # Methods are told apart by marker and dashes as well as by colour (Okabe and Ito's, which differ in brightness).
@@ -50,10 +51,15 @@ def baseline_figure(result: Mapping[str, Any]) -> Figure:
         labelcolor=INK,
         handlelength=3.6,
     )
-    figure.suptitle(
-        f"Accuracy without retraining against {noun} dropped", fontsize=13, fontweight="bold", color=INK
-    )
+    how = compensated_by(result["compensation"])
+    title = f"Accuracy without retraining{how}, against {noun} dropped"
+    figure.suptitle(title, fontsize=13, fontweight="bold", color=INK)
     return figure
+
+
+def compensated_by(method: str) -> str:
+    """How masks were compensated, to put behind what they are; nothing if they were not."""
+    return "" if method == NONE else f", compensated by {method}"
 
 
 def _draw(axes: Axes, result: Mapping[str, Any], floor: float) -> None:

@@ -42,6 +42,17 @@ def check_effects(context: click.Context, effects: Iterable[Effect]) -> None:
             raise click.UsageError(f"{name} has no effect {where}; change that, or leave {name} out.")
 
 
+def compensation_effects(method: str) -> list[Effect]:
+    """The options that have an effect with some values of ``--compensate`` alone."""
+    from models.compensation.method import RECALIBRATE, recalibrates
+
+    without = f"with --compensate {method}" if method == RECALIBRATE else "without --compensate"
+    return [
+        Effect("compensation_images", method not in ("none", RECALIBRATE), without),
+        Effect("calibration_images", recalibrates(method), "without recalibrate in --compensate"),
+    ]
+
+
 def chosen_backend(context: click.Context) -> Any:
     """The :class:`experiments.runs.options.Backend` that the options name.
 

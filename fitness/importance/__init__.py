@@ -5,16 +5,21 @@ from functools import partial
 
 from fitness.importance.contract import Importance, Subject
 from fitness.importance.cosine import cosine
+from fitness.importance.fpgm import fpgm
+from fitness.importance.hrank import hrank
 from fitness.importance.karnin import karnin
 from fitness.importance.magnitude import magnitude
 from fitness.importance.oracle import oracle
 from fitness.importance.random import random_importance
 from fitness.importance.reconstruction import reconstruction
+from fitness.importance.slimming import slimming
 from fitness.importance.taylor import taylor, taylor_squared
 from fitness.importance.taylor_joint import taylor_joint
 
 IMPORTANCES: Mapping[str, Importance] = {
     "cosine": cosine,
+    "fpgm": fpgm,
+    "hrank": hrank,
     "karnin": karnin,
     "magnitude": magnitude,
     "magnitude-l1": magnitude,
@@ -24,6 +29,7 @@ IMPORTANCES: Mapping[str, Importance] = {
     "oracle": oracle,
     "random": random_importance,
     "reconstruction": reconstruction,
+    "slimming": slimming,
     "taylor": taylor,
     "taylor-joint": taylor_joint,
     "taylor-squared": taylor_squared,

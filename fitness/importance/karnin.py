@@ -33,14 +33,14 @@ def karnin(subject: Subject) -> np.ndarray:
     sums = {}
     for name in subject.layout.names:
         total = np.zeros(sizes[name])
-        for kernel, axis in kernels(network, name).items():
+        for kernel, spec in kernels(network, name).items():
             synapses = sensitivity.get(kernel)
             if synapses is None or synapses.shape != arrays[kernel].shape:
                 raise ImportanceError(
                     f"the sensitivity is not of this network: {kernel!r} is missing or has another shape; train "
                     "the model anew with `track_sensitivity` or leave karnin out."
                 )
-            total += sums_by_channel(synapses, axis, name, sizes)
+            total += sums_by_channel(synapses, spec, name, sizes)
         sums[name] = total
     return joined(subject, {name: _from_0_to_1(total) for name, total in sums.items()})
 

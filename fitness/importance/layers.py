@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from fitness.importance.contract import ImportanceError, Subject
-from models.axes import Axis, Joined, extent, groups_of, parts_of
+from models.axes import ArraySpec, groups_of, places
 from models.contract import Network
 
 
@@ -47,39 +47,38 @@ def first_of_lowest(numbers: np.ndarray, magnitudes: np.ndarray) -> int:
     return int(np.argmax(numbers <= numbers.min() + SAME * magnitudes))
 
 
-def kernels(network: Network, group: str) -> dict[str, Axis | Joined]:
-    """Kernel, named as in :func:`models.arrays.arrays_of`, -> its last axis; for the kernels that make a group.
+def kernels(network: Network, group: str) -> dict[str, ArraySpec]:
+    """Kernel, named as in :func:`models.arrays.arrays_of`, -> its axes; for the kernels that make a group.
 
     Several kernels make channels that are tied by a shortcut. Biases, batch norm and the copies of a shortcut
     without weights are no kernels.
     """
     return {
-        f"{stage.name}.{path}": axis
+        f"{stage.name}.{path}": spec
         for stage in network.stages
         for path, spec in stage.specs().items()
-        if spec.trained
-        and len(spec.axes) > 1
-        and not isinstance(axis := spec.axes[-1], int)
-        and group in groups_of(axis)
+        if spec.trained and len(spec.axes) > 1 and group in groups_of(spec.axes[spec.outputs])
     }
 
 
-def sums_by_channel(array: np.ndarray, axis: Axis | Joined, group: str, sizes: Mapping[str, int]) -> np.ndarray:
+def sums_by_channel(array: np.ndarray, spec: ArraySpec, group: str, sizes: Mapping[str, int]) -> np.ndarray:
     """``float64[group size]``: the sum of the elements of an array that belong to each channel of a group.
 
     Args:
-        array: ``[..., extent of the axis]``.
-        axis: the last axis of the array.
-        group: one of its groups.
+        array: with the axes of ``spec``.
+        spec: its outputs run over the group, perhaps among others.
+        group: see ``spec``.
         sizes: channels of each group of the network.
     """
-    by_index = array.reshape(-1, array.shape[-1]).sum(axis=0, dtype=np.float64)
-    places = by_index.reshape(axis.positions if isinstance(axis, Joined) else 1, -1)
-    sums, start = np.zeros(sizes[group]), 0
-    for part in parts_of(axis):
-        length = extent(part, sizes)
-        if isinstance(part, Axis) and part.group == group:
-            own = places[:, start : start + length]
-            sums += own.reshape(-1, part.positions, sizes[group], part.run).sum(axis=(0, 1, 3))
-        start += length
-    return sums
+    return sums_by_output(by_output(array, spec).sum(axis=1), spec, group, sizes)
+
+
+def by_output(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
+    """The elements of an array as ``float64[outputs, elements of an output]``."""
+    outputs = np.moveaxis(array, spec.outputs, 0)
+    return outputs.reshape(len(outputs), -1).astype(np.float64)
+
+
+def sums_by_output(by_index: np.ndarray, spec: ArraySpec, group: str, sizes: Mapping[str, int]) -> np.ndarray:
+    """As :func:`sums_by_channel`, from a number for each output of the array, ``float64[outputs]``."""
+    return by_index[places(spec.axes[spec.outputs], group, sizes)].sum(axis=0)

@@ -24,7 +24,7 @@ def magnitude(subject: Subject, *, order: int = 1, by_layer: bool = True) -> np.
     norms = {}
     for name in subject.layout.names:
         powers = np.zeros(sizes[name])
-        for kernel, axis in kernels(network, name).items():
-            powers += sums_by_channel(np.abs(arrays[kernel].astype(np.float64)) ** order, axis, name, sizes)
+        for kernel, spec in kernels(network, name).items():
+            powers += sums_by_channel(np.abs(arrays[kernel].astype(np.float64)) ** order, spec, name, sizes)
         norms[name] = powers ** (1 / order)
     return joined(subject, normalised(norms) if by_layer else norms)

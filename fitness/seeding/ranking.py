@@ -1,5 +1,7 @@
 """From an importance to nested masks along the order in which the filters leave."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from engine.errors import OptionError
@@ -69,6 +71,17 @@ def masks_along(order: np.ndarray, removed: np.ndarray, layout: Layout, multiple
         kept = sizes - np.bincount(layer[:count], minlength=len(sizes))
         leaving = sizes - rounded(kept, sizes, multiple, np.zeros(len(sizes)))
         mask[order[:count][before[:count] < leaving[layer[:count]]]] = False
+    return masks
+
+
+def masks_at(shares: Sequence[float], importance: np.ndarray, layout: Layout) -> np.ndarray:
+    """``bool[n, f]``: masks without the least important ``shares``, from 0 to 1, of the filters of every layer.
+
+    Numbers of filters are rounded down, and each layer keeps one at least.
+    """
+    masks = np.ones((len(shares), layout.n_filters), bool)
+    for mask, share in zip(masks, shares, strict=True):
+        mask[removal_order(importance, layout, floor=1 - share)] = False
     return masks
 
 

@@ -94,6 +94,10 @@ class SigmoidStage(nnx.Module):
         """See :class:`models.contract.Stage`."""
         return {}
 
+    def maps(self, carry: jax.Array) -> dict[str, list[jax.Array]]:
+        """See :class:`models.contract.Stage`."""
+        return {}
+
     def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:
         """See :class:`models.contract.Stage`."""
         return jax.nn.sigmoid(carry)

@@ -69,6 +69,10 @@ class ConvolutionStage(NormedConvolution):
         """See :class:`models.contract.Stage`."""
         return {"convolution.kernel": carry}
 
+    def maps(self, carry: jax.Array) -> dict[str, list[jax.Array]]:
+        """See :class:`models.contract.Stage`."""
+        return {self.name: [ACTIVATIONS[self.activation].function(self.convolved(carry, training=False))]}
+
     def norms(self) -> tuple[Norm, ...]:
         """See :class:`models.contract.Stage`."""
         return self.norms_reading(self.reads)

@@ -68,6 +68,10 @@ class DenseStage(nnx.Module):
         """See :class:`models.contract.Stage`."""
         return {"dense.kernel": self._vectors(carry)}
 
+    def maps(self, carry: jax.Array) -> dict[str, list[jax.Array]]:
+        """See :class:`models.contract.Stage`."""
+        return {} if self.writes is None else {self.writes: [self(carry, {})]}
+
     def norms(self) -> tuple[Norm, ...]:
         """See :class:`models.contract.Stage`."""
         return ()

@@ -89,7 +89,7 @@ class NormedConvolution(nnx.Module):
         if self.norm is None:
             return ()
         seen = tuple(group for group in groups if group is not None)
-        return (Norm(f"{within}norm.mean", f"{within}norm.var", seen),)
+        return (Norm(f"{within}norm.mean", f"{within}norm.var", seen, f"{within}norm.scale"),)
 
     def calibrated(
         self, arrays: Mapping[str, jax.Array], precision: DType, carry: jax.Array, measure: bool

@@ -98,6 +98,13 @@ class ResidualStage(nnx.Module):
             observed["shortcut.convolution.kernel"] = carry[:, ::stride, ::stride]
         return observed
 
+    def maps(self, carry: jax.Array) -> dict[str, list[jax.Array]]:
+        """See :class:`models.contract.Stage`."""
+        return {
+            self.name: [jax.nn.relu(self.first.convolved(carry, training=False))],
+            self.tied: [self(carry, {})],
+        }
+
     def norms(self) -> tuple[Norm, ...]:
         """See :class:`models.contract.Stage`."""
         seen = {"first": (self.reads,), "second": (self.reads, self.name), "shortcut": (self.reads,)}

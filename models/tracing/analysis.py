@@ -113,9 +113,22 @@ def array_specs(trace: Trace, walked: Walked, found: Grouped) -> dict[str, Array
             axes,
             uses=walked.context.uses.get(path, 0),
             trained=isinstance(trace.variables[path], nnx.Param),
+            outputs=_outputs(path, walked),
         )
         for path, axes in found.arrays.items()
     }
+
+
+def _outputs(path: str, walked: Walked) -> int:
+    """The axis of a kernel over which its outputs run; the last of any other array.
+
+    A file may store kernels as ``[outputs, inputs, height, width]``.
+    """
+    made = [maker.labels for maker in walked.context.makers if maker.path == path]
+    for number, labels in enumerate(walked.arrays[path]):
+        if labels is not None and any(np.isin(labels, each).any() for each in made):
+            return number
+    return -1
 
 
 def _left_whole(walked: Walked) -> tuple[LeftWhole, ...]:

@@ -40,8 +40,13 @@ def analyse_cut(module: nnx.Module, whole: Dependencies, widths: Mapping[str, in
         )
     groups = tuple(replace(group, size=widths.get(group.name, group.size)) for group in whole.filter_groups)
     carried = {same[variable]: names for variable, names in whole.found.carried.items()}
-    found: Grouped = whole.found._replace(groups=groups, carried=carried)
-    return Dependencies(cut, found, array_specs(cut, walk(cut), found), whole.left_whole)
+    axes = {same[variable]: forms for variable, forms in whole.found.axes.items()}
+    found: Grouped = whole.found._replace(groups=groups, carried=carried, axes=axes)
+    specs = {
+        path: replace(spec, outputs=whole.specs[path].outputs)
+        for path, spec in array_specs(cut, walk(cut), found).items()
+    }
+    return Dependencies(cut, found, specs, whole.left_whole)
 
 
 def _counterparts(whole: Trace, cut: Trace) -> dict[Any, core.Var] | None:

@@ -40,6 +40,8 @@ class Grouped(NamedTuple):
         reads: number of an equation -> the operand axes over which it sums channels.
         shapes: number of an equation with the shape of its result among its parameters -> axes of the result.
         carried: variable of the program -> groups with channels in it.
+        axes: variable of the program with channels in it -> its axes; an axis whose channels are out of order is
+            a number.
         contracted: number of a convolution or matrix product -> axes of each operand.
         named: name that the module gave a value by ``jax.ad_checkpoint.checkpoint_name`` -> axes of the value.
     """
@@ -50,6 +52,7 @@ class Grouped(NamedTuple):
     reads: dict[int, tuple[ChannelRead, ...]]
     shapes: dict[int, tuple[Axis | Joined | int, ...]]
     carried: dict[core.Var, tuple[str, ...]]
+    axes: dict[core.Var, tuple[Axis | Joined | int, ...]]
     contracted: dict[int, tuple[tuple[Axis | Joined | int, ...], ...]]
     named: dict[str, tuple[Axis | Joined | int, ...]]
 
@@ -101,11 +104,16 @@ def _attempt(trace: Trace, walked: Walked) -> tuple[Grouped, list[np.ndarray]]:
         for number, equation in enumerate(trace.program.jaxpr.eqns)
         if equation.primitive.name in SHAPED
     }
-    carried = {}
+    carried: dict[core.Var, tuple[str, ...]] = {}
+    forms: dict[core.Var, tuple[Axis | Joined | int, ...]] = {}
     for variable, dimensions in walked.carried.items():
-        labels = [np.unique(free(axis)) for axis in dimensions if axis is not None]
-        found = {channels[label].group for axis in labels for label in axis.tolist() if label in channels}
+        labels = [None if axis is None else free(axis) for axis in dimensions]
+        met = {label for axis in labels if axis is not None for label in np.unique(axis).tolist()}
+        found = {channels[label].group for label in met if label in channels}
         carried[variable] = tuple(group.name for group in groups if group.name in found)
+        if found:
+            shape = (1 if axis is None else form(axis, channels, sizes) or len(axis) for axis in labels)
+            forms[variable] = tuple(shape)
     contracted = {
         number: tuple(
             tuple(map(formed, walked.carried[atom])) if isinstance(atom, core.Var) else ()
@@ -119,7 +127,7 @@ def _attempt(trace: Trace, walked: Walked) -> tuple[Grouped, list[np.ndarray]]:
         for equation in trace.program.jaxpr.eqns
         if equation.primitive.name == "name"
     }
-    return Grouped(groups, layers, arrays, reads, shapes, carried, contracted, named), disordered
+    return Grouped(groups, layers, arrays, reads, shapes, carried, forms, contracted, named), disordered
 
 
 def _alike(

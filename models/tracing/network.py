@@ -13,6 +13,7 @@ from models.tracing.chain import Link, links
 from models.tracing.factories import factory
 from models.tracing.readers.finding import LinkReaders, readers_of
 from models.tracing.readers.flow import Flow
+from models.tracing.readers.maps import FeatureMap, maps_of
 from models.tracing.readers.norms import TracedNorm, norms_of
 from models.tracing.stage import TracedStage
 
@@ -33,7 +34,7 @@ class TracedNetwork(nnx.Module):
         }
         chain = _chain(dependencies)
         stages: dict[str, TracedStage] = {}
-        for number, (link, readers, norms) in enumerate(chain, 1):
+        for number, (link, readers, norms, maps) in enumerate(chain, 1):
             for path in link.paths:
                 if path not in dependencies.specs:
                     raise DependencyError(
@@ -43,7 +44,7 @@ class TracedNetwork(nnx.Module):
             name, ends = link.name, {"first": number == 1, "last": number == len(chain)}
             if name in stages:
                 name = f"{name}#{number}"
-            stages[name] = TracedStage(name, link, dependencies, readers, norms, held, **ends)
+            stages[name] = TracedStage(name, link, dependencies, readers, norms, maps, held, **ends)
         self.not_compensated = tuple(
             missing for stage in stages.values() for missing in stage.found_readers.missing
         )
@@ -63,14 +64,24 @@ class TracedNetwork(nnx.Module):
 
 
 @lru_cache(maxsize=8)
-def _chain(dependencies: Dependencies) -> list[tuple[Link, LinkReaders, tuple[TracedNorm, ...]]]:
-    """The links with their readers and norms.
+def _chain(
+    dependencies: Dependencies,
+) -> list[tuple[Link, LinkReaders, tuple[TracedNorm, ...], tuple[FeatureMap, ...]]]:
+    """The links with their readers, norms and feature maps.
 
     Networks with the same dependencies share links, and so compiled programs.
     """
     flow = Flow(dependencies.trace)
     found = links(dependencies.trace)
-    return [(link, readers_of(link, dependencies, flow), norms_of(link, dependencies, flow)) for link in found]
+    return [
+        (
+            link,
+            readers_of(link, dependencies, flow),
+            norms_of(link, dependencies, flow),
+            maps_of(link, dependencies, flow),
+        )
+        for link in found
+    ]
 
 
 def make_random_states(network: Any, seed: int) -> None:

@@ -21,6 +21,7 @@ from models.tracing.chain import Link
 from models.tracing.execution import execute
 from models.tracing.lowered import lowered_convolutions
 from models.tracing.readers.finding import LinkReaders
+from models.tracing.readers.maps import FeatureMap
 from models.tracing.readers.norms import IMAGES, TracedNorm
 
 
@@ -57,6 +58,7 @@ class TracedStage(nnx.Module):
         dependencies: Dependencies,
         found_readers: LinkReaders,
         found_norms: tuple[TracedNorm, ...],
+        found_maps: tuple[FeatureMap, ...],
         variables: Mapping[str, nnx.Variable],
         *,
         first: bool,
@@ -69,6 +71,7 @@ class TracedStage(nnx.Module):
         self.found_readers = found_readers
         self.found_norms = found_norms
         self.lowered = lowered_convolutions(link)
+        self.found_maps = found_maps
         self.first, self.last = first, last
         enters, leaves = found.carried[link.enters], found.carried[link.leaves]
         summed = {
@@ -104,6 +107,18 @@ class TracedStage(nnx.Module):
         return self._run(
             prepared, carry, keeps, {}, lambda values: {path: read.of(values) for path, read in shown.items()}
         )
+
+    def maps(self, carry: jax.Array) -> dict[str, list[jax.Array]]:
+        """See :class:`models.contract.Stage`."""
+
+        def shown(values: Mapping[core.Var, jax.Array]) -> dict[str, list[jax.Array]]:
+            maps: dict[str, list[jax.Array]] = {}
+            for found in self.found_maps:
+                for group, arrays in found.of(values, self.dependencies.sizes).items():
+                    maps.setdefault(group, []).extend(arrays)
+            return maps
+
+        return self._run(self._prepared(stage_arrays(self), jnp.float32), carry, {}, {}, shown)
 
     def norms(self) -> tuple[Norm, ...]:
         """See :class:`models.contract.Stage`."""

@@ -8,6 +8,7 @@ import cloup
 
 from experiments.baselines.options import BaselineOptions
 from experiments.cli.config import config_option
+from experiments.cli.given import Effect, check_effects, compensation_effects
 from experiments.cli.interruption import interruptible
 from experiments.cli.options import built, options_of
 from experiments.cli.output import data_lines, print_result
@@ -39,15 +40,21 @@ from experiments.data.options import DataOptions
     json_option,
     config_option,
 )
-def baseline(model_dir: Path, as_json: bool, run: str | None, out: Path | None, **options: Any) -> None:
+@click.pass_context
+def baseline(
+    context: click.Context, model_dir: Path, as_json: bool, run: str | None, out: Path | None, **options: Any
+) -> None:
     """Compare methods on MODEL_DIR: accuracy without retraining against parameters, MACs or latency dropped.
 
-    For each method, the table gives the largest drop that was found within the threshold.
+    For each method, the table gives the largest drop that was found within the threshold; with --ratios, the
+    accuracy without these shares of every layer. With --compensate, the masks of all methods are compensated.
     """
     from experiments.baselines.method_comparison import compare_baselines
     from experiments.baselines.steps import SUFFIX
 
     chosen = built(BaselineOptions, options, data=built(DataOptions, options))
+    shares = [Effect(name, chosen.ratios is None, "with --ratios") for name in ("scope", "floor", "budget")]
+    check_effects(context, [*compensation_effects(chosen.compensate), *shares])
     remedy = "run the command again."
     if out is not None:
         remedy = f"the same command continues; methods that are finished are in {out}{SUFFIX}."
@@ -55,4 +62,4 @@ def baseline(model_dir: Path, as_json: bool, run: str | None, out: Path | None, 
         result = compare_baselines(model_dir, chosen, run=run, out=out, reporter=terminal)
     files = result["files"]
     written = f"written to {files[-1]}" if files else "give --out DIR for the figure, the numbers and the masks"
-    print_result(result, as_json, [result["table"], *data_lines(result), written])
+    print_result(result, as_json, [result["table"], *result["not_compensated"], *data_lines(result), written])

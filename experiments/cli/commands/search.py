@@ -11,7 +11,7 @@ import cloup
 from engine.cluster.options import PoolOptions
 from engine.search.settings import SearchSettings
 from experiments.cli.config import config_option
-from experiments.cli.given import Effect, check_effects, chosen_backend, given
+from experiments.cli.given import Effect, check_effects, chosen_backend, compensation_effects, given
 from experiments.cli.interruption import how_to_resume, interruptible
 from experiments.cli.options import Decorator, built, options_of, together
 from experiments.cli.output import print_result, search_lines
@@ -20,7 +20,6 @@ from experiments.data.options import DataOptions
 from experiments.progress import Reporter
 from experiments.runs.options import Backend, SearchOptions
 from experiments.runs.presets import PAPER, PRESETS, USUAL, usual_values, with_batch_norm
-from models.compensation.method import RECALIBRATE, recalibrates
 
 _DEFAULTS = PRESETS[USUAL]
 _OWN = {field.name: field.default for owner in (SearchOptions, SearchSettings) for field in fields(owner)}
@@ -151,14 +150,7 @@ def _effects(chosen: SearchOptions) -> list[Effect]:
     return [
         Effect("mutation", bits, "without --mutate bits, which --preset paper has"),
         Effect("initial_removal", not chosen.climb, "with --climb, which all presets but paper have"),
-        Effect(
-            "compensation_images",
-            chosen.compensate not in ("none", RECALIBRATE),
-            f"with --compensate {chosen.compensate}"
-            if chosen.compensate == RECALIBRATE
-            else "without --compensate",
-        ),
-        Effect("calibration_images", recalibrates(chosen.compensate), "without recalibrate in --compensate"),
+        *compensation_effects(chosen.compensate),
         Effect("latency_batch", chosen.objective == "latency", "without --objective latency"),
         Effect("migrate_every", *islands),
         Effect("migrants", *islands),

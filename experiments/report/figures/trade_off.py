@@ -104,11 +104,11 @@ def trade_off_figure(
     axes.set_ylabel("accuracy drop (%)", fontsize=10, color=INK)
     legend(axes)
     within = int(np.count_nonzero(found.accuracy_drop < threshold))
-    above = "" if shown.all() else f", {np.count_nonzero(~shown):,} above the view (triangles)"
+    beyond_view = "" if shown.all() else f", {np.count_nonzero(~shown):,} above the view (triangles)"
     headline(
         axes,
         f"Accuracy against {NOUNS[name]}",
-        f"{len(found.accuracy_drop):,} masks, {within:,} of them within the threshold{above}",
+        f"{len(found.accuracy_drop):,} masks, {within:,} of them within the threshold{beyond_view}",
         above_legend=True,
     )
     return figure

@@ -64,49 +64,69 @@ def norms_of(link: Link, dependencies: Dependencies, flow: Flow) -> tuple[Traced
             mean = held(flow, subtracted, axis, extent, ())
             if mean is None or mean[1] != 1:
                 continue
-            variance = _variance(flow, equation.outvars[0], axis, extent)
+            variance, factors = _multiplied(flow, equation.outvars[0], axis, extent)
             if variance is not None and not any(dependencies.specs[path].trained for path in (mean[0], variance)):
-                norm = Norm(f"{PREFIX}{mean[0]}", f"{PREFIX}{variance}", _seen(inputs, link, dependencies))
+                scales = [f"{PREFIX}{path}" for path in factors if dependencies.specs[path].trained]
+                seen = _seen(inputs, link, dependencies)
+                norm = Norm(f"{PREFIX}{mean[0]}", f"{PREFIX}{variance}", seen, _only(scales))
                 found.append(TracedNorm(norm, number, inputs, axis))
                 break
     return tuple(found)
 
 
-def _variance(flow: Flow, value: core.Var, axis: int, channels: int) -> str | None:
-    """The array by whose root a value is divided, for each channel along an axis."""
+def _only(paths: Sequence[str]) -> str | None:
+    return paths[0] if len(paths) == 1 else None
+
+
+def _multiplied(flow: Flow, value: core.Var, axis: int, channels: int) -> tuple[str | None, list[str]]:
+    """The array by whose root a value is divided, and the arrays by which the value is multiplied.
+
+    Each has a number for each channel along an axis.
+    """
+    variance: str | None = None
+    scales: list[str] = []
     while len(flow.uses[value]) == 1 and (use := flow.uses[value][0]) is not None:
         equation = use[1]
         name, place = equation.primitive.name, equation.invars.index(value)
         if name in ("mul", "div"):
             other = equation.invars[1 - place]
             if not by_channel(other, axis, channels) or (name == "div" and place == 1):
-                return None
-            if (found := _divides(flow, other, name == "div", channels)) is not None:
-                return found
+                break
+            roots, factors = _parts(flow, other, name == "div", channels)
+            variance = variance or _only(roots)
+            scales += factors
         elif name not in ("copy", "copy_p", "name", "convert_element_type"):
-            return None
+            break
         value = equation.outvars[0]
-    return None
+    return variance, scales
 
 
-def _divides(flow: Flow, factor: Any, inverse: bool, channels: int) -> str | None:
-    """The one array by whose root a factor divides; the factor itself is a divisor if ``inverse``."""
+def _parts(flow: Flow, factor: Any, inverse: bool, channels: int) -> tuple[list[str], list[str]]:
+    """The arrays by whose roots a factor divides, and those by which a factor multiplies.
+
+    The factor itself is a divisor if ``inverse``.
+    """
     pending: list[tuple[Any, bool]] = [(factor, inverse)]
-    found: list[str] = []
+    roots: list[str] = []
+    factors: list[str] = []
     while pending:
         atom, below = pending.pop()
-        if isinstance(atom, core.Literal) or atom not in flow.makers:
+        if isinstance(atom, core.Literal):
+            continue
+        if atom in flow.paths and not below and shape_of(atom) == (channels,):
+            factors.append(flow.paths[atom])
+        if atom not in flow.makers:
             continue
         equation = flow.makers[atom][1]
         name = equation.primitive.name
         if name == ("sqrt" if below else "rsqrt"):
-            found += _shifted(flow, equation.invars, channels)
+            roots += _shifted(flow, equation.invars, channels)
         elif name == "div":
             above, under = equation.invars
             pending += [(above, below), (under, not below)]
         elif name in ("mul", "broadcast_in_dim") or is_move(equation):
             pending += [(operand, below) for operand in equation.invars]
-    return found[0] if len(found) == 1 else None
+    return roots, factors
 
 
 def _shifted(flow: Flow, atoms: Sequence[Any], channels: int) -> list[str]:

@@ -17,6 +17,7 @@ from experiments.runs.scoring import score_masks
 from experiments.runs.status import read_status
 from models import model_directory
 from models.cost import masked_cost
+from models.networks.chain import Chain
 from tests.support.command_line import refused
 
 DROPS = {"parameter_drop_within_threshold", "mac_drop_within_threshold", "accuracy_drop_within_threshold"}
@@ -210,6 +211,110 @@ def test_it_goes_on_where_it_was_stopped(monkeypatch, tmp_path, tiny_directory, 
     assert tried == ["random", "magnitude", "hill-climbing"]
 
 
+@pytest.mark.parametrize(
+    ("directory", "method"), [("tiny_directory", "linear"), ("normed_directory", "recalibrate")]
+)
+def test_all_masks_are_compensated(request, tmp_path, tiny_data, directory, method):
+    directory, data, out = request.getfixturevalue(directory), DataOptions(f"npz:{tiny_data}"), tmp_path / "out"
+    chosen = {"compensate": method, "compensation_images": 30, "calibration_images": 10}
+    plain = BaselineOptions(data, "random,random-search", threshold=20.0, budget=9, force=True)
+    before = compare_baselines(directory, plain)
+    found = compare_baselines(directory, replace(plain, **chosen), out=out)
+    assert (before["compensation"], found["compensation"]) == ("none", method)
+    assert before["original_correct"] == found["original_correct"]
+    for name, entry in found["methods"].items():
+        [correct] = score_masks(directory, out / "masks" / f"{name}.npy", data, **chosen).correct
+        lost = 100 * (found["original_correct"] - correct) / found["original_correct"]
+        assert lost == entry["accuracy_drop_within_threshold"]
+        assert f"| {name}, compensated by {method} " in found["table"]
+        assert f"| {name} " in before["table"]
+    # The first rungs of a ladder are the same masks.
+    uncompensated = {point["removed_filters"]: point["correct"] for point in before["methods"]["random"]["curve"]}
+    assert any(
+        uncompensated.get(point["removed_filters"], point["correct"]) != point["correct"]
+        for point in found["methods"]["random"]["curve"]
+    )
+    assert f"compensated by {method}" in baseline_figure(found).get_suptitle()
+    page = (out / "baseline.md").read_text()
+    assert f"without retraining, compensated by {method}" in page
+    assert f"| compensation | {method} " in " ".join(page.split())
+    assert json.loads((out / "baseline.json").read_text())["compensation"] == method
+
+
+def test_rankings_at_ratios_of_every_layer(tmp_path, tiny_directory, tiny_data, tiny_model, tiny_genome):
+    data, out = DataOptions(f"npz:{tiny_data}"), tmp_path / "out"
+    chosen = {"compensate": "mean", "compensation_images": 30}
+    options = BaselineOptions(data, "magnitude,random", threshold=20.0, ratios=(10.0, 37.5, 99.0), **chosen)
+    found = compare_baselines(tiny_directory, options, out=out)
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in found["table"].splitlines()]
+    assert rows[0] == ["accuracy", "original", "10%", "37.5%", "99%"]
+    cells = {row[0]: row[1:] for row in rows[2:]}
+    assert list(cells) == [
+        "magnitude, compensated by mean",
+        "random, compensated by mean",
+        "parameter drop",
+        "MAC drop",
+    ]
+    for name, entry in found["methods"].items():
+        masks = np.load(out / "masks" / f"{name}.npy")
+        # Of 4, 6 and 8 filters, rounded down.
+        assert tiny_genome.layout.kept(masks).tolist() == [[4, 6, 8], [3, 4, 5], [1, 1, 1]]
+        counts = score_masks(tiny_directory, out / "masks" / f"{name}.npy", data, **chosen).correct
+        counts = [found["original_correct"], *counts]
+        assert [point["correct"] for point in entry["curve"]] == counts
+        assert cells[f"{name}, compensated by mean"] == [f"{100 * count / 40:.2f}%" for count in counts]
+        cost = masked_cost(tiny_model.network, tiny_genome.layout.split(masks), 3)
+        whole = masked_cost(tiny_model.network, {}, 1)
+        for kind, row in (("parameters", "parameter drop"), ("macs", "MAC drop")):
+            drops = 100 * (1 - getattr(cost, kind) / getattr(whole, kind)[0])
+            assert cells[row] == ["0.00%", *(f"{drop:.2f}%" for drop in drops)]
+        within = [point["parameter_drop"] for point in entry["curve"] if point["accuracy_drop"] < 20]
+        assert entry["parameter_drop_within_threshold"] == max(within)
+    assert json.loads((out / "baseline.json").read_text())["ratios"] == [10, 37.5, 99]
+    assert "10%; 37.5%; 99% of the filters of every layer leave" in (out / "baseline.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "tried_again"),
+    [({}, []), ({"compensate": "mean"}, ["random"]), ({"ratios": (50.0,)}, ["random"])],
+)
+def test_what_was_kept_is_of_the_same_compensation_and_ratios(
+    tmp_path, tiny_directory, tiny_data, changes, tried_again
+):
+    options = BaselineOptions(
+        DataOptions(f"npz:{tiny_data}"), "random,magnitude", threshold=20.0, compensate="linear"
+    )
+    tried = []
+
+    class Interrupting(Silent):
+        stops = True
+
+        def message(self, text):
+            if "evaluating masks" in text:
+                tried.append(text.partition(":")[0])
+                if self.stops and tried[-1] == "magnitude":
+                    raise KeyboardInterrupt
+
+    listening = Interrupting()
+    with pytest.raises(KeyboardInterrupt):
+        compare_baselines(tiny_directory, options, out=tmp_path / "out", reporter=listening)
+    listening.stops = False
+    tried.clear()
+    changed = replace(options, **changes)
+    found = compare_baselines(tiny_directory, changed, out=tmp_path / "out", reporter=listening)
+    assert tried == [*tried_again, "magnitude"]
+    assert {**found, "files": []} == compare_baselines(tiny_directory, changed)
+
+
+def test_layers_that_make_up_for_nothing_are_named(capsys, monkeypatch, tmp_path, tiny_directory, tiny_data):
+    sentence = "not compensated: conv3, because its kernel has several uses"
+    monkeypatch.setattr(Chain, "not_compensated", (sentence,), raising=False)
+    arguments = arguments_for(tiny_directory, tiny_data, "--methods", "magnitude", "--out", tmp_path / "out")
+    assert main.run([*arguments, "--compensate", "mean"]) == 0
+    assert sentence in capsys.readouterr().out.splitlines()
+    assert sentence in (tmp_path / "out" / "baseline.md").read_text()
+
+
 def test_the_floor_and_equal_shares(capsys, tiny_directory, tiny_data):
     arguments = arguments_for(tiny_directory, tiny_data, "--methods", "magnitude", "--json")
     assert main.run([*arguments, "--floor", "0.5", "--scope", "layer"]) == 0
@@ -234,6 +339,19 @@ def test_the_floor_and_equal_shares(capsys, tiny_directory, tiny_data):
         (["--importance-images", "41"], ["--importance-images 41"]),
         (["--split", "validation"], ["--split"]),
         (["--run", "nowhere"], ["nowhere holds no run"]),
+        (["--ratios", "10,5"], ["--ratios must ascend between 0 and 100", "'10,5'"]),
+        (["--ratios", "0,5"], ["--ratios must ascend between 0 and 100"]),
+        (["--ratios", "100"], ["--ratios must ascend between 0 and 100"]),
+        (["--ratios", "nan"], ["--ratios must ascend between 0 and 100"]),
+        (["--ratios", "ten"], ["--ratios", "not a list of numbers"]),
+        (["--ratios", "10", "--methods", "random-search"], ["random-search does not rank filters", "--ratios"]),
+        (["--ratios", "10", "--scope", "layer"], ["--scope has no effect with --ratios"]),
+        (["--ratios", "10", "--run", "nowhere"], ["--run", "leave one of the two out"]),
+        (["--compensate", "odd"], ["--compensate must be one of none", "not 'odd'"]),
+        (["--compensate", "recalibrate"], ["--compensate recalibrate", "has none", "give --compensate none"]),
+        (["--compensate", "linear", "--compensation-images", "0"], ["--compensation-images must be 1 or more"]),
+        (["--compensation-images", "9"], ["--compensation-images has no effect without --compensate"]),
+        (["--compensate", "mean", "--calibration-images", "9"], ["--calibration-images has no effect"]),
         (["--unheard-of"], ["--unheard-of"]),
     ],
 )

@@ -1,5 +1,8 @@
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from engine.layout import Layout
 from fitness.importance import IMPORTANCES, Subject
@@ -7,6 +10,7 @@ from models.arrays import arrays_of, set_arrays
 from models.axes import extent
 from models.model_directory import Model
 from models.normalisation import Normalisation
+from models.pruning import prune
 from models.tracing import factories
 from models.tracing.architecture import ModuleArchitecture
 from tests.fitness.importance.subjects import change_arrays, subject_of
@@ -112,3 +116,30 @@ def test_filters_of_a_concatenation_count_what_is_added_to_them(grouped):
     found = subject.layout.split(IMPORTANCES["magnitude-l1-raw"](subject))
     for name, sums in expected.items():
         np.testing.assert_allclose(found[name], sums, rtol=1e-5)
+
+
+class OutputsFirst(nnx.Module):
+    """A kernel as PyTorch stores it."""
+
+    def __init__(self, rngs):
+        self.kernel = nnx.Param(jnp.arange(1.0, 55.0).reshape(3, 2, 3, 3))
+        self.head = nnx.Linear(3, 5, rngs=rngs)
+
+    def __call__(self, x):
+        numbers = ("NHWC", "OIHW", "NHWC")
+        x = jax.lax.conv_general_dilated(x, self.kernel[...], (1, 1), "SAME", dimension_numbers=numbers)
+        return self.head(nnx.relu(x).mean((1, 2)))
+
+
+def test_filters_count_wherever_their_axis_is_and_also_the_only_one(monkeypatch):
+    monkeypatch.setitem(
+        factories._FACTORIES, "own:network", lambda rngs, *, input_shape, classes: OutputsFirst(rngs)
+    )
+    network = ModuleArchitecture("own:network", (8, 8, 2), 5).build()
+    [group] = network.filter_groups
+    sums = np.arange(1.0, 55.0).reshape(3, -1).sum(axis=1)
+    for keep in (np.ones(3, bool), np.arange(3) == 1):
+        model = Model(prune(network, {group.name: keep}), Normalisation((0.5,) * 2, (0.25,) * 2), tuple("abcde"))
+        layout = Layout((group.name,), (int(keep.sum()),))
+        subject = Subject(model, layout, np.zeros((1, 8, 8, 2), np.uint8), np.zeros(1, np.int32))
+        np.testing.assert_allclose(IMPORTANCES["magnitude-l1-raw"](subject), sums[keep])

@@ -9,12 +9,13 @@ from tests.models.support.imported_pairs import KINDS, images, pair
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_reconstruction_and_cosine_rank_an_imported_network_as_ours(kind, tmp_path):
+def test_an_imported_network_is_ranked_as_ours(kind, tmp_path):
     pytest.importorskip("onnx")
     ours, imported, names = pair(kind, tmp_path)
     labels = np.zeros(60, np.int32)
-    # Our export folds batch norm into the kernels, whose outputs reconstruction looks at.
-    for method in ("cosine", "reconstruction") if kind == "vgg" else ("cosine",):
+    # Our export folds batch norm into the kernels, which these look at.
+    by_kernels = ("reconstruction", "magnitude", "magnitude-l2-raw", "fpgm") if kind == "vgg" else ()
+    for method in ("cosine", "hrank", *by_kernels):
         found = []
         for model in (ours, imported):
             layout = Genome.of(model.network, "all").layout

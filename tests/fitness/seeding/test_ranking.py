@@ -9,7 +9,7 @@ from engine.contracts import FAILED, Appraisal
 from engine.errors import EvaluationError, OptionError
 from engine.layout import Layout
 from fitness.seeding.ladder import FINER_RUNGS, RUNGS, climb
-from fitness.seeding.ranking import SCOPES, masks_along, removal_count, removal_order
+from fitness.seeding.ranking import SCOPES, masks_along, masks_at, removal_count, removal_order
 
 SIZES = st.lists(st.integers(1, 30), min_size=1, max_size=4)
 
@@ -35,6 +35,16 @@ def test_masks_remove_exactly_as_many_as_asked_are_nested_and_keep_the_floor(ran
     assert not (masks[1:] & ~masks[:-1]).any()
     staying = [max(1, int(np.ceil(round(floor * size, 6)))) for size in layout.sizes]
     assert layout.kept(masks[-1]).tolist() == staying
+
+
+@given(rankings(), st.lists(st.integers(1, 99), min_size=1, max_size=4))
+def test_shares_of_every_layer_leave_least_important_first(ranking, percents):
+    layout, importance, _, _ = ranking
+    masks = masks_at([percent / 100 for percent in percents], importance, layout)
+    for mask, percent in zip(masks, percents, strict=True):
+        for keep, numbers in zip(layout.split(mask).values(), layout.split(importance).values(), strict=True):
+            assert (~keep).sum() == min(percent * len(keep) // 100, len(keep) - 1)
+            assert max(numbers[~keep], default=-np.inf) <= numbers[keep].min()
 
 
 @given(rankings(), st.integers(1, 9), st.floats(0, 1))

@@ -158,8 +158,11 @@ class Written(nnx.Module):
 def test_batch_norms_are_found_by_what_they_compute(monkeypatch):
     monkeypatch.setitem(factories._FACTORIES, "own:network", lambda rngs, *, input_shape, classes: Written(rngs))
     network = ModuleArchitecture("own:network", (8, 8, 3), 5).blank()
-    norms = [(norm.mean, norm.variance) for stage in network.stages for norm in stage.norms()]
-    assert norms == [(f"arrays.means.{number}", f"arrays.variances.{number}") for number in (0, 1)]
+    norms = [(norm.mean, norm.variance, norm.scale) for stage in network.stages for norm in stage.norms()]
+    assert norms == [
+        ("arrays.means.0", "arrays.variances.0", None),
+        ("arrays.means.1", "arrays.variances.1", "arrays.trained"),
+    ]
 
 
 @pytest.mark.parametrize("name", ["vgg-average", "resnet-copied"])

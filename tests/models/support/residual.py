@@ -41,6 +41,9 @@ class Stem(nnx.Module):
     def norms(self):
         return ()
 
+    def maps(self, carry):
+        return {"tied": [self(carry, {})]}
+
     def observe(self, carry, keeps):
         return {}
 
@@ -81,6 +84,9 @@ class Block(nnx.Module):
     def norms(self):
         return ()
 
+    def maps(self, carry):
+        return {self.inner: [jax.nn.relu(self.first(carry))], "tied": [self(carry, {})]}
+
     def observe(self, carry, keeps):
         carry = silence(carry, keeps, "tied")
         return {"first.kernel": carry, "second.kernel": jax.nn.relu(self.first(carry))}
@@ -114,6 +120,9 @@ class Head(nnx.Module):
 
     def norms(self):
         return ()
+
+    def maps(self, carry):
+        return {}
 
     def observe(self, carry, keeps):
         return {"dense.kernel": carry.mean((1, 2))}
