@@ -1,5 +1,6 @@
 import os
 import signal
+from time import monotonic
 
 import jax
 import jax.numpy as jnp
@@ -258,11 +259,12 @@ def test_ray_counts_as_local_does_and_survives_a_killed_worker(ray_workers, tiny
     while evaluator.workers().ready < 3:
         evaluator.evaluate(masks)
     os.kill(evaluator.pool.process_ids()[1], signal.SIGKILL)
-    assert evaluator.evaluate(masks).tolist() == expected
-    assert evaluator.evaluate(masks).tolist() == expected
-    while (figures := evaluator.workers()).ready < 3:
+    # Two workers may do all tasks before Ray tells of the death.
+    deadline = monotonic() + 120
+    while (figures := evaluator.workers()).replaced < 1 or figures.ready < 3:
         assert evaluator.evaluate(masks).tolist() == expected
-    assert [text for text in warnings if "is replaced: its process" in text]
+        assert monotonic() < deadline, (figures, warnings)
+    assert [text for text in warnings if "is replaced: its process" in text], warnings
     assert (figures.wanted, figures.replaced) == (3, 1)
     assert 0 < figures.utilisation <= 1
     np.testing.assert_array_equal(evaluator.predict(masks[0]), local.predict(masks[0]))
