@@ -13,7 +13,7 @@ from models.contract import DType, Keeps
 from models.tracing.groups import CONTRACTIONS, ChannelRead, Grouped
 from models.tracing.inlining import bind
 from models.tracing.labels import shape_of
-from models.tracing.lowered import LoweredConvolution
+from models.tracing.lowered import LoweredConvolution, depthwise
 
 
 def masked_program(
@@ -87,7 +87,10 @@ def execute(
             if equation.primitive.name == "conv_general_dilated":
                 numbers = equation.params["dimension_numbers"]
                 each = operands[1].shape[numbers.rhs_spec[1]]
-                changed["feature_group_count"] = operands[0].shape[numbers.lhs_spec[1]] // each
+                changed["feature_group_count"] = groups = operands[0].shape[numbers.lhs_spec[1]] // each
+                if groups > 1 and (result := depthwise(equation, operands, groups)) is not None:
+                    values[equation.outvars[0]] = result
+                    continue
         values.update(zip(equation.outvars, bind(equation, operands, changed), strict=True))
 
 

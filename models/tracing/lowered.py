@@ -1,5 +1,6 @@
 """Convolutions of a program that a lowering computes faster than XLA does."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ from jax.extend import core
 
 from models.lowering.choice import choose, target
 from models.lowering.contract import Lowering
+from models.lowering.depthwise import convolve_depthwise, is_depthwise
 from models.tracing.chain import Link
 from models.tracing.labels import shape_of
 from models.windows import Window
@@ -83,6 +85,30 @@ def lowered_convolutions(link: Link) -> tuple[LoweredConvolution, ...]:
                 axes = tuple(numbers.lhs_spec), tuple(numbers.rhs_spec), tuple(numbers.out_spec)
                 found.append(LoweredConvolution(number, kernel, size, window, axes))
     return tuple(found)
+
+
+def depthwise(equation: core.JaxprEqn, operands: Sequence[jax.Array], groups: int) -> jax.Array | None:
+    """The result of a depthwise convolution on CPU; None for any other convolution.
+
+    ``operands`` may be narrower than the program's.
+    """
+    given = equation.params
+    numbers = given["dimension_numbers"]
+    plain = set(given["lhs_dilation"]) == {1} and given["batch_group_count"] == 1
+    if target() != "cpu" or not plain or len(numbers.lhs_spec) != 4:
+        return None
+    first, channels, height, width = numbers.lhs_spec
+    outputs, inputs, rows, columns = numbers.rhs_spec
+    image = jnp.transpose(operands[0], (first, height, width, channels))
+    kernel = jnp.transpose(operands[1], (rows, columns, inputs, outputs))
+    if not is_depthwise(image.shape[3], kernel.shape, groups):
+        return None
+    # Operands of another type are rounded already; sums have the type of the program.
+    dtype = equation.outvars[0].aval.dtype  # type: ignore[attr-defined]
+    steps = given["window_strides"], given["padding"], given["rhs_dilation"]
+    result = convolve_depthwise(image.astype(dtype), kernel.astype(dtype), *steps)
+    first, channels, height, width = numbers.out_spec
+    return jnp.moveaxis(result, (0, 3, 1, 2), (first, channels, height, width))
 
 
 def _window(equation: core.JaxprEqn) -> Window | None:
