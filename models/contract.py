@@ -93,8 +93,9 @@ class NormedStage(Stage, Protocol):
         carry: jax.Array,
         keeps: Keeps,
         measured: Collection[Norm],
+        matchings: Mapping[str, Matching] | None,
     ) -> tuple[dict[str, jax.Array], jax.Array]:
-        """Measure the statistics of some norms as training would, each behind the measured norms in front of it.
+        """Measure the statistics of some norms, each behind the measured norms in front of it.
 
         Runs under ``jax.jit``.
 
@@ -104,10 +105,12 @@ class NormedStage(Stage, Protocol):
             carry: of all calibration images.
             keeps: as for :meth:`evaluate`.
             measured: some of :meth:`norms`; the others normalise by their arrays.
+            matchings: of the norms that are measured, by the path of their mean. None: the moments are wanted as
+                training would measure them, and all norms normalise by their arrays.
 
         Returns:
             Path of each measured mean and variance -> ``float32[channels]``, the variance not corrected for the
-            number of images; and the carry that goes out with these statistics.
+            number of images; and the carry that goes out.
         """
         ...
 
@@ -289,6 +292,26 @@ class Norm(NamedTuple):
     variance: str
     groups: tuple[str, ...]
     scale: str | None
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Matching:
+    """Gives a norm statistics with which its output keeps the moments that it has in the original network.
+
+    Attributes:
+        scale, least: ``float32[channels]``; a measured variance is multiplied by one and added to the other.
+        shift: ``float32[channels]``; standard deviations by which the mean stays beside the measured mean.
+    """
+
+    scale: Any
+    least: Any
+    shift: Any
+
+    def of(self, mean: jax.Array, variance: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Mean and variance to normalise by, from those that were measured."""
+        matched = self.scale * variance + self.least
+        return mean - self.shift * jnp.sqrt(matched), matched
 
 
 def run_chain(

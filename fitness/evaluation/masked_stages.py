@@ -72,6 +72,8 @@ class MaskedStages:
         self._sizes = [_sizes_within(stage, sizes) for stage in stages]
         self._normalisations: list[Normalisation | None] = [normalisation, *[None] * (len(stages) - 1)]
         self._whole: dict[int, Any] = {}
+        calibration = None if compensation is None else compensation.calibration
+        self._matchings = [{} if calibration is None else calibration.within(stage) for stage in stages]
 
     def variant(self, number: int, mask: np.ndarray) -> Variant:
         """How the mask ``bool[f]`` changes stage ``number``."""
@@ -116,7 +118,10 @@ class MaskedStages:
         fixed = self._structures[number], target(), self._precision, self._sizes[number]
         arrays, normalisation = self._arrays[number], self._normalisations[number]
         changes = variant.indices, variant.folds
-        return programs.calibrate(*fixed, normalisation, measured, arrays, *changes, carry, variant.keeps)
+        matchings = self._matchings[number]
+        return programs.calibrate(
+            *fixed, normalisation, measured, arrays, *changes, carry, variant.keeps, matchings
+        )
 
     def weights(self, number: int, variant: Variant, statistics: Statistics = STORED) -> Any:
         """The prepared weights of stage ``number``. Those of the whole stage are kept for the next call.

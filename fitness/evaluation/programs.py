@@ -19,7 +19,7 @@ from fitness.evaluation.folds import Fold, Key
 from models.axes import ArraySpec, groups_of, rows
 from models.compensation import recalibration
 from models.compensation.folding import folded
-from models.contract import DType, Keeps, Norm, Stage
+from models.contract import DType, Keeps, Matching, Norm, Stage
 from models.normalisation import Normalisation
 
 MOST_PROGRAMS = 1_000
@@ -110,6 +110,7 @@ def calibrate(
     folds: Mapping[Key, Fold],
     carry: jax.Array,
     keeps: Keeps,
+    matchings: Mapping[str, Matching],
 ) -> tuple[dict[str, jax.Array], jax.Array]:
     """The statistics of some batch norms at the widths of ``indices``, and the carry behind the stage.
 
@@ -117,7 +118,12 @@ def calibrate(
     """
     cut = _cut_and_folded(structure, sizes, arrays, indices, folds)
     inputs = carry if normalisation is None else normalisation(carry)
-    return recalibration.calibrate(structure.stage, cut, precision, inputs, keeps, measured)
+    specs, by_name = structure.stage.specs(), dict(sizes)
+    narrow = {
+        path: jax.tree.map(lambda part, path=path: _cut(part, specs[path], by_name, indices), matching)
+        for path, matching in matchings.items()
+    }
+    return recalibration.calibrate(structure.stage, cut, precision, inputs, keeps, measured, narrow)
 
 
 def _cut_and_folded(

@@ -13,7 +13,7 @@ from fitness.evaluation.precision import DTYPES
 from models.arrays import arrays_of, set_arrays
 from models.compensation.method import Compensation
 from models.compensation.recalibration import Calibration
-from models.contract import Network
+from models.contract import Matching, Network
 from models.networks.registry import architecture_from_json
 from models.normalisation import Normalisation
 from models.tracing import factories
@@ -115,18 +115,24 @@ def from_blueprint(entry: Mapping[str, Any]) -> ShardWorker:
     return _worker(network, normalisation, Layout(*entry["layout"]), entry["precision"], compensation)
 
 
-def _parts_of(compensation: Compensation) -> tuple[str, dict[str, np.ndarray], np.ndarray | None]:
-    """Method, moments and calibration images."""
+def _parts_of(compensation: Compensation) -> tuple[str, dict[str, np.ndarray], tuple[Any, ...] | None]:
+    """Method, moments, and calibration images with the matchings of the norms."""
     calibration = compensation.calibration
-    images = None if calibration is None else calibration.images
-    return compensation.method, dict(compensation.products), images
+    if calibration is None:
+        return compensation.method, dict(compensation.products), None
+    matchings = {path: (each.scale, each.least, each.shift) for path, each in calibration.matchings.items()}
+    return compensation.method, dict(compensation.products), (calibration.images, matchings)
 
 
 def _compensation(
-    normalisation: Normalisation, method: str, products: dict[str, np.ndarray], images: np.ndarray | None
+    normalisation: Normalisation, method: str, products: dict[str, np.ndarray], parts: tuple[Any, ...] | None
 ) -> Compensation:
     """Inverse of :func:`_parts_of`."""
-    return Compensation(method, products, None if images is None else Calibration(images, normalisation))
+    if parts is None:
+        return Compensation(method, products)
+    images, matchings = parts
+    found = {path: Matching(*arrays) for path, arrays in matchings.items()}
+    return Compensation(method, products, Calibration(images, normalisation, found))
 
 
 def _worker(

@@ -2,9 +2,14 @@
 
 The statistics of a batch norm belong to the original network. Behind a removal, its input has another mean and
 another variance: regression on the kept channels keeps means and loses variance, layer after layer. Here each
-batch norm that a removal reaches gets the mean and variance of its present input, front to back, so that each one
-is measured behind the measured ones in front of it (EagleEye, Li et al., ECCV 2020, arXiv:2007.02491; REPAIR,
+batch norm that a removal reaches gets statistics for its present input, front to back, so that each one is
+measured behind the measured ones in front of it (EagleEye, Li et al., ECCV 2020, arXiv:2007.02491; REPAIR,
 Jordan et al., ICLR 2023, arXiv:2211.08403). Scale and offset stay. No gradient and no label is used.
+
+Each norm gets the statistics with which its output has, channel by channel, the mean and variance that it has in
+the unpruned network on the same images. Where these images are such as the network was trained on, this is the
+mean and variance of its input. Where they are others, the network's own statistics still hold, and a mask that
+removes little changes little. Both moments come from the same images, so that few images suffice.
 
 The statistics of a stage depend on the slices in front of it and within it alone, so masks share them as they
 share activations.
@@ -21,8 +26,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from models.arrays import arrays_of, put_stage_arrays, set_arrays, stage_arrays
-from models.contract import DType, Keeps, Network, Norm, NormedStage, Stage
+from models.contract import DType, Keeps, Matching, Network, Norm, NormedStage, Stage
 from models.normalisation import Normalisation
+
+_FLOOR = 1e-3
+"""Part of the stored variance that is added to both variances of a ratio, so that dead channels stay."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,15 +40,50 @@ class Calibration:
     Attributes:
         images: ``uint8[n, height, width, channels]``, of the training split.
         normalisation: of the images.
+        matchings: of each norm, by ``STAGE.PATH`` of its mean.
     """
 
     images: np.ndarray
     normalisation: Normalisation
+    matchings: Mapping[str, Matching]
+
+    @classmethod
+    def of(cls, network: Network, images: np.ndarray, normalisation: Normalisation) -> "Calibration":
+        """The calibration of an unpruned network, whose own moments are measured first."""
+        stages = list(network.stages)
+        last = max((number for number, stage in enumerate(stages, 1) if stage.norms()), default=0)
+        carry = normalisation(jnp.asarray(images))
+        matchings = {}
+        for stage in stages[:last]:
+            found, carry = _calibrate(stage, carry, {}, stage.norms(), None)
+            arrays = stage_arrays(stage)
+            for norm in stage.norms():
+                stored, seen = (
+                    [np.asarray(part[path], np.float64) for path in norm[:2]] for part in (arrays, found)
+                )
+                matchings[f"{stage.name}.{norm.mean}"] = _matching(*stored, *seen)
+        return cls(images, normalisation, matchings)
+
+    def within(self, stage: Stage) -> dict[str, Matching]:
+        """The matchings of a stage, by the path of the mean."""
+        return {norm.mean: self.matchings[f"{stage.name}.{norm.mean}"] for norm in stage.norms()}
 
     def digest(self) -> str:
         """SHA-256 of the images."""
         shape = f"{self.images.dtype.str}{self.images.shape}"
         return hashlib.sha256(shape.encode() + np.ascontiguousarray(self.images).tobytes()).hexdigest()
+
+
+def _matching(
+    mean: np.ndarray, variance: np.ndarray, seen_mean: np.ndarray, seen_variance: np.ndarray
+) -> Matching:
+    """From the stored statistics of a norm and the moments of its input in the unpruned network."""
+    whole = seen_variance + _FLOOR * variance
+    alive = (whole > 0) & (variance > 0)
+    scale = np.where(alive, variance / np.where(alive, whole, 1), 1)
+    least = np.where(alive, scale * _FLOOR * variance, 0)
+    shift = np.where(alive, (seen_mean - mean) / np.sqrt(np.where(alive, variance, 1)), 0)
+    return Matching(*(part.astype(np.float32) for part in (scale, least, shift)))
 
 
 def has_norms(network: Network) -> bool:
@@ -68,10 +111,11 @@ def calibrate(
     carry: jax.Array,
     keeps: Keeps,
     measured: Collection[Norm],
+    matchings: Mapping[str, Matching] | None,
 ) -> tuple[dict[str, jax.Array], jax.Array]:
     """As :meth:`models.contract.NormedStage.calibrate`, for any stage; nothing is measured where no norm is."""
     if measured:
-        return cast(NormedStage, stage).calibrate(arrays, precision, carry, keeps, measured)
+        return cast(NormedStage, stage).calibrate(arrays, precision, carry, keeps, measured, matchings)
     return {}, stage.evaluate(stage.prepare(arrays, precision), carry, keeps)
 
 
@@ -107,6 +151,7 @@ class Recalibration:
         last = max((number for number, stage in enumerate(stages, 1) if self._measured[stage.name]), default=0)
         self._left = [stage.name for stage in stages[:last]]
         self._keeps = dict(keeps)
+        self._calibration = calibration
         self._carry = calibration.normalisation(jnp.asarray(calibration.images))
 
     def measure(self, stage: Stage, *, final: bool = True) -> None:
@@ -117,7 +162,8 @@ class Recalibration:
         if stage.name not in self._left or not (final or self._measured[stage.name]):
             return
         measured = self._measured[stage.name]
-        statistics, carry = _calibrate(stage, self._carry, self._keeps, measured)
+        matchings = self._calibration.within(stage)
+        statistics, carry = _calibrate(stage, self._carry, self._keeps, measured, matchings)
         if measured:
             put_stage_arrays(stage, {**stage_arrays(stage), **statistics})
         if final:
@@ -126,6 +172,10 @@ class Recalibration:
 
 @partial(jax.jit, static_argnames="measured")
 def _calibrate(
-    stage: Stage, carry: jax.Array, keeps: Keeps, measured: tuple[Norm, ...]
+    stage: Stage,
+    carry: jax.Array,
+    keeps: Keeps,
+    measured: tuple[Norm, ...],
+    matchings: Mapping[str, Matching] | None,
 ) -> tuple[dict[str, jax.Array], jax.Array]:
-    return calibrate(stage, stage_arrays(stage), jnp.float32, carry, keeps, measured)
+    return calibrate(stage, stage_arrays(stage), jnp.float32, carry, keeps, measured, matchings)

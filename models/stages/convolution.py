@@ -7,7 +7,7 @@ import jax
 from flax import nnx
 
 from models.axes import ArraySpec
-from models.contract import DType, Keeps, Norm, Reader, silence
+from models.contract import DType, Keeps, Matching, Norm, Reader, silence
 from models.lowering.contract import in_steps
 from models.lowering.convolution import POOLS, PoolName
 from models.stages.activations import ACTIVATIONS, ActivationName
@@ -84,10 +84,12 @@ class ConvolutionStage(NormedConvolution):
         carry: jax.Array,
         keeps: Keeps,
         measured: Collection[Norm],
+        matchings: Mapping[str, Matching] | None,
     ) -> tuple[dict[str, jax.Array], jax.Array]:
         """See :class:`models.contract.NormedStage`."""
         inputs = silence(carry, keeps, self.reads)
-        statistics, outputs = self.calibrated(arrays, precision, inputs, len(measured) > 0)
+        matching = None if matchings is None else matchings.get("norm.mean")
+        statistics, outputs = self.calibrated(arrays, precision, inputs, len(measured) > 0, matching)
         return statistics, self._activated(outputs).astype(precision)
 
     def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from models.axes import ArraySpec, Axis
-from models.contract import DType, Norm, Reader
+from models.contract import DType, Matching, Norm, Reader
 from models.lowering.choice import choose, target
 from models.lowering.contract import Lowering, in_steps
 from models.lowering.convolution import convolve
@@ -92,11 +92,17 @@ class NormedConvolution(nnx.Module):
         return (Norm(f"{within}norm.mean", f"{within}norm.var", seen, f"{within}norm.scale"),)
 
     def calibrated(
-        self, arrays: Mapping[str, jax.Array], precision: DType, carry: jax.Array, measure: bool
+        self,
+        arrays: Mapping[str, jax.Array],
+        precision: DType,
+        carry: jax.Array,
+        measure: bool,
+        matching: Matching | None,
     ) -> tuple[dict[str, jax.Array], jax.Array]:
         """The statistics of all rows of ``carry``, if they are measured, and ``float32`` outputs behind them.
 
-        ``arrays`` hold those of :meth:`array_specs`; the layer has a batch norm.
+        ``arrays`` hold those of :meth:`array_specs`; the layer has a batch norm. ``matching`` is as for
+        :meth:`models.contract.NormedStage.calibrate`.
         """
         assert self.norm is not None, "nothing to measure"
         kernel, bias = arrays["convolution.kernel"], arrays["convolution.bias"]
@@ -104,9 +110,14 @@ class NormedConvolution(nnx.Module):
         plain = {"kernel": lowering.prepare(kernel).astype(precision), "bias": bias.astype(precision)}
         steps = lowering.images_per_step(kernel.shape[2], kernel.shape[3])
         outputs = in_steps(partial(self.fast, plain), carry, steps).astype(jnp.float32)
-        mean, variance = moments(outputs) if measure else (arrays["norm.mean"], arrays["norm.var"])
+        mean, variance = arrays["norm.mean"], arrays["norm.var"]
+        statistics = {}
+        if measure and matching is None:
+            statistics = dict(zip(("norm.mean", "norm.var"), moments(outputs), strict=True))
+        elif measure and matching is not None:
+            mean, variance = matching.of(*moments(outputs))
+            statistics = {"norm.mean": mean, "norm.var": variance}
         scale = arrays["norm.scale"] * jax.lax.rsqrt(variance + self.norm.epsilon)
-        statistics = {"norm.mean": mean, "norm.var": variance} if measure else {}
         return statistics, (outputs - mean) * scale + arrays["norm.bias"]
 
     def folded(self, arrays: Mapping[str, jax.Array], precision: DType) -> dict[str, jax.Array]:

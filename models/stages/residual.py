@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from models.axes import ArraySpec
-from models.contract import DType, Keeps, Norm, Reader, silence
+from models.contract import DType, Keeps, Matching, Norm, Reader, silence
 from models.lowering.contract import in_steps
 from models.stages.copied import CopiedChannels
 from models.stages.normed_convolution import NormedConvolution
@@ -121,6 +121,7 @@ class ResidualStage(nnx.Module):
         carry: jax.Array,
         keeps: Keeps,
         measured: Collection[Norm],
+        matchings: Mapping[str, Matching] | None,
     ) -> tuple[dict[str, jax.Array], jax.Array]:
         """See :class:`models.contract.NormedStage`."""
         paths = {norm.mean for norm in measured}
@@ -128,7 +129,9 @@ class ResidualStage(nnx.Module):
 
         def normed(part: str, layer: NormedConvolution, maps: jax.Array) -> jax.Array:
             own = _within(arrays, part)
-            found, outputs = layer.calibrated(own, precision, maps, f"{part}.norm.mean" in paths)
+            path = f"{part}.norm.mean"
+            matching = None if matchings is None else matchings.get(path)
+            found, outputs = layer.calibrated(own, precision, maps, path in paths, matching)
             statistics.update({f"{part}.{path}": array for path, array in found.items()})
             return outputs
 

@@ -13,7 +13,7 @@ from jax.extend import core
 
 from models.arrays import stage_arrays
 from models.axes import ArraySpec, Axis, groups_of
-from models.contract import DType, Gate, Keeps, Norm, Reader
+from models.contract import DType, Gate, Keeps, Matching, Norm, Reader
 from models.lowering.choice import target
 from models.lowering.contract import in_steps
 from models.tracing.analysis import Dependencies
@@ -131,12 +131,19 @@ class TracedStage(nnx.Module):
         carry: jax.Array,
         keeps: Keeps,
         measured: Collection[Norm],
+        matchings: Mapping[str, Matching] | None,
     ) -> tuple[dict[str, jax.Array], jax.Array]:
         """See :class:`models.contract.NormedStage`."""
         statistics: dict[str, jax.Array] = {}
 
         def normalise(norm: TracedNorm, values: dict[core.Var, Any]) -> None:
-            statistics.update(norm.measured(values))
+            found = norm.measured(values)
+            if matchings is None:
+                statistics.update(found)
+                return
+            paths = norm.norm.mean, norm.norm.variance
+            matched = matchings[norm.norm.mean].of(*(found[path] for path in paths))
+            statistics.update(zip(paths, matched, strict=True))
             fresh = self._prepared({**arrays, **statistics}, precision)
             values.update(zip(self.link.inputs, fresh.values, strict=True))
 

@@ -174,7 +174,7 @@ def calibration_of(model: Model, data: DataOptions, count: int, reporter: Report
         which = whose.get(shared, f"{shared:,} of them fitness images too")
         reporter.message(f"statistics of batch norms are measured on {len(places):,} training images, {which}.")
     stored = open_images(replace(data, split=SPLIT, images=None), model)
-    return Calibration(stored.at(places).images, model.normalisation)
+    return Calibration.of(model.network, stored.at(places).images, model.normalisation)
 
 
 def not_compensated(network: Network, compensation: Compensation | None) -> list[str]:

@@ -37,7 +37,6 @@ KINDS = {
 IMAGES = np.random.default_rng(8).integers(0, 256, (61, 8, 8, 2), dtype=np.uint8)
 LABELS = np.random.default_rng(9).integers(0, 3, 50).astype(np.int32)
 DATA = IMAGES[:50], LABELS
-CALIBRATION = Calibration(IMAGES[37:], NORMALISATION)
 
 
 def problem(kind):
@@ -54,7 +53,7 @@ def compensation_of(model, layout, method="linear+recalibrate"):
     products = {}
     if method != "recalibrate":
         products = gather_moments(model.network, NORMALISATION, IMAGES, layout.names)
-    return Compensation(method, products, CALIBRATION)
+    return Compensation(method, products, Calibration.of(model.network, IMAGES[37:], NORMALISATION))
 
 
 CASES = [
@@ -80,7 +79,7 @@ def test_counts_are_those_of_each_network_folded_and_recalibrated(
         folding = compensation.regression is not None
         arrays = folded_by_hand(model.network, keeps, compensation) if folding else arrays_of(model.network)
         set_arrays(changed, arrays)
-        return defined(prune(recalibrated(changed, keeps, CALIBRATION), keeps), np.asarray(inputs))
+        return defined(prune(recalibrated(changed, keeps, compensation.calibration), keeps), np.asarray(inputs))
 
     check(counter, NORMALISATION, DATA, crossed_masks(layout, 3, 0), of_mask)
 

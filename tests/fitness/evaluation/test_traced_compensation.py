@@ -76,7 +76,7 @@ def test_counts_of_a_network_of_ones_own_are_those_of_the_recalibrated_network(m
     normalisation = Normalisation((0.4, 0.5, 0.6), (0.3, 0.2, 0.25))
     genome = Genome.of(network, "all")
     products = gather_moments(network, normalisation, shown, genome.layout.names) if "linear" in method else {}
-    compensation = Compensation(method, products, Calibration(shown[40:], normalisation))
+    compensation = Compensation(method, products, Calibration.of(network, shown[40:], normalisation))
     masks = crossed_masks(genome.layout, 2, 0)
     counter = MaskedCounter(
         network, normalisation, genome.layout, compaction=Compaction(2, spacing=2), compensation=compensation
