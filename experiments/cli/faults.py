@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 
 from models.errors import DeviceError
@@ -35,6 +36,7 @@ _NO_MEMORY = (
     "failed to map segment",
     "Cannot allocate memory",
 )
+_JAX_VARIABLE = re.compile(r"\bJAX_[A-Z0-9_]+|(?<=JAX flag )jax_[a-z0-9_]+")
 _NO_THREADS = ("can't start new thread", "Resource temporarily unavailable")
 
 
@@ -50,6 +52,9 @@ def described(error: Exception) -> str | None:
         except DeviceError as found:
             return str(found)
     text = str(error)
+    if isinstance(error, ValueError) and (variable := _JAX_VARIABLE.search(text)):
+        name = variable[0].upper()
+        return f"JAX does not take its environment variable {name} ({text}); correct or unset the variable."
     if isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY):
         return (
             "memory ran out; use a smaller --batch-size or fewer --images, raise the limit on memory (ulimit -v, "

@@ -1,8 +1,11 @@
 """The command ``evoprune``: exit status 0 done, 2 bad input, 130 interrupted, 1 anything else."""
 
 import os
+import signal
 import sys
+import threading
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -17,6 +20,8 @@ from fitness.evaluation import compilation_cache
 from models.errors import NetworkError
 
 _BAD_INPUT = 2
+_ONCE_MORE = 0.05
+"""Seconds after which the callback has ended."""
 
 
 def main(arguments: list[str] | None = None, command: click.Command = evoprune) -> None:
@@ -24,8 +29,13 @@ def main(arguments: list[str] | None = None, command: click.Command = evoprune) 
     standard_output.open_all()
     compilation_cache.enable()
     handle(_terminate)
+    sys.unraisablehook = _unraisable
     status = run(arguments, command)
     standard_output.end()
+    if status == INTERRUPTED:
+        # XLA may be compiling in other threads, beside which Python's own end crashes.
+        sys.stderr.flush()
+        os._exit(status)
     # What the command wrote is complete; Python's own end may be cut short.
     handle(lambda number, frame: os._exit(status))
     sys.exit(status)
@@ -70,7 +80,11 @@ def _named(arguments: list[str] | None, command: click.Command) -> click.Command
     if not isinstance(command, click.Group):
         return command
     words = sys.argv[1:] if arguments is None else arguments
-    return command.get_command(click.Context(command), words[0]) if words else None
+    try:
+        return command.get_command(click.Context(command), words[0]) if words else None
+    except (EvopruneError, NetworkError):
+        # What kept the command from being imported is the error that is told.
+        return None
 
 
 def _fail(sentence: str) -> int:
@@ -81,6 +95,14 @@ def _fail(sentence: str) -> int:
 def _terminate(number: int, frame: FrameType | None) -> None:
     """SIGTERM, and a terminal that closes, end a command as Ctrl-C does."""
     raise KeyboardInterrupt
+
+
+def _unraisable(unraisable: Any) -> None:
+    """An interruption that came while a callback of a library ran, and was dropped there, comes once more."""
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        threading.Timer(_ONCE_MORE, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 if __name__ == "__main__":

@@ -310,6 +310,37 @@ def test_no_pickle_is_read(capsys, tmp_path, tiny_directory, tiny_data):
     refused(capsys, ["score", tiny_directory, tmp_path / "masks.npy", "--data", f"npz:{tiny_data}"], "masks.npy")
 
 
+def test_an_interruption_that_a_callback_drops_comes_once_more():
+    """Python prints and forgets what is raised in a callback of the garbage collector, such as XLA's."""
+    program = (
+        "import time, click\n"
+        "from experiments.cli import main\n"
+        "class Callback:\n"
+        "    def __del__(self): raise KeyboardInterrupt\n"
+        "@click.command()\n"
+        "def wait():\n"
+        "    callback = Callback()\n"
+        "    del callback\n"
+        "    time.sleep(60)\n"
+        "main.main([], wait)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 130
+    assert done.stderr.strip() == "evoprune: interrupted; start the command again."
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("JAX_ENABLE_X64", "maybe"), ("JAX_NUM_CPU_DEVICES", "abc"), ("JAX_DEFAULT_MATMUL_PRECISION", "no")],
+)
+def test_a_variable_that_jax_does_not_take_is_named(name, value, tiny_directory, tiny_data):
+    command = [sys.executable, "-m", "evoprune", "evaluate", str(tiny_directory), "--data", f"npz:{tiny_data}"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {name: value})
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert f"JAX does not take its environment variable {name} (" in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("ignored", [False, True])
 def test_a_signal_during_the_start_ends_with_a_sentence_unless_ignored(name, ignored):

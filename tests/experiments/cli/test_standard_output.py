@@ -30,7 +30,7 @@ QUIET = LISTING + "main.main(sys.argv[1:])"
 NOISY = (
     LISTING
     + """
-import ctypes, os, time
+import ctypes, os, signal, time
 from experiments.cli.commands import models
 from engine.errors import DataError
 
@@ -48,6 +48,8 @@ def before(*arguments):
     if action == "fail":
         raise DataError("`data` is noisy.")
     if action == "wait":
+        # A shell has what it runs in the background ignore SIGINT, tests and all.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         print("waiting", file=sys.stderr, flush=True)
         time.sleep(60)
     return print_result(*arguments)
@@ -87,11 +89,7 @@ def test_a_refused_command_leaves_standard_output_empty():
 
 
 def test_an_interrupted_command_leaves_standard_output_empty():
-    def heed_interrupts():
-        """A shell has the tests that it runs in the background ignore SIGINT, and every process inherits that."""
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    process = started("wait", "models", "--json", stdout=subprocess.PIPE, preexec_fn=heed_interrupts)
+    process = started("wait", "models", "--json", stdout=subprocess.PIPE)
     while "waiting" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
