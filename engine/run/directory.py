@@ -127,7 +127,10 @@ class RunDirectory:
         where = self.store.full_name(DESCRIPTION)
         try:
             entry = json.loads(self.store.read(DESCRIPTION))
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise RunError(f"{where} cannot be read ({reason}); make it readable and try again.") from error
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{where} is damaged ({error}); restore it.") from error
         if not isinstance(entry, dict) or entry.get("format") != FORMAT:
             raise RunError(f"{where} is not of format {FORMAT}, which this version reads.")

@@ -111,7 +111,7 @@ def measure_held_out(
         elif images is not None:
             found = _counted(images, problem, mask, compensation, remark)
         if images is not None and found is not None and result is not None:
-            correct = measure(result.model, images).correct
+            correct = measure(result.model, images, _batch(problem)).correct
             found = replace(found, result_correct=correct, result_digest=digest)
     except DataError as error:
         # The search is done and sound; its result must not hang on other images.
@@ -137,9 +137,7 @@ def _counted(
     for warning in facts.warnings:
         problem.reporter.message(f"warning: {warning}")
     layout = problem.genome.layout
-    # Batches no larger than those of the search need no more memory than it did.
-    batch = min(CPU_BATCH, max(_LEAST_BATCH, len(problem.images)))
-    evaluator = StreamedEvaluator(problem.model, layout, images, batch, compensation=compensation)
+    evaluator = StreamedEvaluator(problem.model, layout, images, _batch(problem), compensation=compensation)
     base, best = evaluator.evaluate(np.stack([layout.full(), mask])).tolist()
     if min(base, best) < 0:
         raise DataError(f"the network answers NaN or infinity on the {images.split} split.")
@@ -157,6 +155,11 @@ def _counted(
         warnings=facts.warnings,
         remarks=remarks,
     )
+
+
+def _batch(problem: Problem) -> int:
+    """Images of a batch: no more than in the search, so that no more memory is needed than it did."""
+    return min(CPU_BATCH, max(_LEAST_BATCH, len(problem.images)))
 
 
 def known_held_out(store: RunStore, mask: np.ndarray) -> HeldOut | None:

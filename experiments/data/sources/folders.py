@@ -133,7 +133,7 @@ def _read(folders: dict[str, _Folder], split: str, beside: list[str], where: str
         raise UnlabelledError(why)
     own = folders[split]
     if not own.filled:
-        raise DataError(f"{where} holds no images in split {split}; put them in {shown(own.path)}/CLASS/.")
+        raise DataError(f"{where} holds no images in split {split}; {_instead(own)}{shown(own.path)}/CLASS/.")
     classes = sorted(set().union(*(folder.filled for name, folder in folders.items() if missing[name] is None)))
     files = [file for name in classes for file in own.images.get(name, ())]
     labels = np.repeat(np.arange(len(classes)), [len(own.images.get(name, ())) for name in classes])
@@ -148,10 +148,18 @@ def _read_all(folder: _Folder, split: str, beside: list[str], where: str) -> Raw
         key=lambda file: (file.name, str(file)),
     )
     if not files:
-        raise DataError(f"{where} holds no images in split {split}; put them in {shown(folder.path)}.")
+        raise DataError(f"{where} holds no images in split {split}; {_instead(folder)}{shown(folder.path)}.")
     plain = replace(folder, outside=[], nested=[], images={})
     remarks = dict.fromkeys(_remarks(plain, [], beside, f"{where}, split {split}"))
     return _pictures(files, np.zeros(len(files), np.int32), Unnamed.of(1), remarks, where)
+
+
+def _instead(folder: _Folder) -> str:
+    """What to do where a split has no images, before the place for images is named."""
+    if not folder.others:
+        return "put them in "
+    found = shown(folder.others[0].relative_to(folder.path))
+    return f"files such as {found} are none by their names; convert them to one of {', '.join(SUFFIXES)} in "
 
 
 def _pictures(

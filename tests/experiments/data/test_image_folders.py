@@ -150,6 +150,12 @@ def test_image_folder_errors(tmp_path):
     refused("two folders of the split train, Train and train", data=name)
 
 
+def test_a_folder_of_other_files_names_the_endings_that_are_read(tmp_path):
+    (tmp_path / "test/a").mkdir(parents=True)
+    (tmp_path / "test/a/1.gif").write_bytes(b"GIF89a")
+    refused("a/1.gif are none by their names", ".jpg, .jpeg, .png", data=f"imagefolder:{tmp_path}", split="test")
+
+
 @pytest.mark.parametrize(
     "names", [("training", "testing"), ("Train_set", "test set"), ("seg_train", "seg_test"), ("val2017",)]
 )
