@@ -1,6 +1,8 @@
 """Starting and resuming searches in run directories: the ``search`` and ``resume`` commands."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,9 +48,12 @@ def start_search(
     problem = with_usual_images(Problem.load(_absolute(options).on(backend), reporter))
     checked = problem.check()
     knowledge = Knowledge.compute(problem)
-    with ActiveRun.open(run, problem, knowledge, backend, reporter) as active, run.locked(reporter.message):
+    with (
+        ActiveRun.open(run, problem, knowledge, backend, reporter) as active,
+        _locked(run, reporter) as warnings,
+    ):
         active.begin(checked)
-        return active.run_until(options.generations, evaluations)
+        return _warned(active.run_until(options.generations, evaluations), warnings)
 
 
 def resume_search(
@@ -81,7 +86,7 @@ def resume_search(
     """
     run = RunDirectory.open(location)
     reporter = reporter or Silent()
-    with run.locked(reporter.message):
+    with _locked(run, reporter) as warnings:
         backend = backend or Backend.from_json(run.description().get("backend"))
         reporter = with_metrics(reporter, backend.name, run.location)
         prepare_driver(backend)
@@ -94,7 +99,24 @@ def resume_search(
         knowledge = Knowledge.read(run, saved.problem)
         with ActiveRun.open(run, saved.problem, knowledge, backend, reporter) as active:
             active.restore(saved)
-            return active.run_until(saved.options.generations, evaluations)
+            return _warned(active.run_until(saved.options.generations, evaluations), warnings)
+
+
+@contextmanager
+def _locked(run: RunDirectory, reporter: Reporter) -> Iterator[list[str]]:
+    """Lock a run. The sentences on a file system without locks go to the reporter, and to the result."""
+    warnings: list[str] = []
+
+    def warn(sentence: str) -> None:
+        warnings.append(sentence)
+        reporter.message(sentence)
+
+    with run.locked(warn):
+        yield warnings
+
+
+def _warned(result: SearchResult, warnings: list[str]) -> SearchResult:
+    return replace(result, facts=result.facts.adding(warnings=warnings))
 
 
 def _check_total(saved: SavedRun) -> None:

@@ -1,5 +1,6 @@
 """Whole searches on the tiny network: results, exports, reports, and what is refused."""
 
+import errno
 import json
 import os
 import signal
@@ -291,3 +292,17 @@ def test_what_cannot_be_seeded_with_leaves_no_run(tiny_directory, tiny_data, tmp
         with pytest.raises(error, match=sentence):
             start_search(run, seeded_for(tiny_directory, tiny_data, **changes))
         assert not run.exists()
+
+
+def test_a_file_system_without_locks_is_told_in_the_result(tiny_directory, tiny_data, tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    options = options_for(tiny_directory, tiny_data, generations=1)
+    for result in (
+        start_search(tmp_path / "run", options),
+        resume_search(tmp_path / "run", generations=2),
+    ):
+        [warning] = [text for text in result.to_json()["warnings"] if "has no locks" in text]
+        assert "nothing keeps a second driver out" in warning
