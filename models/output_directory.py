@@ -1,5 +1,6 @@
 """Output directories that appear complete or not at all."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -7,6 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from models.errors import StoreError
+
+_CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.ENOTTY}
+"""Answers of file systems that cannot sync a file. Any other error means that a write was lost."""
 
 
 def check_target(directory: Path) -> None:
@@ -48,7 +52,7 @@ def write(directory: Path, files: Mapping[str, bytes], check: Callable[[Path], N
     if directory.exists():
         try:
             for name, content in files.items():
-                _write_synced(directory / name, content)
+                _write_synced(directory / name, content, directory / name)
             if check is not None:
                 check(directory)
         except BaseException:
@@ -59,7 +63,7 @@ def write(directory: Path, files: Mapping[str, bytes], check: Callable[[Path], N
     temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
         for name, content in files.items():
-            _write_synced(temporary / name, content)
+            _write_synced(temporary / name, content, directory / name)
         if check is not None:
             check(temporary)
         temporary.chmod(0o755)
@@ -69,8 +73,17 @@ def write(directory: Path, files: Mapping[str, bytes], check: Callable[[Path], N
         raise
 
 
-def _write_synced(path: Path, content: bytes) -> None:
-    with open(path, "xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def _write_synced(path: Path, content: bytes, final: Path) -> None:
+    try:
+        with open(path, "xb") as file:
+            file.write(content)
+            file.flush()
+            try:
+                os.fsync(file.fileno())
+            except OSError as error:
+                if error.errno not in _CANNOT_SYNC:
+                    raise
+    except OSError as error:
+        # Python does not name the file of a failed write, and the user knows no temporary file.
+        error.filename = str(final)
+        raise

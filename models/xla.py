@@ -91,7 +91,7 @@ def check_devices() -> None:
         wanted = jax.config.jax_platforms or ""  # type: ignore[attr-defined]
         if wanted:
             raise DeviceError(
-                f"{_PLATFORMS} is {wanted}, and JAX finds no such device here, only {_platforms_here()}; unset "
+                f"{_PLATFORMS} is '{wanted}', and JAX finds no such device here, only {_platforms_here()}; unset "
                 f"{_PLATFORMS}, or set it to a device that is here."
             ) from error
         reason = " ".join(str(error).split()) or type(error).__name__

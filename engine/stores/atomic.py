@@ -64,9 +64,13 @@ def append_durably(path: Path, content: bytes) -> None:
 
 def truncate_durably(path: Path, size: int) -> None:
     """Keep the first ``size`` bytes of a file and sync it to disk."""
-    with open(path, "r+b", opener=_no_link) as file:
-        file.truncate(size)
-        _sync(file.fileno())
+    try:
+        with open(path, "r+b", opener=_no_link) as file:
+            file.truncate(size)
+            _sync(file.fileno())
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def check_writable(folder: Path) -> None:

@@ -5,10 +5,10 @@ import os
 import re
 import sys
 
+from experiments.cli.interruption import how_to_go_on
 from models.errors import DeviceError
 from models.xla import check_devices
 
-_AGAIN = "try again ('evoprune resume RUN_DIR' continues a search; nothing that was saved is lost)."
 _REMEDIES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some of your quota",
@@ -42,10 +42,12 @@ _NO_THREADS = ("can't start new thread", "Resource temporarily unavailable")
 
 def described(error: Exception) -> str | None:
     """The sentence for an error that the machine caused; None for any other error."""
+    go_on = how_to_go_on(error)
+    again = f"try again ({go_on.rstrip('.')})." if go_on else "try again."
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         name = error.filename or "the output"
         remedy = _REMEDIES.get(error.errno, _OTHER_REMEDY)
-        return f"cannot write or read {os.fsdecode(name)}: {error.strerror}; {remedy} and {_AGAIN}"
+        return f"cannot write or read {os.fsdecode(name)}: {error.strerror}; {remedy} and {again}"
     if isinstance(error, (RuntimeError, AssertionError)) and "jax" in sys.modules:
         try:
             check_devices()
@@ -58,17 +60,17 @@ def described(error: Exception) -> str | None:
     if isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY):
         return (
             "memory ran out; use a smaller --batch-size or fewer --images, raise the limit on memory (ulimit -v, "
-            f"or that of the container) and {_AGAIN}"
+            f"or that of the container) and {again}"
         )
     if isinstance(error, RuntimeError) and any(sign in text for sign in _NO_THREADS):
-        return f"the system starts no more threads; raise the limit on processes (ulimit -u) and {_AGAIN}"
+        return f"the system starts no more threads; raise the limit on processes (ulimit -u) and {again}"
     return None
 
 
-def lost_folder() -> str | None:
-    """The sentence for a current folder that is gone; None if there is one."""
+def lost_folder() -> str:
+    """The sentence for a current folder that is gone, with a blank behind it; empty if there is one."""
     try:
         os.getcwd()
-    except OSError as error:
-        return f"the current folder is gone ({error.strerror}); change to a folder that exists and try again."
-    return None
+    except OSError:
+        return "the current folder is gone; change to a folder that exists and try again. What failed there: "
+    return ""

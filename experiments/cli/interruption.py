@@ -10,6 +10,7 @@ import click
 from experiments.cli.options import spelled_for
 
 _TOLD = "the user was told"
+_GO_ON = "to go on: "
 
 
 def was_told(error: BaseException) -> bool:
@@ -17,9 +18,18 @@ def was_told(error: BaseException) -> bool:
     return _TOLD in getattr(error, "__notes__", ())
 
 
+def how_to_go_on(error: BaseException) -> str | None:
+    """How the command that an error ended can be continued, as :func:`interruptible` noted."""
+    notes = [note for note in getattr(error, "__notes__", ()) if note.startswith(_GO_ON)]
+    return notes[0].removeprefix(_GO_ON) if notes else None
+
+
 @contextmanager
 def interruptible(remedy: str | Callable[[], str]) -> Iterator[Any]:
-    """Progress on standard error; Ctrl-C, SIGTERM and SIGHUP end with ``remedy``: how to continue."""
+    """Progress on standard error; Ctrl-C, SIGTERM and SIGHUP end with ``remedy``: how to continue.
+
+    Other errors carry the remedy as a note, see :func:`how_to_go_on`.
+    """
     from experiments.progress import Terminal
 
     terminal = Terminal(partial(spelled_for, click.get_current_context(silent=True)))
@@ -27,9 +37,11 @@ def interruptible(remedy: str | Callable[[], str]) -> Iterator[Any]:
         yield terminal
     except KeyboardInterrupt as error:
         terminal.close()
-        sentence = remedy if isinstance(remedy, str) else remedy()
-        click.echo(f"evoprune: interrupted; {sentence}", err=True)
+        click.echo(f"evoprune: interrupted; {_said(remedy)}", err=True)
         error.add_note(_TOLD)
+        raise
+    except Exception as error:
+        error.add_note(_GO_ON + _said(remedy))
         raise
     finally:
         terminal.close()
@@ -44,7 +56,7 @@ def how_to_resume(run_dir: str) -> Callable[[], str]:
 
         try:
             begun = RunDirectory(run_dir).store.exists(DESCRIPTION)
-        except RunStoreError:
+        except (RunStoreError, OSError):
             return f"if the search had begun, 'evoprune resume {run_dir}' continues it."
         return (
             f"continue with 'evoprune resume {run_dir}'."
@@ -53,3 +65,7 @@ def how_to_resume(run_dir: str) -> Callable[[], str]:
         )
 
     return sentence
+
+
+def _said(remedy: str | Callable[[], str]) -> str:
+    return remedy if isinstance(remedy, str) else remedy()

@@ -12,7 +12,7 @@ import click
 from engine.errors import EvopruneError
 from experiments.cli import faults, standard_output
 from experiments.cli.commands import evoprune
-from experiments.cli.entry import INTERRUPTED, handle
+from experiments.cli.entry import INTERRUPTED, SIGNALS, handle
 from experiments.cli.interruption import was_told
 from experiments.cli.options import spellings
 from experiments.spelling import spelled
@@ -43,9 +43,6 @@ def main(arguments: list[str] | None = None, command: click.Command = evoprune) 
 
 def run(arguments: list[str] | None = None, command: click.Command = evoprune) -> int:
     """Run a command line: ``evoprune``, or that of a study; its exit status."""
-    lost = faults.lost_folder()
-    if lost is not None:
-        return _fail(lost)
     try:
         command.main(args=arguments, prog_name="evoprune", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -88,7 +85,7 @@ def _named(arguments: list[str] | None, command: click.Command) -> click.Command
 
 
 def _fail(sentence: str) -> int:
-    click.echo(f"evoprune: error: {sentence}", err=True)
+    click.echo(f"evoprune: error: {faults.lost_folder()}{sentence}", err=True)
     return _BAD_INPUT
 
 
@@ -99,8 +96,9 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def _unraisable(unraisable: Any) -> None:
     """An interruption that came while a callback of a library ran, and was dropped there, comes once more."""
-    if isinstance(unraisable.exc_value, KeyboardInterrupt):
-        threading.Timer(_ONCE_MORE, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    if isinstance(unraisable.exc_value, KeyboardInterrupt) and heeded:
+        threading.Timer(_ONCE_MORE, os.kill, (os.getpid(), heeded[0])).start()
     else:
         sys.__unraisablehook__(unraisable)
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import shutil
@@ -103,9 +104,19 @@ def test_a_full_disk_leaves_nothing_behind(tiny_model, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as said:
         model_directory.save(tmp_path / "new", tiny_model)
+    assert said.value.filename in {str(tmp_path / "new" / name) for name in model_directory.files(tiny_model)}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_is_written_where_nothing_can_be_synced(tiny_model, tmp_path, monkeypatch):
+    def unsupported(_):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(os, "fsync", unsupported)
+    model_directory.save(tmp_path / "new", tiny_model)
+    assert model_directory.load(tmp_path / "new").digest() == tiny_model.digest()
 
 
 @pytest.fixture

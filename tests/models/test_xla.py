@@ -72,7 +72,9 @@ def test_the_flag_joins_the_users_flags_where_jaxlib_needs_it(monkeypatch, versi
 @pytest.mark.parametrize("wanted", ["cuda", "nonsense", pytest.param("tpu", marks=pytest.mark.slow)])
 def test_a_platform_that_is_not_here_is_named_with_those_that_are(wanted):
     done = run(CHECK, JAX_PLATFORMS=wanted)
-    assert f"DeviceError: JAX_PLATFORMS is {wanted}, and JAX finds no such device here, only cpu;" in done.stderr
+    assert (
+        f"DeviceError: JAX_PLATFORMS is '{wanted}', and JAX finds no such device here, only cpu;" in done.stderr
+    )
 
 
 def test_a_second_platform_takes_over():

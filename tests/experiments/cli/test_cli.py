@@ -282,7 +282,12 @@ def test_a_full_disk_costs_nothing_that_was_saved(capsys, monkeypatch, run_direc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    refused(capsys, ["resume", run_directory, "--generations", "4"], "No space left", "free some space")
+    refused(
+        capsys,
+        ["resume", run_directory, "--generations", "4"],
+        "No space left",
+        f"free some space and try again (continue with 'evoprune resume {run_directory}').",
+    )
     monkeypatch.undo()
     assert main.run(["resume", str(run_directory), "--generations", "4"]) == 0
 
@@ -386,13 +391,16 @@ def test_a_fault_of_the_machine_is_one_sentence(capsys, monkeypatch, error, part
         assert part in said
 
 
-def test_a_folder_that_is_gone_is_refused_by_every_command(capsys, monkeypatch, tmp_path):
+def test_a_folder_that_is_gone_is_the_cause_of_what_fails_there(capsys, monkeypatch, tmp_path, tiny_directory):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    for command in ("models", "status", "search", "evaluate"):
-        assert main.run([command, str(tmp_path)]) == 2
-        assert capsys.readouterr().err.startswith("evoprune: error: the current folder is gone")
+    for command in ("info", "status", "export"):
+        assert main.run([command, "here", *["there"][: command == "export"]]) == 2
+        assert "evoprune: error: the current folder is gone; change to a folder" in capsys.readouterr().err
+    # What needs no current folder works.
+    assert main.run(["models"]) == 0
+    assert main.run(["info", str(tiny_directory)]) == 0
 
 
 def test_an_interrupt_says_how_to_go_on(capsys, monkeypatch, tmp_path, search_arguments):
