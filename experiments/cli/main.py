@@ -1,18 +1,14 @@
 """The command ``evoprune``: exit status 0 done, 2 bad input, 130 interrupted, 1 anything else."""
 
 import os
-import signal
 import sys
-import threading
-from types import FrameType
-from typing import Any
 
 import click
 
 from engine.errors import EvopruneError
-from experiments.cli import faults, standard_output
+from experiments.cli import faults, standard_output, termination
 from experiments.cli.commands import evoprune
-from experiments.cli.entry import INTERRUPTED, SIGNALS, handle
+from experiments.cli.entry import INTERRUPTED, handle
 from experiments.cli.interruption import was_told
 from experiments.cli.options import spellings
 from experiments.spelling import spelled
@@ -20,24 +16,21 @@ from fitness.evaluation import compilation_cache
 from models.errors import NetworkError
 
 _BAD_INPUT = 2
-_ONCE_MORE = 0.05
-"""Seconds after which the callback has ended."""
 
 
 def main(arguments: list[str] | None = None, command: click.Command = evoprune) -> None:
     """Run a command line and exit."""
     standard_output.open_all()
+    standard_output.let_messages_fail()
     compilation_cache.enable()
-    handle(_terminate)
-    sys.unraisablehook = _unraisable
+    termination.heed()
     status = run(arguments, command)
+    # What the command wrote is complete; Python's own end may be cut short.
+    handle(lambda number, frame: os._exit(status))
     standard_output.end()
     if status == INTERRUPTED:
         # XLA may be compiling in other threads, beside which Python's own end crashes.
-        sys.stderr.flush()
         os._exit(status)
-    # What the command wrote is complete; Python's own end may be cut short.
-    handle(lambda number, frame: os._exit(status))
     sys.exit(status)
 
 
@@ -87,20 +80,6 @@ def _named(arguments: list[str] | None, command: click.Command) -> click.Command
 def _fail(sentence: str) -> int:
     click.echo(f"evoprune: error: {faults.lost_folder()}{sentence}", err=True)
     return _BAD_INPUT
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    """SIGTERM, and a terminal that closes, end a command as Ctrl-C does."""
-    raise KeyboardInterrupt
-
-
-def _unraisable(unraisable: Any) -> None:
-    """An interruption that came while a callback of a library ran, and was dropped there, comes once more."""
-    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    if isinstance(unraisable.exc_value, KeyboardInterrupt) and heeded:
-        threading.Timer(_ONCE_MORE, os.kill, (os.getpid(), heeded[0])).start()
-    else:
-        sys.__unraisablehook__(unraisable)
 
 
 if __name__ == "__main__":

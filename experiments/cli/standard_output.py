@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 import click
 
@@ -62,6 +62,11 @@ def open_all() -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
+def let_messages_fail() -> None:
+    """Go on where standard error takes nothing more, such as a log on a full disk."""
+    sys.stderr = cast(TextIO, _Messages(sys.stderr))
+
+
 def end() -> None:
     """Send what libraries print as this process ends, or have kept in a buffer, to standard error."""
     if sys.stdout is not None:
@@ -69,6 +74,40 @@ def end() -> None:
             sys.stdout.flush()
     with suppress(OSError):
         os.dup2(_ERROR, _OUT)
+    try:
+        sys.__stderr__.flush()  # type: ignore[union-attr]
+    except (AttributeError, OSError, ValueError):
+        # Python would try again and report that as its exit status.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_RDWR), _ERROR)
+
+
+class _Messages:
+    """A text stream whose failures are dropped, unless its reader has gone."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with self._dropped():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._dropped():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextmanager
+    def _dropped(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return
 
 
 def _stream() -> TextIO | None:

@@ -318,10 +318,10 @@ def test_no_pickle_is_read(capsys, tmp_path, tiny_directory, tiny_data):
 def test_an_interruption_that_a_callback_drops_comes_once_more():
     """Python prints and forgets what is raised in a callback of the garbage collector, such as XLA's."""
     program = (
-        "import time, click\n"
+        "import os, signal, time, click\n"
         "from experiments.cli import main\n"
         "class Callback:\n"
-        "    def __del__(self): raise KeyboardInterrupt\n"
+        "    def __del__(self): os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.01)\n"
         "@click.command()\n"
         "def wait():\n"
         "    callback = Callback()\n"
@@ -332,6 +332,45 @@ def test_an_interruption_that_a_callback_drops_comes_once_more():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50)
     assert done.returncode == 130
     assert done.stderr.strip() == "evoprune: interrupted; start the command again."
+
+
+def test_an_interruption_waits_for_the_end_of_an_import_and_not_for_that_of_the_work(tmp_path):
+    """A KeyboardInterrupt while jaxlib is being loaded crashes the process."""
+    (tmp_path / "slow.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(0.3)\nprint('loaded')\n"
+    )
+    program = (
+        "import time, click\n"
+        "from experiments.cli import main\n"
+        "@click.command()\n"
+        "def work():\n"
+        "    try:\n"
+        "        import slow\n"
+        "        time.sleep(60)\n"
+        "    finally:\n"
+        "        time.sleep(0.3)\n"
+        "        click.echo('cleaned up')\n"
+        "main.main([], work)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=50
+    )
+    assert done.returncode == 130
+    assert done.stdout.split("\n") == ["loaded", "cleaned up", ""]
+    assert done.stderr.strip() == "evoprune: interrupted; start the command again."
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["info", "{model}"], 0), (["info", "nothing"], 2), (["nonsense"], 2)]
+)
+def test_a_standard_error_that_takes_nothing_changes_no_result(tiny_directory, arguments, status):
+    command = [sys.executable, "-m", "evoprune", *(word.format(model=tiny_directory) for word in arguments)]
+    expected = subprocess.run(command, capture_output=True, text=True)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True)
+    assert (done.returncode, done.stdout) == (status, expected.stdout)
 
 
 @pytest.mark.parametrize(
