@@ -27,8 +27,10 @@ SUMS_WRONGLY = frozenset({"0.10.2", "0.11.0"})
 (jax issue 39103), and with arrays of rank 7 the process can die (issue 39257). Other versions keep their
 defaults, and may not know the flag."""
 
-LEAST_ADDRESS_SPACE = 2 << 30
-"""Bytes. With less JAX may end the process, without an error that could be caught."""
+LEAST = {"RLIMIT_AS": ("address space", "v", 2 << 30), "RLIMIT_DATA": ("data", "d", 3 << 29)}
+"""Limits of the system: what each limits, its option of ``ulimit``, and bytes.
+
+With less JAX may end the process, without an error that could be caught."""
 
 _PLATFORMS = "JAX_PLATFORMS"
 _FLAGS = "XLA_FLAGS"
@@ -56,7 +58,7 @@ def mend_sums() -> None:
 
 
 def refuse_too_little() -> None:
-    """Have the first import of jaxlib raise :class:`DeviceError` where the limit on address space is too low.
+    """Have the first import of jaxlib raise :class:`DeviceError` where the limit on memory is too low.
 
     Importing :mod:`models` does so: jaxlib may end the process while it is imported.
     """
@@ -77,7 +79,7 @@ def check_devices() -> None:
     """Refuse settings of JAX and XLA that this machine cannot follow; to be called before JAX computes.
 
     Raises:
-        DeviceError: the limit on address space is too low, ``XLA_FLAGS`` has an unknown flag, or JAX finds no
+        DeviceError: the limit on memory is too low, ``XLA_FLAGS`` has an unknown flag, or JAX finds no
             device.
     """
     _check_limit()
@@ -105,21 +107,24 @@ def _needs_flag() -> bool:
         return False
 
 
-def _too_little() -> int | None:
-    """The limit on address space in bytes, if it is too low."""
+def _too_little() -> str | None:
+    """The sentence for a limit on memory that is too low; None if there is none."""
     if resource is None:
         return None
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return limit if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESS_SPACE else None
+    for name, (kind, option, least) in LEAST.items():
+        limit, _ = resource.getrlimit(getattr(resource, name))
+        if limit != resource.RLIM_INFINITY and limit < least:
+            return (
+                f"the limit on {kind} is {limit / 2**30:.2f} GiB (ulimit -{option} {limit // 1024}) and JAX "
+                f"needs {least / 2**30:g} GiB or more; lift the limit ('ulimit -{option} unlimited') or raise it."
+            )
+    return None
 
 
 def _check_limit() -> None:
-    limit = _too_little()
-    if limit is not None:
-        raise DeviceError(
-            f"the limit on address space is {limit / 2**30:.2f} GiB (ulimit -v {limit // 1024}) and JAX needs "
-            f"{LEAST_ADDRESS_SPACE / 2**30:g} GiB or more; lift the limit ('ulimit -v unlimited') or raise it."
-        )
+    sentence = _too_little()
+    if sentence is not None:
+        raise DeviceError(sentence)
 
 
 def _check_flags() -> None:

@@ -15,7 +15,7 @@ _REMEDIES = {
     errno.EFBIG: "raise the limit on file sizes",
     errno.EACCES: "give yourself permission",
     errno.EPERM: "give yourself permission",
-    errno.EROFS: "name a directory that can be written",
+    errno.EROFS: "make the directory writable or name another",
     errno.ENOTDIR: "name a directory",
     errno.EISDIR: "name a file",
     errno.ELOOP: "name the file itself",
@@ -43,11 +43,11 @@ _NO_THREADS = ("can't start new thread", "Resource temporarily unavailable")
 def described(error: Exception) -> str | None:
     """The sentence for an error that the machine caused; None for any other error."""
     go_on = how_to_go_on(error)
-    again = f"try again ({go_on.rstrip('.')})." if go_on else "try again."
+    again = f"; {go_on}" if go_on else " and try again."
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         name = error.filename or "the output"
         remedy = _REMEDIES.get(error.errno, _OTHER_REMEDY)
-        return f"cannot write or read {os.fsdecode(name)}: {error.strerror}; {remedy} and {again}"
+        return f"cannot write or read {os.fsdecode(name)}: {error.strerror}; {remedy}{again}"
     if isinstance(error, (RuntimeError, AssertionError)) and "jax" in sys.modules:
         try:
             check_devices()
@@ -60,10 +60,10 @@ def described(error: Exception) -> str | None:
     if isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY):
         return (
             "memory ran out; use a smaller --batch-size or fewer --images, raise the limit on memory (ulimit -v, "
-            f"or that of the container) and {again}"
+            f"or that of the container){again}"
         )
     if isinstance(error, RuntimeError) and any(sign in text for sign in _NO_THREADS):
-        return f"the system starts no more threads; raise the limit on processes (ulimit -u) and {again}"
+        return f"the system starts no more threads; raise the limit on processes (ulimit -u){again}"
     return None
 
 

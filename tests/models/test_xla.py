@@ -99,14 +99,25 @@ def test_flags_that_xla_knows_are_followed():
     assert run(CHECK, XLA_FLAGS="--xla_cpu_max_isa=AVX2").stdout == "checked\n"
 
 
-def test_too_little_address_space_is_one_sentence(monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("RLIMIT_AS", "the limit on address space is 0.67 GiB (ulimit -v 700000) and JAX needs 2 GiB or more"),
+        ("RLIMIT_DATA", "the limit on data is 0.67 GiB (ulimit -d 700000) and JAX needs 1.5 GiB or more"),
+    ],
+)
+def test_too_little_memory_is_one_sentence(monkeypatch, name, said):
     limit = 700_000 * 1024
-    program = f"import resource\nresource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}))\n"
+    program = f"import resource\nresource.setrlimit(resource.{name}, ({limit}, {limit}))\n"
     for tried in ("import models, jaxlib", "from models.xla import check_devices\ncheck_devices()"):
         failed = run(program + tried)
         *_, line = failed.stderr.strip().splitlines()
-        assert "the limit on address space is 0.67 GiB (ulimit -v 700000) and JAX needs 2 GiB or more" in line
+        assert said in line
     assert run(program + "import models").returncode == 0
-    for enough in (xla.LEAST_ADDRESS_SPACE, xla.resource.RLIM_INFINITY):
-        monkeypatch.setattr(xla.resource, "getrlimit", lambda kind, enough=enough: (enough, enough))
+    for enough in (xla.LEAST[name][2], xla.resource.RLIM_INFINITY):
+        monkeypatch.setattr(
+            xla.resource,
+            "getrlimit",
+            lambda kind, enough=enough: (enough if kind == getattr(xla.resource, name) else -1, -1),
+        )
         xla._check_limit()

@@ -286,7 +286,7 @@ def test_a_full_disk_costs_nothing_that_was_saved(capsys, monkeypatch, run_direc
         capsys,
         ["resume", run_directory, "--generations", "4"],
         "No space left",
-        f"free some space and try again (continue with 'evoprune resume {run_directory}').",
+        f"free some space; continue with 'evoprune resume {run_directory}'.",
     )
     monkeypatch.undo()
     assert main.run(["resume", str(run_directory), "--generations", "4"]) == 0
