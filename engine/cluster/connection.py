@@ -37,7 +37,7 @@ _VERSIONS = re.compile(r"started with: Ray: (\S+) Python: (\S+) .*started with: 
 _NOTICES = "_worker_logs_enabled"
 """Private switch of Ray's notices. Ray's option ``log_to_driver`` leaves those of its nodes on."""
 
-_TOKEN = "; if it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN."
+_TOKEN = "; if it asks for a token, set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN unless ~/.ray/auth_token has it."
 
 
 def import_ray() -> Any:
