@@ -63,7 +63,7 @@ class Stage(Protocol):
         ...
 
     def norms(self) -> tuple[Norm, ...]:
-        """Batch norms, none before one whose output it sees; norms that are not listed keep their statistics."""
+        """Batch norms in the order in which data passes them; norms that are not listed keep their statistics."""
         ...
 
     def __call__(self, carry: jax.Array, keeps: Keeps, *, training: bool = False, rngs: Any = None) -> jax.Array:
@@ -300,8 +300,8 @@ class Matching:
     """Gives a norm statistics with which its output keeps the moments that it has in the original network.
 
     Attributes:
-        scale, least: ``float32[channels]``; a measured variance is multiplied by one and added to the other.
-        shift: ``float32[channels]``; standard deviations by which the mean stays beside the measured mean.
+        scale, least: ``float32[channels]``; the norm's variance is ``scale * measured variance + least``.
+        shift: ``float32[channels]``; the norm's mean is the measured mean and this many standard deviations.
     """
 
     scale: Any

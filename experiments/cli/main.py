@@ -1,4 +1,4 @@
-"""The command ``evoprune``: exit status 0 done, 2 bad input, 130 interrupted, 1 anything else."""
+"""The command ``evoprune``: exit status 0 done, 2 a sentence on bad input or the machine, 130 interrupted."""
 
 import os
 import sys

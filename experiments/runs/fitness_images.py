@@ -11,7 +11,7 @@ _LEAST = 1_000
 _PASS = 10**12
 """MACs of the unpruned network on all fitness images, at most: some 20 s on 2 cores."""
 _DISCORDANT = 4.0
-"""Images that one of the unpruned and the pruned network alone gets right, as a multiple of the threshold.
+"""Share of images on which exactly one of the unpruned and the pruned network is right, in thresholds.
 
 An assumption on the safe side: three RESULTs had 0.6, 1.7 and 2.5 thresholds.
 """

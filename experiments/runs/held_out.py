@@ -1,4 +1,4 @@
-"""Accuracy of BEST on images that the search never saw: reported, never used to choose."""
+"""Accuracy of BEST and RESULT on images that the search never saw: reported, never used to choose."""
 
 import json
 from dataclasses import asdict, dataclass, replace

@@ -20,8 +20,11 @@ CACHED_BYTES = 256 * 2**20
 
 
 Fold = Prediction
-"""Filled up to a width that follows from the width of the kept channels: ``removed`` with the group's size, the
-others with zeros. ``matrix`` has as many columns as the group is computed with."""
+"""Padded, so that few programs serve all masks: ``removed`` with the group's size, the others with zeros.
+
+The number of rows follows from the width of the kept channels; ``matrix`` has as many columns as the group is
+computed with.
+"""
 
 Key = tuple[str, str]
 """Path of a reader's kernel, and the reader's group."""

@@ -24,7 +24,7 @@ Statistics = Mapping[str, jax.Array]
 """Path of a mean or variance -> ``float32[width]``."""
 
 STORED: Statistics = {}
-"""None is replaced: the network's own."""
+"""No statistics are replaced: the network uses its own."""
 
 
 class Variant(NamedTuple):

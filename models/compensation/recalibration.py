@@ -6,7 +6,7 @@ batch norm that a removal reaches gets statistics for its present input, front t
 measured behind the measured ones in front of it (EagleEye, Li et al., ECCV 2020, arXiv:2007.02491; REPAIR,
 Jordan et al., ICLR 2023, arXiv:2211.08403). Scale and offset stay. No gradient and no label is used.
 
-Each norm gets the statistics with which its output has, channel by channel, the mean and variance that it has in
+The statistics are chosen so that the norm's output has, channel by channel, the mean and variance that it has in
 the unpruned network on the same images. Where these images are such as the network was trained on, this is the
 mean and variance of its input. Where they are others, the network's own statistics still hold, and a mask that
 removes little changes little. Both moments come from the same images, so that few images suffice.

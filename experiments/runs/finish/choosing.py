@@ -54,8 +54,8 @@ def first_that_holds(
 ) -> int | None:
     """The first place, of those judged, whose candidate loses less than ``threshold`` once it is judged.
 
-    The search supposes that candidates that lose more before lose more after. It begins at the candidate that
-    ``reach`` asks for. The next one is the candidate that would just hold if the refit gave back as much as it
+    This bisection assumes that a larger drop before the refit means a larger drop after it. It begins at the
+    candidate that ``reach`` asks for. The next one is the candidate that would just hold if the refit gave back as much as it
     gave back for the last one, and every third one halves what is left.
 
     Args:

@@ -2,7 +2,8 @@
 
 A search scores masks without a refit, which would take too long. A mask that loses more than the threshold may
 lose less once it is refitted. So up to its reach the search rewards masks as if they were within the threshold.
-Now and then its best mask is refitted and judged: the reach becomes the threshold and what the refit gave back.
+Now and then its best mask is refitted and judged. The reach then becomes the threshold plus the accuracy that
+the refit gave back, between one and three thresholds.
 """
 
 FIRST = 2.0
