@@ -3,8 +3,8 @@
 Counts are not monotone along an order: a mask that removes more filters may get more images right. So bisection
 may miss the largest feasible removal, and trying all removals costs too much. The search begins with a ladder
 of :data:`RUNGS` steps over the whole order, denser at its beginning. Finer ladders follow between the highest
-feasible rung and the rung above, until the two differ by one filter or by the resolution asked for. The result is feasible;
-the next rung is not, and neither is any higher one. Each ladder is evaluated in one call.
+feasible rung and the rung above, until the two differ by one filter or by the resolution asked for. The result is
+feasible; the next rung is not, and neither is any higher one. Each ladder is evaluated in one call.
 """
 
 from dataclasses import dataclass

@@ -55,8 +55,8 @@ def first_that_holds(
     """The first place, of those judged, whose candidate loses less than ``threshold`` once it is judged.
 
     This bisection assumes that a larger drop before the refit means a larger drop after it. It begins at the
-    candidate that ``reach`` asks for. The next one is the candidate that would just hold if the refit gave back as much as it
-    gave back for the last one, and every third one halves what is left.
+    candidate that ``reach`` asks for. The next one is the candidate that would just hold if the refit gave back
+    as much as it gave back for the last one, and every third one halves what is left.
 
     Args:
         drops: accuracy drop of each candidate before it is judged, percent, falling.
