@@ -1,6 +1,6 @@
 """JAX's primitives in ONNX. Each function writes nodes for one equation of a jaxpr and returns its result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -85,16 +85,18 @@ def _pool(operator: str, graph: Graph, equation: Any, inputs: Value) -> Operand:
 
 
 def _product(graph: Graph, equation: Any, left: Operand, right: Operand) -> Value:
-    if (
-        equation.params["dimension_numbers"] != (((1,), (0,)), ((), ()))
-        or len(equation.invars[0].aval.shape) != 2
-    ):
-        raise _unsaid("a product other than of two matrices")
-    names = [
-        graph.plain(operand, atom.aval.shape)
-        for operand, atom in zip((left, right), equation.invars, strict=True)
-    ]
-    return graph.node("Gemm", names, (0, 1))
+    (left_axes, right_axes), batch = equation.params["dimension_numbers"]
+    ranks = [len(atom.aval.shape) for atom in equation.invars]
+    if batch != ((), ()) or len(left_axes) != 1 or ranks[1] != 2:
+        raise _unsaid("a product other than with one matrix")
+    # The axis that is summed over comes last on the left and first on the right.
+    last = tuple(axis for axis in range(ranks[0]) if axis not in left_axes) + tuple(left_axes)
+    first = (*right_axes, 1 - right_axes[0])
+    names = []
+    for operand, atom, order in zip((left, right), equation.invars, (last, first), strict=True):
+        shape = tuple(atom.aval.shape[axis] for axis in order)
+        names.append(graph.plain(_transposed(operand, order), shape))
+    return graph.node("Gemm" if ranks[0] == 2 else "MatMul", names, tuple(range(ranks[0])))
 
 
 def _reshape(graph: Graph, equation: Any, operand: Value) -> Value:
@@ -121,9 +123,14 @@ def _broadcast(graph: Graph, equation: Any, operand: Operand) -> Operand:
     return graph.node("Reshape", [name, graph.constant(np.array(sizes, np.int64))], tuple(range(len(sizes))))
 
 
-def _transpose(graph: Graph, equation: Any, operand: Value) -> Value:
-    permutation = equation.params["permutation"]
-    return Value(operand.name, tuple(permutation.index(axis) for axis in operand.order))
+def _transpose(graph: Graph, equation: Any, operand: Operand) -> Operand:
+    return _transposed(operand, equation.params["permutation"])
+
+
+def _transposed(operand: Operand, permutation: Sequence[int]) -> Operand:
+    if isinstance(operand, np.ndarray):
+        return operand.transpose(permutation) if operand.ndim else operand
+    return Value(operand.name, tuple(tuple(permutation).index(axis) for axis in operand.order))
 
 
 def _reduce(operator: str, graph: Graph, equation: Any, operand: Value) -> Value:

@@ -55,6 +55,11 @@ def converted(function, shape=(7, 6, 4)):
         lambda x: jnp.tanh(x) * CHANNELS - 2 * x,
         lambda x: jax.nn.sigmoid(x.mean((1, 2)) @ MATRIX),
         lambda x: x.max((1, 2)),
+        # As a network that is computed image by image says its dense layer.
+        lambda x: jnp.einsum("bik,kn->bin", x.mean((1, 2))[:, None], MATRIX).sum(1),
+        lambda x: x @ MATRIX + 1,
+        lambda x: jnp.einsum("bhwc,nc->bhwn", x, MATRIX.T),
+        lambda x: jnp.einsum("bhwc,hn->bwcn", x, np.ones((7, 2), np.float32)),
         lambda x: jnp.concatenate([x, convolve(x), 2 * x], axis=-1),
         lambda x: x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1),
         lambda x: convolve(x).transpose(0, 3, 1, 2).sum(3),
@@ -74,6 +79,7 @@ def test_onnx_runtime_computes_what_jax_computes(function):
     ("function", "sentence"),
     [
         (lambda x: jnp.sort(x, axis=-1), "'sort'"),
+        (lambda x: jnp.einsum("bhwc,bhwc->bc", x, x), "a product other than with one matrix"),
         (lambda x: x.astype(jnp.bfloat16).astype(jnp.float32), "bfloat16"),
     ],
 )
