@@ -128,6 +128,10 @@ def _found(seen: Numbering, facts: Facts, closing: int, assumed: list[str]) -> t
     if not gaps:
         return ()
     pools = None if size is None or facts.global_average else _halvings(size, seen.side)
+    fits = pools is not None and 0 <= pools - closing <= len(gaps)
+    if seen.side == POOLED_SIDE and not fits:
+        # torchvision's average gives a map of this size whatever the pools are.
+        pools = None
     told = size is not None and size >= SMALLEST_IMAGE and pools is not None and len(gaps) == len(seen.missing)
     if _regular(seen, closing) and not (told and pools != len(gaps) + closing):
         assumed.append(
@@ -140,7 +144,7 @@ def _found(seen: Numbering, facts: Facts, closing: int, assumed: list[str]) -> t
             f"several networks have the weights of {seen.path}: the numbers missing behind {_listed(gaps)} may "
             f"be pools or Dropout; give {remedy}`pools_after`, the convolutions behind which a pool is."
         )
-    if pools is None or not 0 <= pools - closing <= len(gaps):
+    if pools is None or not fits:
         raise StoreError(
             f"`input_size` {size} does not fit {seen.path}, whose numbering leaves room for "
             f"{_counted(closing, len(gaps) + closing)} and whose classifier reads {_by(seen.side)} positions; "

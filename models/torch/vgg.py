@@ -19,6 +19,8 @@ from models.torch.pools import Numbering, pools_of
 
 _KEY = re.compile(r"(feature|classifier)s?\.(\d+)\.(weight|bias|running_mean|running_var)")
 _SINGLE = re.compile(r"classifier\.(weight|bias)")
+MOST_NUMBERS = 1 << 31
+"""Of a dense layer that takes an average in; 8 GiB. torchvision's VGG on 896x896 pixels has 1.6e9."""
 _FACTS = {"input_size", "pools_after", "last_pool", "global_average"}
 
 
@@ -71,6 +73,13 @@ def vgg_of(
     )
     arrays = _feature_arrays(path, features, convolutions, pools.blocks, batch_norm)
     final = side if pools.averaged else architecture.final_size[0]
+    largest = int((MOST_NUMBERS / (shapes[0][0] * widths[-1])) ** 0.5)
+    if final > max(side, largest):
+        raise StoreError(
+            f"`input_size` {pools.size} is too large for {path}: its first dense layer would read "
+            f"{final}x{final} positions in place of their average; give `input_size` "
+            f"{((largest + 1) << architecture.pools) - 1} or less."
+        )
     return architecture, arrays | _dense_arrays(dense, side, final)
 
 

@@ -211,6 +211,15 @@ def test_the_kind_of_the_pools_is_said_and_nothing_that_was_told(layout, facts):
     assert not any(f"`{name}`" in each for name in facts for each in assumed)
 
 
+@pytest.mark.parametrize(("size", "positions"), [(60, 15), (20, 5), (1000, 250)])
+def test_torchvisions_average_fits_pools_behind_each_convolution_too(size, positions):
+    numbering, blocks = seen([8, "M", 16, "M"], 7)
+    assumed = []
+    found = pools_of(numbering, Facts(input_size=size), assumed)
+    assert (found.blocks, found.size) == (blocks, size)
+    assert any(f"from {positions}x{positions} to 7x7" in each for each in assumed)
+
+
 @pytest.mark.parametrize(("layout", "said"), [([8, "M", 16, "M"], True), ([8, "M", 16, "M", 32, "M"], False)])
 def test_images_too_small_to_be_believed_may_be_those_of_a_global_average(layout, said):
     assumed = []

@@ -111,6 +111,16 @@ def test_a_batch_norm_behind_a_dense_layer_is_folded_into_it(tmp_path, last, bia
     )
 
 
+def test_images_whose_average_makes_a_dense_layer_too_large_are_refused(tmp_path):
+    """2**31 numbers are 9 units of 7 channels on 5,838x5,838 positions, behind two pools."""
+    arrays = state_dict() | {"classifier.1.weight": np.ones((9, 7 * 7 * 7), np.float32)}
+    for size in (5839 * 4, 10**9):
+        with pytest.raises(
+            StoreError, match=rf"`input_size` {size} is too large .* give `input_size` 23355 or less"
+        ):
+            imported(tmp_path, arrays, input_size=size)
+
+
 def test_half_precision_is_read_as_float32(tmp_path):
     save_file(state_dict(dtype=np.float16), tmp_path / "vgg.safetensors")
     model = import_network(tmp_path / "vgg.safetensors", NORMALISATION, classes=("a", "b", "c", "d")).model
