@@ -9,6 +9,9 @@ import numpy as np
 
 from models.errors import StoreError
 
+_WIDEST = 0.5
+"""Numbers from 0 to 1 have no larger standard deviation."""
+
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -57,8 +60,9 @@ class Normalisation:
             # One of the two may be right already; a std of 1 is that of pixels left at 0 to 255.
             right = mean / 255 if (mean > 1).any() else mean
             spread = std / 255 if (std > 1).any() or (std == 1).all() else std
-            if (right > 1).any():
-                return f"{given} are of no pixels from 0 to 1, nor from 0 to 255"
+            # A std of 1 is that of pixels which are only divided by 255.
+            if (right > 1).any() or (not (spread == 1).all() and (spread > 1.05 * _WIDEST).any()):
+                return f"{given} are of no pixels from 0 to 1, nor from 0 to 255{_without_point(mean, std)}"
             remedy = f"give mean {_written(right)} and std {_written(spread)}"
             return (
                 f"{given} look like those of pixels from 0 to 255; pixels are from 0 to 1, so divide by 255: "
@@ -89,6 +93,15 @@ class Normalisation:
         scale = jnp.asarray([1 / (255 * std) for std in self.std], jnp.float32)
         shift = jnp.asarray([-mean / std for mean, std in zip(self.mean, self.std, strict=True)], jnp.float32)
         return images.astype(jnp.float32) * scale + shift
+
+
+def _without_point(mean: np.ndarray, std: np.ndarray) -> str:
+    """A remedy for numbers of thousandths, such as 229 for 0.229; empty if the numbers are none."""
+    right = np.where(mean > 1, mean / 1000, mean)
+    spread = np.where(std > 1, std / 1000, std)
+    if (right > 1).any() or (spread > _WIDEST).any():
+        return ""
+    return f"; if a decimal point is missing, give mean {_written(right)} and std {_written(spread)}"
 
 
 def _widest(mean: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ class ClassList(NamedTuple):
 
 
 def class_list(value: str) -> ClassList:
-    """The names that the value of ``classes`` gives.
+    """The names that the value of ``classes`` gives; none spans several lines.
 
     The value is a file, or else names joined by commas. A file holds a name a line; or JSON: a list of names, an
     object ``{"0": name, ...}``, alone or under ``id2label`` as Hugging Face has it, or an object
@@ -28,8 +28,19 @@ def class_list(value: str) -> ClassList:
     in Keras's index of ImageNet: the first, by which folders of images are called, is taken.
 
     Raises:
-        OptionError: the file cannot be read or has another form; a name is empty.
+        OptionError: the file cannot be read or has another form; a name is empty or has a line break.
     """
+    found = _found(value)
+    for name in found.names:
+        if len(name.splitlines()) > 1:
+            raise OptionError(
+                f"`classes` has a line break in the name {name!r}; join the names by commas, or give a file with "
+                "one name a line."
+            )
+    return found
+
+
+def _found(value: str) -> ClassList:
     try:
         is_file = Path(value).expanduser().exists()
     except (OSError, ValueError, RuntimeError):

@@ -23,6 +23,10 @@ class ImportOptions(InputOptions):
         OptionError: a value out of its range.
     """
 
+    force: bool = option(
+        False,
+        "Take `mean` and `std` that cannot be those of pixels from 0 to 1, or are not those of the file.",
+    )
     input_size: int | None = option(
         None,
         "Height and width of the images. The smallest that a VGG can take if not given; for a ResNet, 32 with a "
@@ -120,5 +124,6 @@ def import_model(
         classes=options.names,
         facts=options.facts(),
         weights=options.weights,
+        force=options.force,
     )
     return written(file, directory, imported.model, list(imported.assumed), options, data, reporter)

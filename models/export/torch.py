@@ -24,7 +24,7 @@ from models.networks.vgg import VGGArchitecture
 from models.normalisation import Normalisation
 from models.torch.facts import Facts
 from models.torch.importing import import_network
-from models.torch.vgg import NORM
+from models.torch.norms import NORM
 
 FILE = "state_dict.safetensors"
 _MODULES = "modules"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from models.networks.resnet import ResNetArchitecture
-from models.torch.vgg import NORM
+from models.torch.norms import NORM
 
 _NORM = {ours: theirs for theirs, ours in NORM.items()}
 _LAYERS = {"first": ("conv1", "bn1"), "second": ("conv2", "bn2"), "shortcut": ("shortcut.0", "shortcut.1")}

@@ -10,6 +10,7 @@ from typing import Any
 
 from models.errors import StoreError
 from models.torch import names
+from models.torch.front import Front, front_of, without_fronts
 from models.torch.pickled import NumPyArray, Opaque
 from models.torch.tensors import Tensor
 
@@ -28,6 +29,7 @@ class Candidate:
         tensors: by their names without the root.
         strangers: names in the mapping that belong to no network.
         assumed: sentences, see :class:`models.imported.ImportedNetwork`.
+        fronts: normalisation layers of the mapping, one at most of the network that is chosen.
         fault: why the arrays cannot be read, if they cannot.
     """
 
@@ -36,6 +38,7 @@ class Candidate:
     tensors: dict[str, Tensor]
     strangers: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
+    fronts: tuple[Front, ...] = ()
     fault: str | None = None
 
     @property
@@ -70,13 +73,16 @@ def chosen(content: Any, file: str, weights: str | None) -> Candidate:
             f"holds {names.listed(taken.strangers)} beside the network under {taken.label!r}; `weights` "
             f"{taken.label!r} takes that network alone."
         )
-    assumed = [f"the weights are those of {taken.label!r}"] if taken.label else []
-    if others := [each for each in candidates if each is not taken]:
-        left = _labels(others)
-        assumed = [f"the weights are those of {_labels([taken])}, not of {left} (`weights`)"]
+    assumed = []
+    if weights is None and (taken.label or len(candidates) > 1):
+        left = _labels([each for each in candidates if each is not taken])
+        others = f", not of {left} (`weights`)" if left else ""
+        assumed.append(f"the weights are those of {_labels([taken])}{others}")
     if taken.strangers:
         assumed.append(f"{names.listed(taken.strangers)} left out")
-    return Candidate(taken.key, taken.root, taken.tensors, (), (*assumed, *taken.assumed))
+    front = front_of(taken.root, taken.fronts)
+    fronts = () if front is None else (front,)
+    return Candidate(taken.key, taken.root, taken.tensors, (), (*assumed, *taken.assumed), fronts)
 
 
 def _mappings(value: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[_Found]:
@@ -113,7 +119,7 @@ def _looks_like_layers(mapping: Mapping[Any, Any]) -> bool:
 def _candidates(key: str, mapping: Mapping[Any, Any]) -> list[Candidate]:
     """The networks of one mapping."""
     try:
-        tensors, assumed = _arrays(mapping)
+        tensors, fronts, assumed = _arrays(mapping)
     except StoreError as error:
         return [Candidate(key, "", {}, fault=str(error))]
     training = [name for name in tensors if names.is_of_training(name)]
@@ -128,13 +134,14 @@ def _candidates(key: str, mapping: Mapping[Any, Any]) -> list[Candidate]:
             shown = names.listed([root or "the top level" for root in network.parts])
             said.append(f"the layers under {shown} are one network")
         held = {plain: tensors[name] for plain, name in network.names.items()}
-        candidates.append(Candidate(key, network.root, held, tuple(strangers), tuple(said)))
+        candidates.append(Candidate(key, network.root, held, tuple(strangers), tuple(said), tuple(fronts)))
     return candidates
 
 
-def _arrays(mapping: Mapping[Any, Any]) -> tuple[dict[str, Tensor], list[str]]:
-    """The arrays by their names without markers, and a sentence about what else lies there."""
-    tensors, left, averaged = {}, [], False
+def _arrays(mapping: Mapping[Any, Any]) -> tuple[dict[str, Tensor], list[Front], list[str]]:
+    """Arrays by their names without markers, normalisation layers, and a sentence about what else lies there."""
+    tensors: dict[str, Tensor] = {}
+    left, averaged = [], False
     plain = names.without_markers([str(name) for name in mapping])
     for key, item in mapping.items():
         name = plain[str(key)]
@@ -143,7 +150,7 @@ def _arrays(mapping: Mapping[Any, Any]) -> tuple[dict[str, Tensor], list[str]]:
             continue
         if "_packed_params" in name:
             raise StoreError(f"holds a quantised layer ({name!r}); save the state_dict of the float network.")
-        if isinstance(item, Tensor) and ((item.floating and item.shape) or names.is_part_of_layer(name)):
+        if isinstance(item, Tensor) and (item.floating or names.is_part_of_layer(name)):
             tensors[name] = item
         elif names.is_part_of_layer(name):
             kind = item.origin if isinstance(item, Opaque) else type(item).__name__
@@ -152,8 +159,16 @@ def _arrays(mapping: Mapping[Any, Any]) -> tuple[dict[str, Tensor], list[str]]:
             )
         else:
             left.append(name)
+    tensors, fronts = without_fronts(tensors)
+    single = [name for name, item in tensors.items() if not item.shape and not names.is_part_of_layer(name)]
+    tensors = {name: item for name, item in tensors.items() if name not in single}
+    left += single
     said = ["the weights are an average, as AveragedModel saves"] if averaged else []
-    return tensors, said + ([f"{names.listed(left)} left out, as no layer has such an array"] if left else [])
+    return (
+        tensors,
+        fronts,
+        said + ([f"{names.listed(left)} left out, as no layer has such an array"] if left else []),
+    )
 
 
 def _named(candidates: list[Candidate], weights: str) -> list[Candidate]:

@@ -18,8 +18,8 @@ POOLED_SIDE = 7
 """torchvision's VGG averages the output of its features to 7x7 positions."""
 SMALLEST_IMAGE = 8
 """Pixels; nobody trains a VGG on smaller images."""
-MANY = 6
-"""Convolutions; so many blocks of one convolution each need images of 64 pixels or more."""
+MOST_SHOWN = 8
+"""Ranges of sizes in a sentence; larger images have no use there."""
 MOST_READINGS = 20_000
 """Most ways to place pools that are compared; a VGG-19 with Dropout everywhere has 1,820 of them."""
 
@@ -80,10 +80,15 @@ def pools_of(seen: Numbering, facts: Facts, assumed: list[str]) -> Pools:
         )
     if facts.pools_after is not None:
         inner = _told(seen, facts.pools_after)
+        if inner:
+            assumed.append(f"a 2x2 max pool, not an average pool, behind {_listed(inner)}")
     else:
-        inner = _found(seen, facts.input_size, closing, averaged, assumed)
+        inner = _found(seen, facts, closing, assumed)
     size = seen.side * 2 ** (len(inner) + closing)
-    size = settled(facts.input_size, size, assumed, f"images of {_by(size)} pixels (`input_size`)")
+    sentence = f"images of {_by(size)} pixels (`input_size`)"
+    if size < SMALLEST_IMAGE and seen.side == 1:
+        sentence += "; where they are larger, the classifier reads a global average (`global_average`)"
+    size = settled(facts.input_size, size, assumed, sentence)
     _check_size(seen, size, len(inner) + closing, averaged, assumed)
     return Pools(seen.blocks(inner), last, averaged, size)
 
@@ -98,7 +103,8 @@ def _last_pool(seen: Numbering, facts: Facts, assumed: list[str]) -> LastPool:
         )
     if ends is False:
         return "none"
-    sentence = "a 2x2 max pool behind the last convolution, not an average pool or none (`last_pool`)"
+    others = "an average pool" if ends else "an average pool or none"
+    sentence = f"a 2x2 max pool behind the last convolution, not {others} (`last_pool`)"
     return settled(facts.last_pool, "max", assumed, sentence)
 
 
@@ -116,46 +122,52 @@ def _told(seen: Numbering, told: Sequence[int]) -> tuple[int, ...]:
     return tuple(place for place in told if place < count)
 
 
-def _found(
-    seen: Numbering, size: int | None, closing: int, averaged: bool, assumed: list[str]
-) -> tuple[int, ...]:
+def _found(seen: Numbering, facts: Facts, closing: int, assumed: list[str]) -> tuple[int, ...]:
     """The convolutions, but for the last, behind which a pool is."""
-    gaps = seen.gaps
+    gaps, size = seen.gaps, facts.input_size
     if not gaps:
         return ()
-    pools = None if size is None or averaged else _halvings(size, seen.side)
+    pools = None if size is None or facts.global_average else _halvings(size, seen.side)
+    fits = pools is not None and 0 <= pools - closing <= len(gaps)
+    if seen.side == POOLED_SIDE and not fits:
+        # torchvision's average gives a map of this size whatever the pools are.
+        pools = None
     told = size is not None and size >= SMALLEST_IMAGE and pools is not None and len(gaps) == len(seen.missing)
     if _regular(seen, closing) and not (told and pools != len(gaps) + closing):
-        assumed.append(f"a 2x2 max pool, not a Dropout, behind {_listed(gaps)} (`pools_after`)")
+        assumed.append(
+            f"a 2x2 max pool, not an average pool or a Dropout, behind {_listed(gaps)} (`pools_after`)"
+        )
         return gaps
-    if pools is None:
+    if pools is None and (size is None or facts.global_average or seen.side == POOLED_SIDE):
         remedy = "" if size is not None else "`input_size`, the height and width of the images in pixels, or "
         raise StoreError(
             f"several networks have the weights of {seen.path}: the numbers missing behind {_listed(gaps)} may "
-            "be "
-            f"pools or Dropout; give {remedy}`pools_after`, the convolutions behind which a pool is."
+            f"be pools or Dropout; give {remedy}`pools_after`, the convolutions behind which a pool is."
+        )
+    if pools is None or not fits:
+        raise StoreError(
+            f"`input_size` {size} does not fit {seen.path}, whose numbering leaves room for "
+            f"{_counted(closing, len(gaps) + closing)} and whose classifier reads {_by(seen.side)} positions; "
+            f"give `input_size` {_sizes(seen.side, closing, len(gaps) + closing)}, or `last_pool` or "
+            "`global_average` if the pools are others."
         )
     wanted = pools - closing
-    if wanted < 0:
-        raise StoreError(
-            f"`input_size` {size} is too small for {seen.path}: a pool closes its last block and its classifier "
-            f"reads {_by(seen.side)} positions; give `input_size` {2 * seen.side} or more."
-        )
-    if wanted > len(gaps):
-        most = seen.side * 2 ** (len(gaps) + closing)
-        raise StoreError(
-            f"`input_size` {size} does not fit {seen.path}: its numbering leaves room for {len(gaps) + closing} "
-            f"pools at most, and its classifier reads {_by(seen.side)} positions; give `input_size` {most} or "
-            "less, or `global_average` and `pools_after`."
-        )
     if wanted == len(gaps):
+        assumed.append(f"a 2x2 max pool, not an average pool, behind {_listed(gaps)}")
         return gaps
+    if pools == len(gaps) and facts.last_pool is None:
+        raise StoreError(
+            f"several networks have the weights of {seen.path} and take images of {size} pixels: the numbers "
+            f"missing behind {_listed(gaps)} are pools and none closes the last block, or one of them is a "
+            "Dropout and a pool closes it; give `last_pool` none, or `pools_after`, the convolutions behind "
+            "which a pool is."
+        )
     likely = _likely(seen, wanted)
     if likely is None:
         raise StoreError(
-            f"several networks have the weights of {seen.path} and take images of {size} pixels: {wanted} of the "
-            f"numbers missing behind {_listed(gaps)} are pools, the others Dropout; give `pools_after`, the "
-            "convolutions behind which a pool is."
+            f"several networks have the weights of {seen.path} and take images of {size} pixels, which "
+            f"{_counted(pools)} halve: of the numbers missing behind {_listed(gaps)} some are pools, the others "
+            "Dropout; give `pools_after`, the convolutions behind which a pool is."
         )
     others = _listed([place for place in gaps if place not in likely])
     where = f"a 2x2 max pool behind {_listed(likely)}, and a" if likely else "no pool but a"
@@ -184,15 +196,13 @@ def _regular(seen: Numbering, closing: int) -> bool:
 def _deep(widths: Sequence[int]) -> bool:
     """Whether convolutions with a number missing behind each may form blocks of several, with Dropout inside.
 
-    A block has one width. So the blocks are the runs of equal widths, or equal parts of a single run. Blocks of
-    one convolution beside longer ones are believed only of six convolutions or more: images are not halved so
-    often.
+    A block has one width. So the blocks are the runs of equal widths, or equal parts of a single run.
     """
     runs = [len(list(run)) for _, run in groupby(widths)]
     count = len(widths)
     if len(runs) == 1:
         return any(count % depth == 0 for depth in range(2, count // 2 + 1))
-    return min(runs) > 1 or (max(runs) > 1 and count >= MANY)
+    return max(runs) > 1
 
 
 def _halvings(size: int, side: int) -> int | None:
@@ -232,24 +242,41 @@ def _likely(seen: Numbering, wanted: int) -> tuple[int, ...] | None:
 
 def _check_size(seen: Numbering, size: int, pools: int, averaged: bool, assumed: list[str]) -> None:
     final = size >> pools
-    fitting = seen.side * 2**pools
     if final == seen.side or (averaged and final > 0):
         return
+    any_size = averaged or seen.side == POOLED_SIDE
+    fitting = f"{2**pools} or more" if any_size else _sizes(seen.side, pools, pools)
     if final == 0:
-        smallest = 2**pools if averaged or seen.side == POOLED_SIDE else fitting
         raise StoreError(
-            f"`input_size` {size} is too small for {seen.path}, whose {pools} pools halve the images; give "
-            f"`input_size` {smallest} or more."
+            f"`input_size` {size} is too small for {seen.path}, whose {_counted(pools)} halve the images; give "
+            f"`input_size` {fitting}."
         )
-    if seen.side != POOLED_SIDE:
+    if not any_size:
         raise StoreError(
             f"`input_size` {size} leaves {_by(final)} positions before the classifier of {seen.path}, which "
-            "reads "
-            f"{_by(seen.side)}; give `input_size` {fitting}, or `pools_after`, `last_pool` or `global_average` "
-            "if the "
-            "pools are others."
+            f"reads {_by(seen.side)}; give `input_size` {fitting}, or `pools_after`, `last_pool` or "
+            "`global_average` if the pools are others."
         )
     assumed.append(f"an adaptive average pool from {_by(final)} to 7x7 positions, as torchvision's VGG has")
+
+
+def _sizes(side: int, fewest: int, most: int) -> str:
+    """The sizes of images that so many pools halve to ``side``, for a sentence; each drops a remainder."""
+    ranges: list[list[int]] = []
+    for pools in range(fewest, most + 1):
+        low, high = side << pools, ((side + 1) << pools) - 1
+        if ranges and ranges[-1][1] + 1 == low:
+            ranges[-1][1] = high
+        else:
+            ranges.append([low, high])
+    shown = [f"from {low} to {high}" if low < high else str(low) for low, high in ranges[:MOST_SHOWN]]
+    return ", ".join(shown[:-1]) + " or " * (len(shown) > 1) + shown[-1]
+
+
+def _counted(fewest: int, most: int = 0) -> str:
+    """``3 pools`` or ``1 to 3 pools``."""
+    both = f"{fewest} to {most}" if most > fewest else f"{fewest}"
+    return f"{both} pool" + "s" * (max(fewest, most) != 1)
 
 
 def _by(side: int) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 from models.errors import StoreError
 from models.networks.resnet import ResNetArchitecture, Shortcuts
 from models.stages.copied import selection
-from models.torch.facts import EPSILON, Facts, settled
-from models.torch.vgg import NORM
+from models.torch.facts import EPSILON, THROUGH_ONNX, Facts, settled
+from models.torch.norms import NORM, check_statistics
 
 _STEM = re.compile(r"(conv|bn)1\.(\w+)")
 _UNIT = re.compile(r"layer(\d+)\.(\d+)\.(?:(conv|bn)([12])|(?:shortcut|downsample)\.([01]))\.(\w+)")
@@ -41,9 +41,7 @@ def resnet_arrays(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, np.nda
     deep = next((name for name in arrays if _BOTTLENECK.fullmatch(name)), None)
     if deep is not None:
         raise StoreError(
-            f"{path} holds {deep!r}: a ResNet of bottleneck units, such as ResNet-50, cannot be imported; take "
-            "one "
-            "whose units have two convolutions, such as ResNet-18 or 34."
+            f"{path} holds {deep!r}; a ResNet of bottleneck units, such as ResNet-50, is imported {THROUGH_ONNX}."
         )
     sources: dict[str, str] = {}
 
@@ -72,7 +70,10 @@ def resnet_arrays(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, np.nda
             norm = kind == "bn" or projection == "1"
             layer = f"unit{stage}_{int(number) + 1}." + {"1": "first", "2": "second", None: "shortcut"}[which]
         else:
-            raise StoreError(f"{path} is not the state_dict of a ResNet that can be imported: it holds {name!r}.")
+            raise StoreError(
+                f"{path} holds {name!r}, which is not of the ResNets that are known by their names; others are "
+                f"imported {THROUGH_ONNX}."
+            )
         if norm:
             put(f"{layer}.norm.{NORM.get(part, part)}", name, array)
         elif part == "weight" and array.ndim == 4:
@@ -95,6 +96,7 @@ def resnet_of(
         StoreError: layers are missing or of another kind, or the facts do not fit.
     """
     arrays = resnet_arrays(path, state)
+    check_statistics(path, state)
     tied, inner = _widths(arrays)
     stem, head = arrays.get("stage1.convolution.kernel"), arrays.get("logits.dense.kernel")
     if not tied or not all(inner) or stem is None or stem.ndim != 4 or head is None or head.ndim != 2:
@@ -102,18 +104,18 @@ def resnet_of(
     if "stage1.norm.var" not in arrays:
         raise StoreError(
             f"{path} lacks bn1 behind conv1; a ResNet that normalises in front of its convolutions "
-            "(pre-activation) cannot be imported."
+            f"(pre-activation) is imported {THROUGH_ONNX}."
         )
     if "unit1_1.shortcut.convolution.kernel" in arrays or stem.shape[3] != tied[0]:
         raise StoreError(
             f"{path} has a projection in layer1.0, or a conv1 of other filters than layer1 has; a ResNet whose "
-            "first "
-            "shortcut is not the identity cannot be imported."
+            f"first shortcut is not the identity is imported {THROUGH_ONNX}."
         )
     kernel = stem.shape[0]
     if stem.shape[1] != kernel or kernel % 2 == 0:
         raise StoreError(
-            f"{path} has a conv1 of {kernel}x{stem.shape[1]}; only odd square kernels can be imported."
+            f"{path} has a conv1 of {kernel}x{stem.shape[1]}; kernels that are not odd and square are imported "
+            f"{THROUGH_ONNX}."
         )
     assumed.append("ReLU as the activation")
     shortcuts = _shortcuts(path, arrays, tied, facts, assumed)
@@ -193,7 +195,7 @@ def _shortcuts(
     if copied != stored:
         padded = {"around": "on both sides of", "behind": "behind"}[found]
         beside = f", with zeros {padded} their channels (`shortcut_zeros`)" if open_ones and told is None else ""
-        assumed.append(f"shortcuts that take every other row and column{beside}")
+        assumed.append(f"shortcuts that take every other row and column, not means of them{beside}")
     for s in copied:
         if s not in stored:
             inputs, filters = tied[s - 2], tied[s - 1]

@@ -8,8 +8,9 @@ import numpy as np
 from models.errors import StoreError
 from models.torch import checkpoint
 from models.torch.files import read_content
+from models.torch.front import Front
 from models.torch.reparametrised import folded
-from models.torch.tensors import Tensor
+from models.torch.tensors import array_of
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,12 @@ class StateDict:
     Attributes:
         arrays: finite ``float32`` arrays by their names in PyTorch, without what wrappers put before them.
         assumed: sentences about what was taken and left out; see :class:`models.imported.ImportedNetwork`.
+        front: a normalisation layer in front of the network.
     """
 
     arrays: dict[str, np.ndarray]
     assumed: tuple[str, ...] = ()
+    front: Front | None = None
 
 
 def read_state_dict(path: Path, weights: str | None = None) -> StateDict:
@@ -39,25 +42,11 @@ def read_state_dict(path: Path, weights: str | None = None) -> StateDict:
     content = read_content(path)
     try:
         taken = checkpoint.chosen(content, path.name, weights)
-        arrays = {name: _array(name, tensor) for name, tensor in taken.tensors.items()}
+        arrays = {name: array_of(name, tensor) for name, tensor in taken.tensors.items()}
         arrays, assumed = folded(arrays)
         for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise StoreError(f"has NaN or infinity as float32 in {name!r}; save the weights anew.")
     except StoreError as error:
         raise StoreError(f"{path} {error}") from error
-    return StateDict(arrays, taken.assumed + assumed)
-
-
-def _array(name: str, tensor: Tensor) -> np.ndarray:
-    try:
-        array = tensor.array()
-    except StoreError as error:
-        raise StoreError(f"cannot be imported: {name!r} {error}") from error
-    except Exception as error:  # zlib, zipfile and NumPy have one each for what is damaged
-        raise StoreError(f"is damaged at {name!r}; copy or download it again.") from error
-    if array.dtype != np.float32:
-        if name.endswith("_mask"):
-            return array.astype(np.float32)
-        raise StoreError(f"holds {array.dtype} in {name!r}, not floating-point numbers; save the float network.")
-    return array
+    return StateDict(arrays, taken.assumed + assumed, next(iter(taken.fronts), None))

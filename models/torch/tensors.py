@@ -89,3 +89,22 @@ class Tensor(Sealed):
             return (array.astype(np.uint32) << 16).view(np.float32)
         with np.errstate(over="ignore"):
             return np.array(array, np.float32 if self.floating else array.dtype.newbyteorder("="))
+
+
+def array_of(name: str, tensor: Tensor) -> np.ndarray:
+    """The ``float32`` numbers of a tensor that belongs to a network.
+
+    Raises:
+        StoreError: they cannot be read, or are of another type; names the tensor.
+    """
+    try:
+        array = tensor.array()
+    except StoreError as error:
+        raise StoreError(f"cannot be imported: {name!r} {error}") from error
+    except Exception as error:  # zlib, zipfile and NumPy have one each for what is damaged
+        raise StoreError(f"is damaged at {name!r}; copy or download it again.") from error
+    if array.dtype != np.float32:
+        if name.endswith("_mask"):
+            return array.astype(np.float32)
+        raise StoreError(f"holds {array.dtype} in {name!r}, not floating-point numbers; save the float network.")
+    return array

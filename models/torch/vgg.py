@@ -12,14 +12,16 @@ import numpy as np
 
 from models.errors import StoreError
 from models.networks.vgg import VGGArchitecture
-from models.torch.facts import EPSILON, Facts, settled
+from models.torch.facts import EPSILON, THROUGH_ONNX, Facts, settled
+from models.torch.names import listed
+from models.torch.norms import NORM, check_statistics, folded_into_dense, is_norm
 from models.torch.pools import Numbering, pools_of
 
 _KEY = re.compile(r"(feature|classifier)s?\.(\d+)\.(weight|bias|running_mean|running_var)")
 _SINGLE = re.compile(r"classifier\.(weight|bias)")
+MOST_NUMBERS = 1 << 31
+"""Of a dense layer that takes an average in; 8 GiB. torchvision's VGG on 896x896 pixels has 1.6e9."""
 _FACTS = {"input_size", "pools_after", "last_pool", "global_average"}
-NORM = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"}
-"""PyTorch's names of the arrays of a batch norm -> ours."""
 
 
 def vgg_of(
@@ -28,7 +30,7 @@ def vgg_of(
     """Architecture and arrays of a network from ``features.N.*`` and ``classifier.N.*``, or ``classifier.*``.
 
     The shapes give widths, batch norm and classifier. A convolution takes two numbers with its ReLU, three with
-    batch norm; a number more is a pool or a Dropout (:mod:`models.torch.pools`). A convolution without bias gets
+    batch norm; a number more is a pool or a Dropout (:mod:`models.torch.pools`). A layer without bias gets
     zeros. torchvision's adaptive average pool to 7x7 changes nothing at 224x224; at other sizes it is folded into
     the first dense layer, since it is linear. What the file does not tell joins ``assumed``.
 
@@ -36,34 +38,28 @@ def vgg_of(
         StoreError: the arrays are not those of a VGG, or the facts do not fit.
     """
     layers = _layers(path, state)
+    check_statistics(path, state)
     features, classifier = layers["feature"], layers["classifier"]
     convolutions = [index for index, parts in features.items() if parts["weight"].ndim == 4]
-    dense = list(classifier.items())
-    if not convolutions or not dense:
-        raise StoreError(f"{path} is not a VGG: it needs 4-d features.N.weight and 2-d classifier.N.weight.")
+    if not convolutions or not classifier:
+        raise StoreError(
+            f"{path} is not a VGG: it needs 4-d features.N.weight and 2-d classifier.N.weight; others are "
+            f"imported {THROUGH_ONNX}."
+        )
     batch_norm = len(convolutions) < len(features)
-    kind = "a VGG with batch norm" if batch_norm else "a VGG without batch norm"
-    facts.check_known(_FACTS | ({"epsilon"} if batch_norm else set()), kind)
-    shapes = [parts["weight"].shape for _, parts in dense]
-    if any(len(shape) != 2 for shape in shapes):
-        raise StoreError(f"{path} is not a VGG: every classifier.N.weight must be a matrix.")
-    for before, after in pairwise(classifier):
-        if not 2 <= after - before <= 3:
-            raise StoreError(
-                f"{path} is not a VGG: between classifier.{before} and classifier.{after} there must be an "
-                "activation, "
-                "and no more than a Dropout beside it."
-            )
+    normed = batch_norm or any(map(is_norm, classifier.values()))
+    kind = "a VGG with batch norm" if normed else "a VGG without batch norm"
+    facts.check_known(_FACTS | ({"epsilon"} if normed else set()), kind)
+    epsilon = EPSILON if facts.epsilon is None else facts.epsilon
+    dense = _dense_layers(path, classifier, epsilon, assumed)
+    shapes = [parts["weight"].shape for parts in dense]
     widths = tuple(len(features[index]["weight"]) for index in convolutions)
     side = _side(path, shapes[0][1], widths[-1])
     assumed.append("3x3 convolutions padded with zeros, and ReLU as the activation")
     seen = Numbering(path, widths, _missing(path, convolutions, batch_norm, features), side)
     pools = pools_of(seen, facts, assumed)
-    epsilon = EPSILON
-    if batch_norm:
-        epsilon = settled(
-            facts.epsilon, EPSILON, assumed, f"an epsilon of {EPSILON:g} in batch norms (`epsilon`)"
-        )
+    if normed:
+        settled(facts.epsilon, EPSILON, assumed, f"an epsilon of {EPSILON:g} in batch norms (`epsilon`)")
     architecture = VGGArchitecture(
         name,
         pools.blocks,
@@ -77,7 +73,36 @@ def vgg_of(
     )
     arrays = _feature_arrays(path, features, convolutions, pools.blocks, batch_norm)
     final = side if pools.averaged else architecture.final_size[0]
+    largest = int((MOST_NUMBERS / (shapes[0][0] * widths[-1])) ** 0.5)
+    if final > max(side, largest):
+        raise StoreError(
+            f"`input_size` {pools.size} is too large for {path}: its first dense layer would read "
+            f"{final}x{final} positions in place of their average; give `input_size` "
+            f"{((largest + 1) << architecture.pools) - 1} or less."
+        )
     return architecture, arrays | _dense_arrays(dense, side, final)
+
+
+def _dense_layers(
+    path: Path, classifier: dict[int, dict[str, np.ndarray]], epsilon: float, assumed: list[str]
+) -> list[dict[str, np.ndarray]]:
+    """The dense layers of a classifier, with their batch norms folded in."""
+    norms = [f"classifier.{index}" for index, parts in classifier.items() if is_norm(parts)]
+    if norms:
+        classifier = folded_into_dense(path, classifier, epsilon)
+        assumed.append(f"{listed(norms)} folded into the dense layer before, as a batch norm")
+    if any(parts["weight"].ndim != 2 for parts in classifier.values()):
+        raise StoreError(
+            f"{path} is not a VGG: every classifier.N.weight must be a matrix, or of a batch norm; others are "
+            f"imported {THROUGH_ONNX}."
+        )
+    for before, after in pairwise(classifier):
+        if not 2 <= after - before <= 3:
+            raise StoreError(
+                f"{path} is not a VGG: between the dense layers of its classifier there must be an activation, "
+                f"and no more than a Dropout beside it; others are imported {THROUGH_ONNX}."
+            )
+    return list(classifier.values())
 
 
 def _side(path: Path, inputs: int, channels: int) -> int:
@@ -87,7 +112,7 @@ def _side(path: Path, inputs: int, channels: int) -> int:
     if rest or side * side != positions or side == 0:
         raise StoreError(
             f"{path} is not a VGG on square images: its first dense layer reads {inputs} values, which "
-            f"is not {channels} channels times a square."
+            f"is not {channels} channels times a square; others are imported {THROUGH_ONNX}."
         )
     return side
 
@@ -107,7 +132,7 @@ def _missing(
         if not 0 <= missing[-1] <= 2:
             raise StoreError(
                 f"{path} is not a VGG: between features.{index} and features.{following} there is more or less "
-                "than an activation, a pool and a Dropout."
+                f"than an activation, a pool and a Dropout; others are imported {THROUGH_ONNX}."
             )
     return tuple(missing)
 
@@ -119,11 +144,12 @@ def _layers(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, dict[int, di
         match = _KEY.fullmatch(f"classifier.0.{single[1]}" if single else key)
         if match is None:
             raise StoreError(
-                f"{path} is not a VGG state_dict: {key!r} is neither features.N.* nor classifier.N.*."
+                f"{path} is not a VGG or a ResNet whose names are known: {key!r} is neither features.N.* nor "
+                f"classifier.N.*; others are imported {THROUGH_ONNX}."
             )
         found[match[1]].setdefault(int(match[2]), {})[match[3]] = array
-    for parts in found["feature"].values():
-        if "weight" in parts and parts["weight"].ndim == 4:
+    for parts in (*found["feature"].values(), *found["classifier"].values()):
+        if "weight" in parts and parts["weight"].ndim > 1:
             parts.setdefault("bias", np.zeros(len(parts["weight"]), np.float32))
     names = {"feature": "features", "classifier": "classifier"}
     for part, layers in found.items():
@@ -147,7 +173,11 @@ def _feature_arrays(
     for name, index in zip(names, convolutions, strict=True):
         kernel = features[index]["weight"]
         if kernel.shape[2:] != (3, 3):
-            raise StoreError(f"{path} is not a VGG: features.{index} has a kernel of {kernel.shape[2:]}.")
+            height, width = kernel.shape[2:]
+            raise StoreError(
+                f"{path} has a kernel of {height}x{width} in features.{index}, and a VGG has 3x3; others are "
+                f"imported {THROUGH_ONNX}."
+            )
         arrays[f"{name}.convolution.kernel"] = kernel.transpose(2, 3, 1, 0)
         arrays[f"{name}.convolution.bias"] = features[index]["bias"]
         if batch_norm:
@@ -156,9 +186,9 @@ def _feature_arrays(
     return arrays
 
 
-def _dense_arrays(dense: list[tuple[int, dict[str, np.ndarray]]], side: int, final: int) -> dict[str, np.ndarray]:
+def _dense_arrays(dense: list[dict[str, np.ndarray]], side: int, final: int) -> dict[str, np.ndarray]:
     arrays = {}
-    for i, (_, parts) in enumerate(dense, 1):
+    for i, parts in enumerate(dense, 1):
         name = "logits" if i == len(dense) else f"fc{i}"
         matrix = parts["weight"]
         if i == 1:

@@ -40,8 +40,23 @@ def test_names_joined_by_commas_need_no_file():
     assert len(class_list(long).names) == 1000
 
 
+@pytest.mark.parametrize(
+    "value", ["cat,dog\nhen", "cat,dog\r\nhen,owl", "cat,dog\u2028hen", '["cat", "dog\\nhen"]']
+)
+def test_a_name_of_several_lines_is_one_sentence(tmp_path, value):
+    if value.startswith("["):
+        (tmp_path / "names.json").write_text(value)
+        value = str(tmp_path / "names.json")
+    with pytest.raises(OptionError, match=r"^`classes` has a line break in the name 'dog.*; join") as caught:
+        class_list(value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
 @given(
-    names=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip), min_size=1)
+    names=st.lists(
+        st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1).filter(str.strip),
+        min_size=1,
+    )
 )
 def test_a_json_list_gives_back_its_names(tmp_path_factory, names):
     file = tmp_path_factory.mktemp("names") / "names.json"

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from experiments.cli import main
@@ -24,7 +25,7 @@ def test_the_weights_that_were_taken_are_said_and_an_option_takes_others(capsys,
     assert usual["assumed"][0] == "the weights are those of 'model', not of 'model_ema' (`weights`)"
     assert json.loads((tmp_path / "usual" / "model.json").read_text())["assumed"] == usual["assumed"]
     average = result_of(capsys, "import-torch", checkpoint, tmp_path / "ema", *G, "--weights", "model_ema")
-    assert average["assumed"][0] == "the weights are those of 'model_ema', not of 'model' (`weights`)"
+    assert average["assumed"] == usual["assumed"][1:]
     assert main.run(["import-torch", str(checkpoint), str(tmp_path / "lines"), *G]) == 0
     first, *_ = capsys.readouterr().out.splitlines()
     assert first == "assumed: the weights are those of 'model', not of 'model_ema' (--weights)"
@@ -34,3 +35,17 @@ def test_a_key_that_is_not_there_is_refused_and_nothing_is_left(capsys, checkpoi
     arguments = ["import-torch", checkpoint, tmp_path / "model", *G, "--weights", "best"]
     refused(capsys, arguments, "has no network under --weights 'best'; choose 'model', 'model_ema'")
     assert [found.name for found in tmp_path.iterdir()] == [checkpoint.name]
+
+
+def test_a_normalisation_layer_that_differs_is_refused_or_forced(capsys, tmp_path):
+    layer = {
+        "norm.mean": np.full((1, 3, 1, 1), 0.25, np.float32),
+        "norm.std": np.full((1, 3, 1, 1), 0.2, np.float32),
+    }
+    file = save({**layer, **state_dict()}, tmp_path / "vgg.pt")
+    arguments = ["import-torch", file, tmp_path / "model"]
+    refused(
+        capsys, [*arguments, *G], "'norm.mean', 'norm.std'", "give --mean 0.25,0.25,0.25 and --std 0.2,0.2,0.2"
+    )
+    assert [found.name for found in tmp_path.iterdir()] == [file.name]
+    assert "another normalisation than" in " ".join(result_of(capsys, *arguments, *G, "--force")["assumed"])

@@ -204,6 +204,10 @@ def test_a_threshold_that_allows_one_answer_is_told(tiny_model):
         ((0.5,), (255.0,), ["mean 0.5 and std 1"]),
         ((0.0,), (255.0,), ["mean 0 and std 1"]),
         ((300.0,), (60.0,), ["nor from 0 to 255"]),
+        ((0.485,), (58.395,), ["divide by 255", "mean 0.485 and std 0.229"]),
+        # 229 is no standard deviation of pixels from 0 to 255, which spread by 127.5 at most.
+        ((0.485,), (229.0,), ["nor from 0 to 255; if a decimal point is missing, give mean 0.485 and std 0.229"]),
+        ((485.0, 456.0), (229.0, 224.0), ["nor from 0 to 255; if", "mean 0.485,0.456 and std 0.229,0.224"]),
         ((-2.1,), (4.4,), ["not negative"]),
         ((0.0019,), (0.0009,), ["divided by 255 twice"]),
         ((0.229, 0.224, 0.225), (0.485, 0.456, 0.406), ["exchanged"]),
@@ -215,6 +219,19 @@ def test_numbers_that_are_not_of_pixels_from_0_to_1_are_told(mean, std, parts):
     assert doubt is not None
     for part in parts:
         assert part in doubt
+
+
+@given(st.data())
+def test_statistics_of_pixels_from_0_to_255_are_divided_by_255(draw):
+    shape = (2, 4, 4, draw.draw(st.sampled_from([1, 3])))
+    images = np.random.default_rng(draw.draw(st.integers(0, 10**6))).choice([0, 255], shape).astype(np.uint8)
+    found = Normalisation.of_images(images)
+    scaled = Normalisation(tuple(255 * m for m in found.mean), tuple(255 * s for s in found.std))
+    right = " and ".join(
+        f"{name} {','.join(f'{number:.4g}' for number in numbers)}"
+        for name, numbers in (("mean", found.mean), ("std", found.std))
+    )
+    assert f"divide by 255: give {right}" in scaled.doubt()
 
 
 @given(st.data())

@@ -91,8 +91,9 @@ def test_raw_weights_or_their_average_are_taken_and_said(tmp_path, vgg, average,
     for option, expected in [(None, vgg), (raw, vgg), (average, doubled(vgg))]:
         found = read_state_dict(path, option)
         assert_equal(found.arrays, expected)
-        taken, left = (average, raw) if option == average else (raw, average)
-        assert found.assumed == (f"the weights are those of {taken!r}, not of {left!r} (`weights`)",)
+        said = f"the weights are those of {raw!r}, not of {average!r} (`weights`)"
+        # What the user told is not assumed.
+        assert found.assumed == (() if option else (said,))
     assert_equal(read_state_dict(save({average: vgg}, path)).arrays, vgg)
 
 

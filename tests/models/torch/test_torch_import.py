@@ -16,6 +16,7 @@ from models.torch.importing import import_network
 from tests.models.support.numpy_networks import defined
 from tests.models.support.small_networks import VARIANTS, filled, logits
 
+NORM = ("weight", "bias", "running_mean", "running_var")
 NORMALISATION = Normalisation((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
 
 
@@ -41,8 +42,8 @@ def state_dict(batch_norm=False, dtype=np.float32):
     return arrays
 
 
-def torch_logits(arrays, images, batch_norm):
-    """What PyTorch computes, written out in its own layout: NCHW, OIHW, flatten channels first."""
+def torch_features(arrays, images, batch_norm, epsilon=1e-5):
+    """What PyTorch's features are, written out in its own layout: NCHW, OIHW, flatten channels first."""
     carry = images.transpose(0, 3, 1, 2)
     step = 3 if batch_norm else 2
     for place, pool in [(0, False), (step, True), (2 * step + 1, True)]:
@@ -54,13 +55,18 @@ def torch_logits(arrays, images, batch_norm):
                 part: arrays[f"features.{place + 1}.{part}"][:, None, None]
                 for part in ("weight", "bias", "running_mean", "running_var")
             }
-            carry = (carry - norm["running_mean"]) / np.sqrt(norm["running_var"] + 1e-5)
+            carry = (carry - norm["running_mean"]) / np.sqrt(norm["running_var"] + epsilon)
             carry = carry * norm["weight"] + norm["bias"]
         carry = np.maximum(carry, 0)
         if pool:
             n, c, h, w = carry.shape
             carry = np.asarray(carry).reshape(n, c, h // 2, 2, w // 2, 2).max((3, 5))
-    flat = carry.reshape(len(images), -1)
+    return carry.reshape(len(images), -1)
+
+
+def torch_logits(arrays, images, batch_norm):
+    """What PyTorch computes from its features on."""
+    flat = torch_features(arrays, images, batch_norm)
     hidden = np.maximum(flat @ arrays["classifier.1.weight"].T + arrays["classifier.1.bias"], 0)
     return hidden @ arrays["classifier.4.weight"].T + arrays["classifier.4.bias"]
 
@@ -75,6 +81,44 @@ def test_logits_equal_pytorchs_arithmetic(tmp_path, batch_norm):
     images = np.random.default_rng(1).standard_normal((3, 16, 16, 3)).astype(np.float32)
     expected = torch_logits(arrays, images, batch_norm)
     np.testing.assert_allclose(model.network(images), expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("biases", [True, False])
+@pytest.mark.parametrize("last", [3, 4])
+def test_a_batch_norm_behind_a_dense_layer_is_folded_into_it(tmp_path, last, biases):
+    """Dense layer, batch norm, ReLU, Dropout or none, dense layer; epsilon counts, since the variances are small."""
+    rng = np.random.default_rng(2)
+    arrays = {
+        name: array for name, array in state_dict(True).items() if name.startswith("features") and array.ndim
+    }
+    first, second = rng.standard_normal((9, 7 * 4 * 4)), rng.standard_normal((4, 9))
+    b, c = (rng.standard_normal(9), rng.standard_normal(4)) if biases else (np.zeros(9), np.zeros(4))
+    scale, shift, mean, var = rng.random((4, 9))
+    var *= 0.01
+    arrays |= {"classifier.0.weight": first, f"classifier.{last}.weight": second}
+    arrays |= {"classifier.0.bias": b, f"classifier.{last}.bias": c} if biases else {}
+    for part, array in (("weight", scale), ("bias", shift), ("running_mean", mean), ("running_var", var)):
+        arrays[f"classifier.1.{part}"] = array
+    found = imported(tmp_path, {name: array.astype(np.float32) for name, array in arrays.items()}, epsilon=0.01)
+    assert "'classifier.1' folded into the dense layer before, as a batch norm" in found.assumed
+    assert found.model.network.architecture.hidden == (9,)
+    images = np.random.default_rng(1).standard_normal((3, 16, 16, 3)).astype(np.float32)
+    flat = torch_features(arrays, images, batch_norm=True, epsilon=0.01)
+    hidden = (flat @ first.T + b - mean) / np.sqrt(var + 0.01) * scale + shift
+    expected = np.maximum(hidden, 0) @ second.T + c
+    np.testing.assert_allclose(
+        found.model.network(images), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max()
+    )
+
+
+def test_images_whose_average_makes_a_dense_layer_too_large_are_refused(tmp_path):
+    """2**31 numbers are 9 units of 7 channels on 5,838x5,838 positions, behind two pools."""
+    arrays = state_dict() | {"classifier.1.weight": np.ones((9, 7 * 7 * 7), np.float32)}
+    for size in (5839 * 4, 10**9):
+        with pytest.raises(
+            StoreError, match=rf"`input_size` {size} is too large .* give `input_size` 23355 or less"
+        ):
+            imported(tmp_path, arrays, input_size=size)
 
 
 def test_half_precision_is_read_as_float32(tmp_path):
@@ -148,7 +192,7 @@ def test_the_epsilon_of_batch_norms_is_told_or_assumed_and_said(tmp_path, epsilo
         (True, {"stem_pool": False}, "`stem_pool` says nothing about a VGG"),
         (True, {"stem_stride": 1}, "`stem_stride` says nothing about a VGG"),
         (True, {"shortcut_zeros": "behind"}, "`shortcut_zeros` says nothing about a VGG"),
-        (True, {"input_size": 3}, "`input_size` 3 is too small .* give `input_size` 16 or more"),
+        (True, {"input_size": 3}, "`input_size` 3 is too small .* give `input_size` from 16 to 19"),
         (True, {"pools_after": (1, 3)}, "no room for a pool behind it; it does behind convolution 2"),
         (True, {"pools_after": (2, 4)}, "names convolution 4, and .* has 3"),
         (True, {"pools_after": (2,), "last_pool": "max"}, "`pools_after` lacks the last convolution"),
@@ -164,7 +208,9 @@ def test_facts_that_do_not_fit_the_file_are_refused(tmp_path, batch_norm, facts,
 def test_dense_layers_without_an_activation_between_them_are_refused(tmp_path):
     arrays = state_dict()
     moved = {name.replace("classifier.4", "classifier.2"): array for name, array in arrays.items()}
-    with pytest.raises(StoreError, match=r"between classifier.1 and classifier.2 there must be an activation"):
+    with pytest.raises(
+        StoreError, match="between the dense layers of its classifier there must be an activation"
+    ):
         imported(tmp_path, moved)
 
 
@@ -257,6 +303,55 @@ def test_residual_networks_that_we_cannot_hold_are_refused(tmp_path, name, sente
     if name != "bn1":
         arrays[name] = np.ones((2, 2, 1, 1), np.float32)
     with pytest.raises(StoreError, match=sentence):
+        imported(tmp_path, arrays)
+
+
+def without_statistics(arrays):
+    return {name: array for name, array in arrays.items() if "running" not in name}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "name"),
+    [
+        (without_statistics(state_dict(True)), r"features\.[148]\.weight"),
+        (without_statistics(copied_state()), r"[\w.]*bn\d\.weight"),
+        (
+            state_dict() | {f"classifier.2.{part}": np.ones(9, np.float32) for part in NORM[:2]},
+            r"classifier\.2\.weight",
+        ),
+    ],
+)
+def test_norms_without_running_statistics_are_refused_with_the_cause(tmp_path, arrays, name):
+    with pytest.raises(
+        StoreError, match=rf"no running_mean and running_var beside '{name}'; train .*track_running_stats"
+    ):
+        imported(tmp_path, arrays)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "cause"),
+    [
+        (copied_state() | {"layer1.0.conv3.weight": np.ones((2, 2, 1, 1), np.float32)}, "bottleneck"),
+        (
+            copied_state() | {"layer1.0.attention.weight": np.ones((2, 2), np.float32)},
+            r"layer1\.0\.attention\.weight",
+        ),
+        ({name: array for name, array in copied_state().items() if not name.startswith("bn1")}, "pre-activation"),
+        (changed(stem__conv__weight=np.ones((5, 3, 3, 3), np.float32)), r"'stem\.conv\.weight'"),
+        (changed(features__0__weight=np.ones((5, 3, 5, 7), np.float32)), r"kernel of 5x7 in features\.0"),
+        (changed(classifier__1__weight=np.ones((9, 7 * 15), np.float32)), "square images"),
+        (
+            state_dict() | {f"classifier.3.{part}": np.ones(9, np.float32) for part in NORM},
+            r"batch norm in classifier\.3",
+        ),
+        (
+            state_dict() | {f"classifier.2.{part}": np.ones(8, np.float32) for part in NORM},
+            r"batch norm in classifier\.2",
+        ),
+    ],
+)
+def test_networks_of_other_kinds_are_shown_the_way_through_onnx(tmp_path, arrays, cause):
+    with pytest.raises(StoreError, match=rf"{cause}.* through ONNX: torch\.onnx\.export\(.* evoprune import"):
         imported(tmp_path, arrays)
 
 
