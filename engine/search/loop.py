@@ -66,19 +66,6 @@ class Search:
         self.front = front
         self.toolbox = make_toolbox(settings, layout, guide, front=front)
 
-    def run(
-        self,
-        state: SearchState,
-        generations: int,
-        on_generation: Callable[[SearchState], None],
-        enough: Callable[[SearchState], bool] = lambda state: False,
-    ) -> SearchState:
-        """Step until generation ``generations``, or until ``enough``; report each new state."""
-        while state.generation < generations and not enough(state):
-            state = self.step(state)
-            on_generation(state)
-        return state
-
     def start(
         self, counted_before: Archive | None = None, keep: Callable[[Archive], None] = lambda archive: None
     ) -> SearchState:

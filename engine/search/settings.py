@@ -1,10 +1,9 @@
 """Settings of a search: all that a user may choose about Algorithm 2 of the thesis and its extensions."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from engine.errors import OptionError
-from engine.options import check_choices, option, read_options
+from engine.options import check_choices, option
 from engine.search.operators import PAIRINGS
 from engine.search.variation import BITS, CROSSOVERS, GUIDED, named_mutations
 
@@ -124,16 +123,3 @@ class SearchSettings:
     def mutations(self) -> tuple[str, ...]:
         """The names in ``mutate``."""
         return named_mutations(self.mutate)
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object from which :meth:`from_json` builds equal settings."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, entry: Any) -> "SearchSettings":
-        """Inverse of :meth:`to_json`.
-
-        Raises:
-            OptionError: a key is missing or unknown, or a value cannot be used.
-        """
-        return read_options(cls, entry)

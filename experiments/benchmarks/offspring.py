@@ -3,14 +3,14 @@
 Command: ``python -m experiments.benchmarks.offspring make --early RUN_DIR --late RUN_DIR`` writes
 ``generations.npz`` from the newest checkpoint of two runs; a few seconds. Expect a line for each generation.
 
-A generation has the 10 best individuals of a population and their offspring by the search's own operators: 20 of
+A generation has the 10 best individuals of a population and their offspring by the thesis's operators: 20 of
 adjacent pairs, or 180 of all pairs. A search does not evaluate masks that its archive knows, so :func:`distinct`
 removes copies of parents and of other offspring before anything is timed.
 """
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 from engine.errors import EvopruneError, RunError
 from engine.layout import Layout
 from engine.run.directory import RunDirectory
-from engine.search.operators import revive_empty_layers
+from engine.search.operators import fittest, revive_empty_layers
 from engine.search.settings import SearchSettings
 from engine.search.toolbox import make_toolbox
 
@@ -41,7 +41,6 @@ SYNTHETIC_REMOVAL = {"early": 0.01, "late": 0.22}
 class Generation:
     """``parents``: ``bool[10, f]``. ``stored``: number of offspring -> ``bool[number, f]``."""
 
-    settings: SearchSettings
     parents: np.ndarray
     stored: dict[int, np.ndarray]
     source: str
@@ -66,15 +65,11 @@ def generation(name: str, layout: Layout) -> Generation:
             if provenance and _layout(provenance["layout"]) == layout:
                 parents = layout.unpack(file[f"{name}_parents"])
                 source = f"generation {provenance['generation']} of a real search"
-                settings = SearchSettings.from_json(provenance["settings"])
-                return Generation(settings, parents, {count: load(name, count) for count in PAIRINGS}, source)
+                return Generation(parents, {count: load(name, count) for count in PAIRINGS}, source)
     removal = SYNTHETIC_REMOVAL[name]
     parents = synthetic_parents(layout, removal)
-    settings = SearchSettings()
-    stored = {count: breed(layout, settings, parents, count) for count in PAIRINGS}
-    return Generation(
-        settings, parents, stored, f"synthetic: parents without {removal:.0%} of their filters, at random"
-    )
+    stored = {count: breed(layout, parents, count) for count in PAIRINGS}
+    return Generation(parents, stored, f"synthetic: parents without {removal:.0%} of their filters, at random")
 
 
 def synthetic_parents(layout: Layout, removal: float) -> np.ndarray:
@@ -87,19 +82,19 @@ def synthetic_parents(layout: Layout, removal: float) -> np.ndarray:
     return revive_empty_layers(rng, layout, rng.random((PARENTS, layout.n_filters)) >= removal)
 
 
-def breed(layout: Layout, settings: SearchSettings, parents: np.ndarray, count: int) -> np.ndarray:
-    """The 20 or 180 offspring ``bool[count, f]`` that a search makes of ``bool[10, f]``; always the same."""
-    return next(_broods(layout, replace(settings, pairing=PAIRINGS[count]), parents))
+def breed(layout: Layout, parents: np.ndarray, count: int) -> np.ndarray:
+    """The 20 or 180 offspring ``bool[count, f]`` that the thesis's operators make of ``bool[10, f]``."""
+    return next(_broods(layout, PAIRINGS[count], parents))
 
 
-def many(layout: Layout, settings: SearchSettings, parents: np.ndarray, count: int) -> np.ndarray:
+def many(layout: Layout, parents: np.ndarray, count: int) -> np.ndarray:
     """``count`` distinct offspring ``bool[count, f]``: all pairs, crossed and mutated until there are enough.
 
     Raises:
         click.ClickException: the parents are too alike to have so many.
     """
     found = np.zeros((0, layout.n_filters), bool)
-    for brood in islice(_broods(layout, replace(settings, pairing="all"), parents), MOST_BROODS):
+    for brood in islice(_broods(layout, "all", parents), MOST_BROODS):
         found = distinct(np.concatenate([found, brood]), parents)
         if len(found) >= count:
             return found[:count]
@@ -117,9 +112,9 @@ def distinct(masks: np.ndarray, parents: np.ndarray) -> np.ndarray:
     return masks[fresh]
 
 
-def _broods(layout: Layout, settings: SearchSettings, parents: np.ndarray) -> Iterator[np.ndarray]:
-    """The offspring of these parents, again and again with new cuts and flips."""
-    toolbox = make_toolbox(settings, layout)
+def _broods(layout: Layout, pairing: str, parents: np.ndarray) -> Iterator[np.ndarray]:
+    """The offspring of these parents by the thesis's operators, again and again with new cuts and flips."""
+    toolbox = make_toolbox(SearchSettings(pairing=pairing), layout)
     rng = np.random.Generator(np.random.PCG64(0))
     while True:
         children = toolbox.mate(rng, parents, toolbox.pair(len(parents)))
@@ -140,21 +135,17 @@ def _from_run(name: str, path: Path) -> tuple[dict[str, np.ndarray], dict[str, A
     state, layout = checkpoint.state, checkpoint.layout
     if len(state.population) < PARENTS:
         raise RunError(f"{path} has a population of {len(state.population)}; {PARENTS} parents are needed.")
-    settings = replace(
-        SearchSettings.from_json(description["configuration"]["settings"]), parents=PARENTS, pairing="all"
-    )
-    selected = make_toolbox(settings, layout).select(np.random.default_rng(0), state.population)
+    selected = fittest(np.random.default_rng(0), state.population, PARENTS)
     parents = np.stack([parent.mask for parent in selected])
     arrays = {f"{name}_parents": layout.pack(parents)}
     for count in PAIRINGS:
-        offspring = breed(layout, settings, parents, count)
+        offspring = breed(layout, parents, count)
         arrays[f"{name}_{count}"] = layout.pack(offspring)
         fresh = len(distinct(offspring, parents))
         click.echo(f"{name}: generation {state.generation}, {count} offspring, {fresh} of them new")
     provenance = {
         "generation": state.generation,
         "best": state.best.to_json(),
-        "settings": settings.to_json(),
         "layout": {"names": layout.names, "sizes": layout.sizes},
         "model_digest": description.get("model_digest"),
         "versions": description.get("versions"),

@@ -18,7 +18,6 @@ from typing import Any
 import click
 import numpy as np
 
-from engine.search.settings import SearchSettings
 from experiments.benchmarks import machine, offspring
 from experiments.benchmarks.figures import scaling_figure
 from experiments.benchmarks.machine import device_peak, resident_peak
@@ -86,7 +85,7 @@ def by_count(
 def late_offspring(subject: Subject, count: int) -> np.ndarray:
     """``count`` distinct offspring ``bool[count, f]`` of the late parents."""
     late = offspring.generation("late", subject.genome.layout)
-    return offspring.many(subject.genome.layout, late.settings, late.parents, count)
+    return offspring.many(subject.genome.layout, late.parents, count)
 
 
 def by_share(
@@ -100,7 +99,7 @@ def by_share(
     found = []
     for share in shares:
         parents = offspring.synthetic_parents(subject.genome.layout, 1 - (1 - share / 100) ** 0.5)
-        masks = offspring.many(subject.genome.layout, SearchSettings(), parents, SHARE_OFFSPRING)
+        masks = offspring.many(subject.genome.layout, parents, SHARE_OFFSPRING)
         found.append(measure(subject, evaluator, masks, rounds))
     return found
 

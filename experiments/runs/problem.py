@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ class Problem:
         """SHA-256 of everything that decides the course of the search; ``digests``: of its artifacts."""
         options = self.options
         course = {
-            "settings": options.settings.to_json(),
+            "settings": asdict(options.settings),
             "objective": [options.objective, options.threshold, options.weight, options.offset],
             "objectives": [options.aims, options.limit] if options.aims else None,
             # How far the search goes beyond the threshold is learned for the finish.

@@ -14,7 +14,7 @@ from engine.run import checkpoint
 from engine.run.codec import decode, encode
 from engine.stores.local import LocalStore
 from engine.stores.locations import open_store
-from tests.engine.support.synthetic import LAYOUT, make_search
+from tests.engine.support.synthetic import LAYOUT, advance, make_search
 
 HEAD = len(checkpoint.MAGIC) + 65
 
@@ -25,7 +25,7 @@ def states():
     search = make_search()
     state = search.start()
     found = [copied(state)]
-    search.run(state, 4, lambda state: found.append(copied(state)))
+    advance(search, state, 4, lambda state: found.append(copied(state)))
     return found
 
 

@@ -7,7 +7,7 @@ from engine.errors import RunError
 from engine.run.directory import RunDirectory
 from engine.run.journal import append_line, read_rows
 from engine.stores.local import LocalStore
-from tests.engine.support.synthetic import LAYOUT, make_search
+from tests.engine.support.synthetic import LAYOUT, advance, make_search
 
 
 def recorded(location, generations):
@@ -15,7 +15,7 @@ def recorded(location, generations):
     run = RunDirectory.create(location, {"configuration": {}})
     state = search.start()
     run.record(state, LAYOUT, "id", {"seconds": 1.0})
-    search.run(state, generations, lambda state: run.record(state, LAYOUT, "id", {"seconds": 1.0}))
+    advance(search, state, generations, lambda state: run.record(state, LAYOUT, "id", {"seconds": 1.0}))
     return run
 
 

@@ -21,7 +21,7 @@ from engine.run.sealed import seal
 from engine.search.state import SearchState
 from engine.stores.locations import open_store
 from tests.engine.search.test_ancestry import TwoKinds
-from tests.engine.support.synthetic import LAYOUT, RemovedParts, WeightedBits, make_search
+from tests.engine.support.synthetic import LAYOUT, RemovedParts, WeightedBits, advance, make_search
 
 SEARCHES = {
     "plain": lambda: make_search(WeightedBits(poison=True), initial_removal=0.5, population_cap=12),
@@ -37,7 +37,7 @@ def contents():
     found = {}
     for kind, make in SEARCHES.items():
         search = make()
-        payload = encode(search.run(search.start(), 3, lambda _: None), LAYOUT, "id")
+        payload = encode(advance(search, search.start(), 3), LAYOUT, "id")
         found[kind] = parse_safetensors(payload), json.loads(metadata(payload)["state"])
     return found
 
@@ -251,7 +251,7 @@ def test_counts_are_held_to_the_images_that_the_run_began_with(tmp_path):
     search = make_search()
     run = RunDirectory.create(tmp_path, {"images": 900})
     run.record(state := search.start(), LAYOUT, "id", {})
-    search.run(state, 3, lambda state: run.record(state, LAYOUT, "id", {}))
+    advance(search, state, 3, lambda state: run.record(state, LAYOUT, "id", {}))
     assert run.latest(pytest.fail).state.generation == 3
     newest = checkpoint.list_checkpoints(run.store)[-1]
     payload = run.store.read(newest)[len(checkpoint.MAGIC) + 65 :]

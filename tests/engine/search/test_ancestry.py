@@ -16,7 +16,7 @@ from engine.search.loop import Search
 from engine.search.settings import SearchSettings
 from engine.stores.locations import open_store
 from tests.engine.run.test_checkpoint import HEAD, signed, with_header
-from tests.engine.support.synthetic import LAYOUT, RemovedBits, WeightedBits, make_search
+from tests.engine.support.synthetic import LAYOUT, RemovedBits, WeightedBits, advance, make_search
 
 
 class TwoKinds:
@@ -39,7 +39,7 @@ def seeded(**settings):
 def blobs_of(search, generations, state=None):
     state = state or search.start()
     blobs = [encode(state, LAYOUT, "id")]
-    search.run(state, generations, lambda state: blobs.append(encode(state, LAYOUT, "id")))
+    advance(search, state, generations, lambda state: blobs.append(encode(state, LAYOUT, "id")))
     return blobs
 
 
@@ -60,7 +60,7 @@ def test_without_mutation_every_removed_filter_is_that_of_some_founder():
     search = seeded(mutation=0.0)
     masks, numbers = TwoKinds()(np.random.Generator(np.random.PCG64(np.random.SeedSequence(0))))
     seen = [search.start()]
-    search.run(seen[0], 8, seen.append)
+    advance(search, seen[0], 8, seen.append)
     found = [individual for state in seen for individual in state.population]
     assert any(len(set(individual.origins)) == 2 for individual in found)
     for individual in found:

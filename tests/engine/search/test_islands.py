@@ -14,7 +14,7 @@ from engine.run.journal import journal_row
 from engine.search import islands
 from engine.search.individual import individuals
 from engine.search.stopping import target_for
-from tests.engine.support.synthetic import LAYOUT, WeightedBits, WeightedBitsByImage, make_search
+from tests.engine.support.synthetic import LAYOUT, WeightedBits, WeightedBitsByImage, advance, make_search
 
 NEVER = 10**9
 
@@ -35,7 +35,7 @@ def states_of(search, generations):
     """Copies of the states, because a step changes the archive and the generators."""
     state = search.start()
     states = [copied(state)]
-    search.run(state, generations, lambda state: states.append(copied(state)))
+    advance(search, state, generations, lambda state: states.append(copied(state)))
     return states
 
 
@@ -242,7 +242,7 @@ def test_islands_stop_masks_once_all_are_full_and_not_before():
 @pytest.mark.parametrize("island", [0, 1, 2])
 def test_nothing_is_stopped_while_one_island_has_room(island):
     search = make_search(seed=3, islands=3)
-    state = search.run(search.start(), 6, lambda _: None)
+    state = advance(search, search.start(), 6)
     asked = (LAYOUT.full()[None], search.objective, search.settings, WeightedBits.total)
     assert target_for(state, *asked) is not None
     state.islands[island].population.pop()

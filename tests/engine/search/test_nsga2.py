@@ -14,7 +14,7 @@ from engine.run.codec import decode, encode
 from engine.search import nsga2
 from engine.search.individual import individuals
 from tests.engine.search.test_front import surpasses
-from tests.engine.support.synthetic import LAYOUT, RemovedParts, WeightedBits, make_search
+from tests.engine.support.synthetic import LAYOUT, RemovedParts, WeightedBits, advance, make_search
 
 
 def population_of(values, excess=None, masks=None):
@@ -119,7 +119,7 @@ def test_migrants_are_on_the_front_and_new_to_the_next_island():
 def states_of(generations=8, **chosen):
     search = make_search(WeightedBits(chosen.pop("poison", False)), RemovedParts(), front=True, **chosen)
     blobs = [encode(state := search.start(), LAYOUT, "id")]
-    search.run(state, generations, lambda state: blobs.append(encode(state, LAYOUT, "id")))
+    advance(search, state, generations, lambda state: blobs.append(encode(state, LAYOUT, "id")))
     return blobs
 
 
@@ -178,7 +178,7 @@ def test_early_stopping_leaves_the_search_as_it_was(seed, islands, poison, mutat
         search = make_search(
             WeightedBits(poison), RemovedParts(limit=6), front=True, stop_early=stop_early, **chosen
         )
-        state = search.run(search.start(), 10, lambda _: None)
+        state = advance(search, search.start(), 10)
         members = [[(i.mask.tobytes(), i.correct) for i in island.population] for island in state.islands]
         front = state.front.rows.tolist(), state.front.values.tolist(), state.front.hypervolume()
         rngs = [island.rng.bit_generator.state for island in state.islands]
@@ -211,7 +211,7 @@ def test_the_front_of_nsga2_covers_more_than_that_of_a_search_for_one_mask():
             stop_early=False,
             initial_removal=0.1,
         )
-        state = search.run(search.start(), 25, lambda _: None)
+        state = advance(search, search.start(), 25)
         from engine.search.front import front_of
 
         return front_of(state.archive, LAYOUT, search.objective, state.original_correct).hypervolume()

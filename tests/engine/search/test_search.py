@@ -10,7 +10,7 @@ from engine.errors import EvaluationError
 from engine.run.codec import decode, encode
 from engine.search.evaluation import checked_original
 from tests.engine.support.kill_points import Asking
-from tests.engine.support.synthetic import LAYOUT, RemovedParts, WeightedBits, make_search
+from tests.engine.support.synthetic import LAYOUT, RemovedParts, WeightedBits, advance, make_search
 
 
 def states_of(search, generations):
@@ -21,7 +21,7 @@ def states_of(search, generations):
         states.append(state)
         blobs.append(encode(state, LAYOUT, "id"))
 
-    search.run(states[0], generations, record)
+    advance(search, states[0], generations, record)
     return states, blobs
 
 
@@ -56,7 +56,7 @@ def test_a_search_continued_from_bytes_is_the_search_that_never_stopped(stop):
     state, layout, identity = decode(blobs[stop])
     assert (layout, identity) == (LAYOUT, "id")
     assert encode(state, LAYOUT, "id") == blobs[stop]
-    final = make_search(seed=4).run(state, 6, lambda _: None)
+    final = advance(make_search(seed=4), state, 6)
     assert encode(final, LAYOUT, "id") == blobs[-1]
 
 

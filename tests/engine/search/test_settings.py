@@ -4,6 +4,7 @@ import pytest
 
 from engine.cluster.options import PoolOptions
 from engine.errors import OptionError
+from engine.options import read_options
 from engine.search.settings import SearchSettings
 
 
@@ -15,7 +16,7 @@ def test_the_defaults_are_those_of_the_thesis():
         0.0002,
         300,
     )
-    assert SearchSettings.from_json(settings.to_json()) == settings
+    assert read_options(SearchSettings, dataclasses.asdict(settings)) == settings
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_impossible_settings_name_the_option(values, option):
 )
 def test_recorded_settings_that_do_not_fit_are_refused(change, named):
     with pytest.raises(OptionError, match=named):
-        SearchSettings.from_json(change(SearchSettings().to_json()))
+        read_options(SearchSettings, change(dataclasses.asdict(SearchSettings())))
 
 
 @pytest.mark.parametrize("kind", [SearchSettings, PoolOptions])

@@ -19,6 +19,7 @@ from tests.engine.support.synthetic import (
     RemovedBits,
     WeightedBits,
     WeightedBitsByImage,
+    advance,
     make_search,
 )
 
@@ -137,12 +138,12 @@ def test_masks_are_stopped_counted_and_kept_out_of_the_population():
 
 def test_a_search_continued_from_bytes_keeps_stopped_masks():
     search = make_search(WeightedBitsByImage(0), seed=4, race=0.1)
-    state = search.run(search.start(), 4, lambda _: None)
+    state = advance(search, search.start(), 4)
     assert state.stopped > 0
     evaluator = WeightedBitsByImage(0)
     copy, _, _ = decode(encode(state, LAYOUT, "id"))
-    resumed = make_search(evaluator, seed=4, race=0.1).run(copy, 9, lambda _: None)
-    assert encode(resumed, LAYOUT, "id") == encode(search.run(state, 9, lambda _: None), LAYOUT, "id")
+    resumed = advance(make_search(evaluator, seed=4, race=0.1), copy, 9)
+    assert encode(resumed, LAYOUT, "id") == encode(advance(search, state, 9), LAYOUT, "id")
     assert resumed.stopped > copy.stopped
 
 
@@ -156,7 +157,7 @@ def test_the_risk_of_a_mask_follows_from_how_many_were_evaluated_before_it(islan
 
     risks_heard = {}
     search = make_search(Listening(), race=0.3, islands=islands)
-    state = search.run(search.start(), 8, lambda _: None)
+    state = advance(search, search.start(), 8)
     assert max(risks_heard) == state.evaluations
     assert len(risks_heard) > 50
     for number, risk in risks_heard.items():
@@ -179,7 +180,7 @@ def test_nothing_is_stopped_where_that_could_change_the_search():
     own = make_search()
     own.toolbox.survive = lambda population: population[:20]
     for search in (make_search(objective=Moody()), lottery, wide, own, make_search(stop_early=False)):
-        assert search.run(search.start(), 8, lambda _: None).stopped == 0
+        assert advance(search, search.start(), 8).stopped == 0
     with pytest.raises(OptionError, match="`race`"):
         make_search(objective=Moody(), race=0.1)
 
@@ -216,7 +217,7 @@ def test_a_race_sees_fewer_images_and_errs_as_rarely_as_promised(islands):
             evaluator = WeightedBitsByImage(trial)
             options = {"mutation": 0.2, "population_cap": 12, "islands": islands, "migrate_every": 2}
             search = make_search(evaluator, seed=trial, race=chosen, **options)
-            search.run(search.start(), 6, lambda _: None)
+            advance(search, search.start(), 6)
             seen[chosen] += evaluator.images_seen
             if chosen:
                 wrong += evaluator.wrongly_stopped > 0

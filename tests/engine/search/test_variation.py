@@ -22,7 +22,7 @@ from engine.search.variation import (
     mutation,
     redrawn,
 )
-from tests.engine.support.synthetic import LAYOUT, RemovedBits, WeightedBits, make_search
+from tests.engine.support.synthetic import LAYOUT, RemovedBits, WeightedBits, advance, make_search
 
 GUIDE = Guide.of([np.arange(20.0), -np.arange(20.0)], LAYOUT)
 
@@ -131,9 +131,9 @@ def make(name, mate, evaluator=None, **settings):
 def test_a_search_continued_from_bytes_is_the_search_that_never_stopped(name, mate):
     blobs = []
     search = make(name, mate, islands=2, migrate_every=2)
-    search.run(search.start(), 5, lambda state: blobs.append(encode(state, LAYOUT, "id")))
+    advance(search, search.start(), 5, lambda state: blobs.append(encode(state, LAYOUT, "id")))
     state, _, _ = decode(blobs[1])
-    again = make(name, mate, islands=2, migrate_every=2).run(state, 5, lambda _: None)
+    again = advance(make(name, mate, islands=2, migrate_every=2), state, 5)
     assert encode(again, LAYOUT, "id") == blobs[-1]
     assert len(set(blobs)) == 5
 
@@ -143,7 +143,7 @@ def test_stopping_early_changes_no_population(name):
     finals = []
     for stop in (True, False):
         search = make(name, "layers", stop_early=stop)
-        finals.append(search.run(search.start(), 6, lambda _: None))
+        finals.append(advance(search, search.start(), 6))
     assert [i.mask.tobytes() for i in finals[0].population] == [i.mask.tobytes() for i in finals[1].population]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from engine.run.directory import RunDirectory
-from tests.engine.support.synthetic import LAYOUT, make_search
+from tests.engine.support.synthetic import LAYOUT, advance, make_search
 
 GENERATIONS = 4
 COUNTED = ("open", "fsync", "replace", "unlink", "mkdir", "close")
@@ -121,7 +121,7 @@ def search_on(path):
             record(state)
         else:
             state = checkpoint.state
-        search.run(state, GENERATIONS, record)
+        advance(search, state, GENERATIONS, record)
 
 
 def contents(path):

@@ -93,6 +93,14 @@ class RemovedParts(RemovedBits):
         return Appraisal(found.score, found.feasible, found.figures, aims)
 
 
+def advance(search, state, generations, on_generation=lambda state: None):
+    """The state at generation ``generations``; reports each new state."""
+    while state.generation < generations:
+        state = search.step(state)
+        on_generation(state)
+    return state
+
+
 def make_search(evaluator=None, objective=None, *, founders=None, front=False, **settings):
     chosen = SearchSettings(
         **{"population": 12, "parents": 6, "population_cap": 20, "mutation": 0.05, **settings}

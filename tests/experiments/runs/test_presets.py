@@ -1,7 +1,7 @@
 """Presets: named values of other options, which those that are given win over."""
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 import click
 import pytest
@@ -40,7 +40,7 @@ def test_the_papers_preset_is_what_the_options_default_to(monkeypatch):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_values_of_a_preset_are_those_of_options(monkeypatch, preset):
     chosen = configured(monkeypatch, "--preset", preset)
-    flat = {**chosen.to_json(), **chosen.settings.to_json()}
+    flat = {**chosen.to_json(), **asdict(chosen.settings)}
     assert {name: flat[name] for name in PRESETS[preset]} == PRESETS[preset]
     names = {field.name for owner in (SearchOptions, SearchSettings) for field in fields(owner)}
     assert set(PRESETS[preset]) <= names
