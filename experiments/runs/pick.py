@@ -16,6 +16,7 @@ from experiments.runs.saved import SavedRun
 from fitness.genome import Genome
 from fitness.objective.cost import CostObjective
 from fitness.objective.front import ACCURACY, FIGURES, FrontObjective
+from fitness.objective.rewards import OBJECTIVES
 
 ACCURACY_DROP = FIGURES[ACCURACY]
 NAMES = (*FIGURES.values(), "parameters", "macs")
@@ -92,14 +93,13 @@ def pick(figures: Mapping[str, np.ndarray], conditions: tuple[Condition, ...], g
 
 
 def goal_of(options: SearchOptions) -> str:
-    """The figure that a run minimises beside the accuracy drop.
+    """The figure of a front, a drop in percent, that is to be large beside a small accuracy drop.
 
-    This is the figure of ``objective`` if the front, or a search for BEST alone, knows it. Otherwise it is the
-    first of ``objectives`` beside accuracy; or MACs, for a latency that is not on the front.
+    For a search for a front that is not about ``objective``, the first of ``objectives`` beside accuracy.
     """
-    known = options.aims[1:] or tuple(name for name in FIGURES if name != ACCURACY)
-    wanted = (options.objective, *options.aims[1:], "macs")
-    return FIGURES[next(name for name in wanted if name in known)]
+    if options.aims and options.objective not in options.aims:
+        return FIGURES[options.aims[1]]
+    return FIGURES[OBJECTIVES[options.objective].on_fronts]
 
 
 def front_among_all(

@@ -6,9 +6,13 @@ import numpy as np
 
 from engine.contracts import FAILED, Aims, Appraisal, Objective
 from engine.errors import OptionError
+from fitness.objective.rewards import OBJECTIVES
 
 ACCURACY = "accuracy"
-FIGURES = {ACCURACY: "accuracy_drop", "parameters": "parameter_drop", "macs": "mac_drop"}
+FIGURES = {
+    ACCURACY: "accuracy_drop",
+    **{name: each.figure for name, each in OBJECTIVES.items() if each.on_fronts == name},
+}
 """Objective -> the figure of an appraisal, in percent, that measures it."""
 
 

@@ -7,16 +7,23 @@ from engine.errors import OptionError
 
 
 class Reward(NamedTuple):
-    """A cost: ``figure`` names its drop in percent, ``noun`` names it in a text."""
+    """A cost.
+
+    Attributes:
+        figure: names its drop in percent, as appraisals have it.
+        noun: names it in a text.
+        on_fronts: the cost that stands for it on fronts: itself, if it follows from a mask alone.
+    """
 
     figure: str
     noun: str
+    on_fronts: str
 
 
 OBJECTIVES: Mapping[str, Reward] = {
-    "parameters": Reward("parameter_drop", "parameters"),
-    "macs": Reward("mac_drop", "MACs"),
-    "latency": Reward("latency_drop", "latency"),
+    "parameters": Reward("parameter_drop", "parameters", "parameters"),
+    "macs": Reward("mac_drop", "MACs", "macs"),
+    "latency": Reward("latency_drop", "latency", "macs"),
 }
 """Value of ``objective`` -> the cost whose drop it rewards."""
 

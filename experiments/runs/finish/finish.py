@@ -19,7 +19,6 @@ from experiments.runs.finish.judging import Judge, Judged
 from experiments.runs.finish.reach import first_reach, learned_reach, lesson_is_due
 from experiments.runs.finish.result import FINISH, LESSON, Check, Result, read_result
 from experiments.runs.finish.weights import Leaving, read_weights, write_weights
-from experiments.runs.knowledge.latency import LATENCY
 from experiments.runs.pick import ACCURACY_DROP, goal_of
 from experiments.runs.problem import Problem
 from experiments.runs.status import best_to_json
@@ -131,8 +130,7 @@ class Finish:
         original = judge.original(state.generation)
         if not _right(original):
             return self._best(state, 0, NONE_RIGHT.format(total=len(judge.images.check)))
-        latency = options.objective == LATENCY and not options.aims
-        goal = OBJECTIVES[LATENCY].figure if latency else goal_of(options)
+        goal = goal_of(options) if options.aims else OBJECTIVES[options.objective].figure
         found = candidates(state, layout, objective, goal)
         if len(found.masks) == 0:
             return self._best(state, 0, NOTHING)

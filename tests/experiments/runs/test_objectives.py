@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import fields, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,9 +17,13 @@ from experiments.cli.output import summary_lines
 from experiments.data.options import DataOptions
 from experiments.report.run import make_report
 from experiments.runs.export import export_run
+from experiments.runs.finish import finish
+from experiments.runs.finish.choosing import candidates
 from experiments.runs.options import SearchOptions
+from experiments.runs.pick import goal_of
 from experiments.runs.search import resume_search, start_search
 from experiments.runs.status import read_status
+from fitness.objective.front import FIGURES
 from fitness.objective.rewards import OBJECTIVES
 from models import model_directory
 from models.latency import measuring
@@ -82,6 +87,40 @@ def test_impossible_options_are_refused(tiny_directory, tiny_data):
         options_for(tiny_directory, tiny_data, objective="watts")
     with pytest.raises(OptionError, match="`latency_batch`"):
         options_for(tiny_directory, tiny_data, latency_batch=0)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_finish_begins_with_what_drops_most_of_the_objective(
+    tiny_directory, tiny_data, tmp_path, objective, monkeypatch
+):
+    monkeypatch.setattr(
+        measuring, "_seconds", lambda programs: [_weights(program.arrays) for program in programs]
+    )
+    drops = []
+
+    def noted(state, layout, searched, goal):
+        found = candidates(state, layout, searched, goal)
+        right = np.zeros(len(found.masks), np.int64)
+        figures = searched.appraise(found.masks, right, state.original_correct).figures
+        drops.extend(figures[OBJECTIVES[objective].figure])
+        return found
+
+    monkeypatch.setattr(finish, "candidates", noted)
+    chosen = options_for(tiny_directory, tiny_data, objective=objective, generations=0, finish=True)
+    start_search(tmp_path / "run", replace(chosen, data=replace(chosen.data, images=15)))
+    assert len(drops) > 1
+    assert all(more > less for more, less in pairwise(drops))
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_pick_drops_what_stands_for_the_objective_on_fronts(tiny_directory, tiny_data, objective):
+    alone = options_for(tiny_directory, tiny_data, objective=objective)
+    expected = {"parameters": "parameter_drop", "macs": "mac_drop", "latency": "mac_drop"}[objective]
+    assert goal_of(alone) == expected
+    for names in ("accuracy,parameters", "accuracy,macs", "accuracy,macs,parameters"):
+        among = [FIGURES[name] for name in names.split(",")[1:]]
+        wanted = OBJECTIVES[objective].figure
+        assert goal_of(replace(alone, objectives=names)) == (wanted if wanted in among else among[0])
 
 
 def test_the_command_line_knows_every_objective():
