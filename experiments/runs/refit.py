@@ -2,8 +2,8 @@
 
 A refit passes some thousand images through the network, so a search scores its masks without one. It can pay to
 search beyond the accuracy that is wanted in the end and to choose after the refit. Finalists are judged on the
-fitness images and on images that neither the search nor the refit saw: a network looks better than it is on the
-images that it was fitted to.
+fitness images and on check images, which neither the search nor the refit saw: a network looks better than it is
+on the images that it was fitted to.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,8 +31,8 @@ from models.pruning import prune
 IMAGES = 5_000
 """Training images that layers are fitted to."""
 
-HELD_OUT = 5_000
-"""Unseen training images that finalists are judged on, at most."""
+CHECK_IMAGES = 5_000
+"""Check images, at most: training images that neither the search nor the refit saw, to judge masks by."""
 
 
 @dataclass(frozen=True)
@@ -53,24 +53,24 @@ class Refit:
         network: as large as the unpruned one, with the refitted weights.
         images: number of images that the weights were fitted to.
         fitness: on the fitness images.
-        held_out: on training images that neither the search nor the refit saw; None where there are none.
+        check: on the check images; None where there are none.
     """
 
     mask: np.ndarray
     network: Network
     images: int
     fitness: Judgement
-    held_out: Judgement | None
+    check: Judgement | None
 
     @property
     def drop(self) -> float:
         """The accuracy drop by which finalists are judged, percent: the larger of the two."""
-        return max(judged.accuracy_drop for judged in (self.fitness, self.held_out) if judged is not None)
+        return max(judged.accuracy_drop for judged in (self.fitness, self.check) if judged is not None)
 
     def to_json(self) -> dict[str, Any]:
         """The figures as a JSON object."""
-        held_out = {} if self.held_out is None else {"held_out": asdict(self.held_out)}
-        return {"images": self.images, "fitness": asdict(self.fitness), **held_out}
+        check = {} if self.check is None else {"check": asdict(self.check)}
+        return {"images": self.images, "fitness": asdict(self.fitness), **check}
 
 
 class Refitter:
@@ -107,20 +107,20 @@ class Refitter:
                 f"the model gets none of the fitness images of `data` {data.data} right, so that nothing can be "
                 "lost on them; give the run's own with `data_dir`."
             )
-        self._unseen = unseen_images(seen, HELD_OUT, self._problem.model, measured)
-        self._original_unseen = 0
-        if self._unseen is None:
+        self._check = unseen_images(seen, CHECK_IMAGES, self._problem.model, measured)
+        self._original_check = 0
+        if self._check is None:
             self._reporter.message(
                 "the search saw all training images: refitted masks are judged by the fitness images alone."
             )
             return
-        self._original_unseen = self._correct(self._problem.model, self._unseen)
-        if self._original_unseen == 0:
+        self._original_check = self._correct(self._problem.model, self._check)
+        if self._original_check == 0:
             self._reporter.message(
-                f"the model gets none of the {len(self._unseen):,} training images right that the search did not "
+                f"the model gets none of the {len(self._check):,} training images right that the search did not "
                 "see: refitted masks are judged by the fitness images alone."
             )
-            self._unseen = None
+            self._check = None
 
     def __call__(self, mask: np.ndarray) -> Refit:
         """Refit ``bool[f]``."""
@@ -129,13 +129,13 @@ class Refitter:
         network = refitted_network(model, keeps, self._compensation, self._fitted.images)
         smaller = Model(prune(network, keeps), model.normalisation, model.classes)
         fitness = self._judged(smaller, self._fitness, self._original)
-        held_out = None if self._unseen is None else self._judged(smaller, self._unseen, self._original_unseen)
+        check = None if self._check is None else self._judged(smaller, self._check, self._original_check)
         parameters = int(genome(mask[None]).parameters[0])
         told = f"{fitness.accuracy_drop:.2f}% on the fitness images"
-        if held_out is not None:
-            told += f", {held_out.accuracy_drop:.2f}% on {held_out.total:,} unseen ones"
+        if check is not None:
+            told += f", {check.accuracy_drop:.2f}% on {check.total:,} check images"
         self._reporter.message(f"refitted with {parameters:,} parameters: accuracy drop {told}.")
-        return Refit(mask, network, len(self._fitted), fitness, held_out)
+        return Refit(mask, network, len(self._fitted), fitness, check)
 
     def _judged(self, smaller: Model, images: ImageSet, original: int) -> Judgement:
         correct = self._correct(smaller, images)

@@ -38,7 +38,7 @@ from models.export.registry import FORMATS
     is_flag=True,
     help="Instead of RESULT, BEST or the mask of --pick with its remaining weights refitted, layer by layer, to "
     "the outputs of the original layers, by least squares on training images. --pick then uses the accuracy_drop "
-    "of refitted masks, on unseen images too.",
+    "of refitted masks, on fitness and on check images.",
 )
 @cloup.option(
     "--refit-images",
@@ -76,9 +76,9 @@ def export(context: click.Context, run_dir: str, pruned_dir: Path, as_json: bool
         + ", ".join(f"{name} ({size:,} bytes)" for name, size in result.files.items()),
     ]
     lines[-1:-1] = data_lines(result)
-    if result.refit is not None and "held_out" in result.refit:
-        unseen = result.refit["held_out"]
-        lines[0] += f" and {unseen['accuracy_drop']:.2f}% on {unseen['total']:,} unseen training images, refitted"
+    if result.refit is not None and "check" in result.refit:
+        check = result.refit["check"]
+        lines[0] += f" and {check['accuracy_drop']:.2f}% on {check['total']:,} check images, refitted"
     if (check := result.check) is not None:
         lines[0] += f" and {check['accuracy_drop']:.2f}% on {check['total']:,} check images"
     print_result(result, as_json, lines)

@@ -20,7 +20,7 @@ from experiments.data.unseen import calibration_places
 from experiments.runs.knowledge.compensation import SPLIT
 from experiments.runs.options import NONE, SearchOptions
 from experiments.runs.problem import Problem
-from experiments.runs.refit import HELD_OUT, IMAGES
+from experiments.runs.refit import CHECK_IMAGES, IMAGES
 from models.compensation.method import recalibrates
 from models.contract import Network
 
@@ -100,9 +100,9 @@ def check_places(options: SearchOptions, found: int, *, refits: bool) -> tuple[n
         left = np.setdiff1d(left, calibration_places(data, options.calibration_images)[0])
     most = found // 2 if refits else found
     if len(left) >= max(1, min(_FEWEST_UNSEEN, found // 10)):
-        return _chosen(left, min(HELD_OUT, most, len(left)), data.seed), True
+        return _chosen(left, min(CHECK_IMAGES, most, len(left)), data.seed), True
     # A search without a refit that saw all images has judged its masks by them already.
-    return _chosen(np.arange(found), min(HELD_OUT, most) if refits else 0, data.seed), False
+    return _chosen(np.arange(found), min(CHECK_IMAGES, most) if refits else 0, data.seed), False
 
 
 def images_within(network: Network, most: int) -> int:

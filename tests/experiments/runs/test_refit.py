@@ -57,13 +57,13 @@ def test_the_exported_network_is_what_was_counted(finished, tiny_directory, tmp_
     training = replace(options.data, images=12)
     seen = [options.data, training, replace(training, images=10)]
     unseen = unseen_images(seen, 5_000, original)
-    assert refit["held_out"]["total"] == len(unseen)
+    assert refit["check"]["total"] == len(unseen)
     known = {image.tobytes() for each in seen for image in load_images(each, original).images}
     assert not known & {image.tobytes() for image in unseen.images}
     everything = load_images(replace(options.data, images=None), original)
     assert len(known) + len(unseen) == len(everything)
     if pick == "accuracy_drop<60":
-        assert refit["held_out"]["accuracy_drop"] < 60
+        assert refit["check"]["accuracy_drop"] < 60
     if pick == "parameter_drop>5":
         assert result.parameter_drop > 5
 
@@ -128,7 +128,7 @@ def test_a_search_that_saw_everything_is_judged_by_its_own_images(tiny_directory
     )
     assert main.run(["export", str(run), str(tmp_path / "pruned"), "--refit", "--json"]) == 0
     output = capsys.readouterr()
-    assert "held_out" not in json.loads(output.out)["refit"]
+    assert "check" not in json.loads(output.out)["refit"]
     assert "the search saw all training images" in output.err
 
 
@@ -148,7 +148,7 @@ def test_images_of_which_the_model_gets_none_right_judge_nothing(tiny_directory,
     arguments = ["export", str(run), str(tmp_path / "pruned"), "--refit", "--refit-images", str(IMAGES)]
     assert main.run([*arguments, "--pick", "accuracy_drop<100", "--json"]) == 0
     output = capsys.readouterr()
-    assert "held_out" not in json.loads(output.out)["refit"]
+    assert "check" not in json.loads(output.out)["refit"]
     assert "none of the 25 training images right that the search did not see" in output.err
     np.savez(data, x_train=images, y_train=(answers + 1) % 3)
     with pytest.raises(DataError, match="gets none of the fitness images"):
