@@ -13,14 +13,14 @@ from engine.search.archive import Archive
 from engine.search.best import best_of, better
 from engine.search.evaluation import ArchivedEvaluator, checked_original, counted
 from engine.search.front import Front, extended
-from engine.search.guide import Guide
 from engine.search.individual import Individual, ScoreFitness, individuals
 from engine.search.islands import Island, generators
+from engine.search.operators.guide import Guide
+from engine.search.operators.mutation import BITS, redrawn
 from engine.search.settings import SearchSettings
 from engine.search.state import SearchState
 from engine.search.stopping import target_for, target_within
 from engine.search.toolbox import best_survive, front_survives, make_toolbox
-from engine.search.variation import BITS, redrawn
 
 
 class Search:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from engine.errors import OptionError
 from engine.options import check_choices, option
-from engine.search.operators import PAIRINGS
-from engine.search.variation import BITS, CROSSOVERS, GUIDED, named_mutations
+from engine.search.operators.crossover import CROSSOVERS
+from engine.search.operators.mutation import BITS, MUTATIONS, named_mutations
+from engine.search.operators.population import PAIRINGS
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class SearchSettings:
     The sizes ``population``, ``parents`` and ``population_cap`` hold for each island
     (:mod:`engine.search.islands`). Early stopping leaves the search as it is (:mod:`engine.search.stopping`).
     With a mutation other than ``bits``, offspring that cannot matter are drawn again
-    (:mod:`engine.search.variation`).
+    (:mod:`engine.search.operators.mutation`).
 
     Raises:
         OptionError: a value is out of its range.
@@ -48,8 +49,7 @@ class SearchSettings:
     migrants: int = option(2, "Most masks that an island sends to the next island.")
     mutate: str = option(
         BITS,
-        "Mutations, joined by a comma: bits is that of the thesis; budget removes filters of one layer and "
-        "returns some to another, by importances.",
+        f"Mutations, joined by a comma: {'; '.join(f'{name} {each.help}' for name, each in MUTATIONS.items())}.",
         metavar="MUTATIONS",
     )
     crossover: str = option(
@@ -117,7 +117,7 @@ class SearchSettings:
     @property
     def guided(self) -> bool:
         """Whether a mutation needs a guide."""
-        return any(name in GUIDED for name in self.mutations)
+        return any(MUTATIONS[name].guided for name in self.mutations)
 
     @property
     def mutations(self) -> tuple[str, ...]:

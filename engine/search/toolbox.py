@@ -5,12 +5,14 @@ from collections.abc import Callable
 from deap import base, tools
 
 from engine.layout import Layout
-from engine.search import islands, nsga2, operators
-from engine.search.guide import Guide
+from engine.search import islands, nsga2
 from engine.search.individual import Individual
-from engine.search.rounding import round_widths
+from engine.search.operators import population
+from engine.search.operators.crossover import crossover
+from engine.search.operators.guide import Guide
+from engine.search.operators.mutation import mutation
+from engine.search.operators.rounding import round_widths
 from engine.search.settings import SearchSettings
-from engine.search.variation import crossover, mutation
 
 
 def make_toolbox(
@@ -34,16 +36,16 @@ def make_toolbox(
     toolbox = base.Toolbox()
     toolbox.register(
         "initialise",
-        operators.near_original,
+        population.near_original,
         layout=layout,
         count=settings.population,
         largest_removal=settings.initial_removal,
     )
-    toolbox.register("select", nsga2.select if front else operators.fittest, k=settings.parents)
-    toolbox.register("pair", operators.PAIRINGS[settings.pairing])
+    toolbox.register("select", nsga2.select if front else population.fittest, k=settings.parents)
+    toolbox.register("pair", population.PAIRINGS[settings.pairing])
     toolbox.register("mate", crossover(settings.crossover, layout))
     toolbox.register("mutate", mutation(settings.mutate, settings.mutation, layout, guide))
-    toolbox.register("repair", operators.revive_empty_layers, layout=layout)
+    toolbox.register("repair", population.revive_empty_layers, layout=layout)
     toolbox.register("round", round_widths, layout=layout, multiple=settings.round_to)
     toolbox.register("survive", nsga2.survive if front else tools.selBest, k=settings.population_cap)
     toolbox.register("migrate", nsga2.ring if front else islands.ring, migrants=settings.migrants)

@@ -8,8 +8,8 @@ import numpy as np
 
 from engine.contracts import FAILED, Appraisal
 from engine.layout import mask_sha256
-from engine.search.budgeted import Incumbent, hill_climbing, random_search
 from engine.search.evaluation import checked_counts, checked_original
+from experiments.baselines.blind_search import Incumbent, hill_climbing, random_search
 from fitness.evaluation.evaluator import ShardedEvaluator
 from fitness.genome import Genome
 from fitness.importance import IMPORTANCES

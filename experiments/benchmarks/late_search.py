@@ -18,7 +18,7 @@ import numpy as np
 from engine.layout import Layout
 from engine.run.directory import RunDirectory
 from engine.search.loop import Search
-from engine.search.operators import revive_empty_layers
+from engine.search.operators.population import revive_empty_layers
 from engine.search.settings import SearchSettings
 from experiments.data.loading import load_images
 from experiments.data.options import DataOptions

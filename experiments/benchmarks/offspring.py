@@ -21,7 +21,7 @@ import numpy as np
 from engine.errors import EvopruneError, RunError
 from engine.layout import Layout
 from engine.run.directory import RunDirectory
-from engine.search.operators import fittest, revive_empty_layers
+from engine.search.operators.population import fittest, revive_empty_layers
 from engine.search.settings import SearchSettings
 from engine.search.toolbox import make_toolbox
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from engine.contracts import Objective
-from engine.search.guide import Guide
 from engine.search.loop import Search
+from engine.search.operators.guide import Guide
 from experiments.progress import Reporter
 from experiments.runs.knowledge.knowledge import Knowledge
 from experiments.runs.options import Backend

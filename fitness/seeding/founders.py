@@ -1,14 +1,14 @@
 """Initial populations with seeds: masks that remove the filters of least importance.
 
-Half of the population, rounded down, are seeds. The other individuals are those of the thesis, near the
-original (:func:`engine.search.operators.near_original`). The seeds are distributed evenly over several orders
+Half of the population, rounded down, are seeds. The other individuals are those of the thesis, near the original
+(:func:`engine.search.operators.population.near_original`). The seeds are distributed evenly over several orders
 of removal. Each method has one global order for each floor, and one order by layer
 (:func:`fitness.seeding.ranking.removal_order`). Of the *n* seeds of an order, seed *i* removes the first
 filters up to the share ``largest * ((i + u) / n) ** 2``, which is denser where few filters are removed. ``u``
 is uniform in [0, 1) and drawn for each seed by the generator of its island, so the seeds of islands differ.
 
 With ``round_to`` the widths of a seed are rounded up along its order. That restores the filters that would
-leave last, and keeps a good order, which random removal (:mod:`engine.search.rounding`) would spoil.
+leave last, and keeps a good order, which random removal (:mod:`engine.search.operators.rounding`) would spoil.
 
 If the founders climb, all individuals are seeds. For each order the largest feasible removal is searched first,
 coarsely (:func:`fitness.seeding.ladder.climb`). Of its *n* seeds, seed *i* removes the share ``1 - below * ((i
@@ -25,7 +25,7 @@ import numpy as np
 from engine.contracts import Evaluator, Objective
 from engine.errors import OptionError
 from engine.layout import Layout
-from engine.search.operators import near_original
+from engine.search.operators.population import near_original
 from engine.search.settings import SearchSettings
 from fitness.seeding.ladder import climb
 from fitness.seeding.ranking import SCOPES, check_scope, masks_along, removal_count, removal_order

@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.errors import OptionError
 from engine.layout import Layout
-from engine.search.rounding import rounded
+from engine.search.operators.rounding import rounded
 from fitness.importance.contract import ImportanceError
 
 SCOPES = ("global", "layer")

@@ -9,6 +9,7 @@ import click
 import cloup
 
 from engine.cluster.options import PoolOptions
+from engine.search.operators.mutation import MUTATIONS
 from engine.search.settings import SearchSettings
 from experiments.cli.config import config_option
 from experiments.cli.given import Effect, check_effects, chosen_backend, compensation_effects, given
@@ -145,10 +146,10 @@ def _preset_values(options: Mapping[str, Any], reporter: Reporter) -> Mapping[st
 
 def _effects(chosen: SearchOptions) -> list[Effect]:
     settings = chosen.settings
-    bits = "bits" in settings.mutations
+    flips = any("probability" in MUTATIONS[name].needs for name in settings.mutations)
     islands = settings.islands > 1, "without --islands of 2 or more"
     return [
-        Effect("mutation", bits, "without --mutate bits, which --preset paper has"),
+        Effect("mutation", flips, "without --mutate bits, which --preset paper has"),
         Effect("initial_removal", not chosen.climb, "with --climb, which all presets but paper have"),
         *compensation_effects(chosen.compensate),
         Effect("latency_batch", chosen.objective == "latency", "without --objective latency"),

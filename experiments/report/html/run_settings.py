@@ -1,8 +1,8 @@
 """The settings of a search in words."""
 
+from engine.search.operators.mutation import BITS, named_mutations
 from engine.search.settings import SearchSettings
 from engine.search.state import SearchState
-from engine.search.variation import BITS, named_mutations
 from experiments.runs.knowledge.latency import LATENCY
 from experiments.runs.options import NONE, SearchOptions
 from experiments.runs.status import ancestry_text

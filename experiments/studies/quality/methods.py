@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from engine.search.variation import BITS, CROSSOVERS, MUTATIONS
+from engine.search.operators.crossover import CROSSOVERS
+from engine.search.operators.mutation import BITS, MUTATIONS
 from experiments.baselines.methods import SEARCHES
 from experiments.data.options import DataOptions
 from experiments.runs.options import SearchOptions

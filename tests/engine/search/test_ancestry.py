@@ -9,10 +9,10 @@ from engine.errors import CheckpointError
 from engine.run import checkpoint
 from engine.run.codec import decode, encode
 from engine.run.journal import journal_row
-from engine.search import operators
 from engine.search.ancestry import MUTATION, Brood, ancestry
 from engine.search.individual import individuals
 from engine.search.loop import Search
+from engine.search.operators import population
 from engine.search.settings import SearchSettings
 from engine.stores.locations import open_store
 from tests.engine.run.test_checkpoint import HEAD, signed, with_header
@@ -25,7 +25,7 @@ class TwoKinds:
     origins = ("near", "third")
 
     def __call__(self, rng, evaluator=None):
-        near = operators.near_original(rng, LAYOUT, 6, 0.1)
+        near = population.near_original(rng, LAYOUT, 6, 0.1)
         third = np.ones((6, LAYOUT.n_filters), bool)
         third[:, 7::3] = rng.random((6, 5)) < 0.5
         return np.concatenate([near, third]), np.repeat([0, 1], 6).astype(np.uint8)

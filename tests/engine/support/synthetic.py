@@ -6,6 +6,7 @@ from engine.contracts import FAILED, STOPPED, Aims, Appraisal
 from engine.layout import Layout
 from engine.search import stopping
 from engine.search.loop import Search
+from engine.search.operators.population import revive_empty_layers
 from engine.search.settings import SearchSettings
 
 LAYOUT = Layout(("one", "two", "three"), (5, 1, 14))
@@ -62,6 +63,12 @@ class WeightedBitsByImage(WeightedBits):
             self.images_seen += 50 * len(going)
         self.wrongly_stopped += int(((answer == STOPPED) & (counts >= target.needed)).sum())
         return answer
+
+
+def random_masks(seed, rows=30):
+    """``bool[rows, 20]``, of all densities, no layer empty."""
+    rng = np.random.default_rng(seed)
+    return revive_empty_layers(rng, LAYOUT, rng.random((rows, LAYOUT.n_filters)) < rng.random((rows, 1)))
 
 
 class RemovedBits:

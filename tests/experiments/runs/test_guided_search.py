@@ -9,7 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from engine.errors import OptionError, RunError
 from engine.run.directory import RunDirectory
-from engine.search.variation import MUTATIONS
+from engine.search.operators.mutation import MUTATIONS
 from experiments.progress import Silent
 from experiments.runs.knowledge.importances import ImportancesArtifact
 from experiments.runs.options import SearchOptions

@@ -7,7 +7,7 @@ import pytest
 from engine.cluster.options import PoolOptions
 from engine.run.directory import RunDirectory
 from engine.search.loop import Search
-from engine.search.variation import MUTATIONS
+from engine.search.operators.mutation import MUTATIONS
 from experiments.runs.options import Backend
 from experiments.runs.search import resume_search, start_search
 from experiments.runs.status import read_status

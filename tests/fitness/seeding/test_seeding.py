@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from engine.contracts import Appraisal
 from engine.errors import OptionError
 from engine.layout import Layout
-from engine.search.operators import near_original
+from engine.search.operators.population import near_original
 from engine.search.settings import SearchSettings
 from fitness.seeding.founders import BELOW, LARGEST_REMOVAL, Ladders, SeededFounders
 from fitness.seeding.ranking import removal_order

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from engine.layout import Layout
 from engine.search.loop import Search
-from engine.search.rounding import round_widths
+from engine.search.operators.rounding import round_widths
 from engine.search.settings import SearchSettings
 from tests.engine.support.synthetic import LAYOUT as SMALL
 from tests.engine.support.synthetic import RemovedBits, WeightedBits

@@ -1,4 +1,6 @@
-"""Mutations and crossovers that know layers: properties for random masks."""
+"""Mutations: properties for random masks."""
+
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -8,28 +10,20 @@ from hypothesis import strategies as st
 from engine.errors import OptionError
 from engine.layout import Layout
 from engine.run.codec import decode, encode
-from engine.search.ancestry import Brood
-from engine.search.guide import Guide, heavy_tailed, lowest
 from engine.search.loop import Search
-from engine.search.operators import revive_empty_layers, single_point_crossover
-from engine.search.settings import SearchSettings
-from engine.search.variation import (
+from engine.search.operators.crossover import CROSSOVERS, single_point_crossover
+from engine.search.operators.guide import Guide, heavy_tailed, lowest
+from engine.search.operators.mutation import (
     ATTEMPTS,
-    CROSSOVERS,
-    GUIDED,
     MUTATIONS,
-    crossover,
+    flip_bits,
     mutation,
     redrawn,
 )
-from tests.engine.support.synthetic import LAYOUT, RemovedBits, WeightedBits, advance, make_search
+from engine.search.settings import SearchSettings
+from tests.engine.support.synthetic import LAYOUT, RemovedBits, WeightedBits, advance, make_search, random_masks
 
 GUIDE = Guide.of([np.arange(20.0), -np.arange(20.0)], LAYOUT)
-
-
-def random_masks(seed, rows=30):
-    rng = np.random.default_rng(seed)
-    return revive_empty_layers(rng, LAYOUT, rng.random((rows, LAYOUT.n_filters)) < rng.random((rows, 1)))
 
 
 def changed(name, seed, layout=LAYOUT, guide=GUIDE):
@@ -55,15 +49,35 @@ def test_moves_of_budget_change_two_layers_at_most(seed):
     assert differs.any()
 
 
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_every_mutation_changes_masks_and_the_help_tells_it(name):
+    masks, after = changed(name, 0)
+    assert (masks != after).any()
+    [field] = (field for field in fields(SearchSettings) if field.name == "mutate")
+    assert f"{name} {MUTATIONS[name].help}" in field.metadata["help"]
+
+
 def test_guided_mutations_follow_the_guide():
     layout = Layout(("only",), (1000,))
     guide = Guide.of([np.arange(1000.0)], layout)
     masks = np.tile(np.arange(1000) % 2 == 0, (200, 1))
-    for name in GUIDED:
+    for name in (name for name, each in MUTATIONS.items() if each.guided):
         after = mutation(name, 0.0, layout, guide).keywords["mutations"][0](np.random.default_rng(0), masks)
         gone, back = np.nonzero(masks & ~after)[1], np.nonzero(~masks & after)[1]
         assert np.median(gone) < 400, name
         assert len(back) == 0 or np.median(back) > 600, name
+
+
+def test_mutation_flips_both_ways_at_the_given_rate():
+    rng = np.random.default_rng(0)
+    masks = np.zeros((200, 5000), bool)
+    masks[:, ::2] = True
+    flipped = flip_bits(rng, masks, 0.0002) ^ masks
+    assert abs(flipped.sum() - 200) < 60
+    assert flipped[:, ::2].any()
+    assert flipped[:, 1::2].any()
+    np.testing.assert_array_equal(flip_bits(rng, masks, 0.0), masks)
+    np.testing.assert_array_equal(flip_bits(rng, masks, 1.0), ~masks)
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=50), st.integers(0, 2**32 - 1))
@@ -87,30 +101,6 @@ def test_the_lowest_are_among_the_eligible():
         [False, True, True, False],
         [False, False, False, True],
     ]
-
-
-@given(st.sampled_from(sorted(CROSSOVERS)), st.integers(0, 2**32 - 1))
-def test_crossovers_give_two_complements_and_two_copies(name, seed):
-    masks = random_masks(seed, 4)
-    pairs = np.array([[0, 1], [2, 3]])
-    children = crossover(name, LAYOUT)(np.random.default_rng(seed), masks, pairs)
-    for (first, second), family in zip(pairs, children.reshape(2, 4, -1), strict=True):
-        assert np.array_equal(family[2:], masks[[first, second]])
-        assert np.array_equal(family[0] ^ family[1], masks[first] ^ masks[second])
-        if name == "point":
-            continue
-        for part, *parents in zip(*(LAYOUT.split(row).values() for row in (family[0], *family[2:])), strict=True):
-            assert any(np.array_equal(part, parent) for parent in parents)
-
-
-@pytest.mark.parametrize("name", sorted(CROSSOVERS))
-def test_crossovers_move_columns_whatever_they_hold(name):
-    brood = Brood(random_masks(0, 4), np.arange(4, dtype=np.uint8).repeat(20).reshape(4, 20))
-    mate, pairs = crossover(name, LAYOUT), np.array([[0, 1], [2, 3]])
-    crossed = brood.crossed(lambda rows: mate(np.random.default_rng(1), rows, pairs))
-    plain = mate(np.random.default_rng(1), brood.masks, pairs)
-    assert np.array_equal(crossed.masks, plain)
-    assert np.array_equal(np.take_along_axis(brood.masks, crossed.origins, axis=0), plain)
 
 
 def test_the_operators_of_the_thesis_are_the_default():

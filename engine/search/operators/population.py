@@ -1,4 +1,4 @@
-"""Genetic operators of the thesis, on whole generations: arrays of masks in, arrays of masks out.
+"""Operators of the thesis beside crossover and mutation: initial population, parents, pairs and repair.
 
 DEAP's own operators loop in Python over single bits; for thousands of filters this costs more than the rest of
 the engine. All random numbers come from the generator that is passed in.
@@ -41,30 +41,6 @@ def all_pairs(parents: int) -> np.ndarray:
 
 PAIRINGS = {"adjacent": adjacent_pairs, "all": all_pairs}
 """Number of parents -> pairs of rows."""
-
-
-def single_point_crossover(rng: np.random.Generator, parents: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Two recombinations and two copies for each pair (section 3.3.3 of the thesis).
-
-    Args:
-        rng: draws one cut for each pair, with a bit on either side.
-        parents: ``bool[k, f]``, or another dtype.
-        pairs: ``int[p, 2]``, rows of ``parents``.
-
-    Returns:
-        ``[4 * p, f]`` of the same dtype: for each pair head A + tail B, head B + tail A, A, B.
-    """
-    first, second = parents[pairs[:, 0]], parents[pairs[:, 1]]
-    filters = parents.shape[1]
-    cuts = rng.integers(1, max(2, filters), size=(len(pairs), 1))
-    head = np.arange(filters) < cuts
-    children = [np.where(head, first, second), np.where(head, second, first), first, second]
-    return np.stack(children, axis=1).reshape(-1, filters)
-
-
-def flip_bits(rng: np.random.Generator, masks: np.ndarray, probability: float) -> np.ndarray:
-    """Flip each bit of ``bool[n, f]`` with the given probability, from keep to remove and back."""
-    return masks ^ (rng.random(masks.shape) < probability)
 
 
 def revive_empty_layers(rng: np.random.Generator, layout: Layout, masks: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from engine.layout import Layout
 from engine.search.best import Best, best_of, better, outranks
 from engine.search.evaluation import checked_counts, checked_original
 from engine.search.individual import individuals
-from engine.search.operators import revive_empty_layers
+from engine.search.operators.population import revive_empty_layers
 from engine.search.stopping import fewest
 
 

@@ -1,4 +1,4 @@
-"""Mutations and crossovers by name, and what a search beyond the thesis does with them.
+"""Mutations by name.
 
 With several mutations, each offspring undergoes a random number of them. Offspring that cannot matter, such as
 copies of known masks, are drawn again instead of evaluated.
@@ -6,20 +6,17 @@ copies of known masks, are drawn again instead of evaluated.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from engine.errors import OptionError
 from engine.layout import Layout
 from engine.options import named_once
-from engine.search.guide import Guide, move_budget
-from engine.search.operators import flip_bits, single_point_crossover
+from engine.search.operators.guide import Guide, move_budget
 
 Mutation = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 """Masks ``bool[n, f]`` -> masks of the same shape, row by row."""
-
-Crossover = Callable[[np.random.Generator, np.ndarray, np.ndarray], np.ndarray]
-"""Parents ``bool[k, f]`` and pairs ``int[p, 2]`` -> offspring; see :func:`single_point_crossover`."""
 
 MOST_MUTATIONS = 3
 """Most mutations of one offspring."""
@@ -28,38 +25,41 @@ ATTEMPTS = 10
 """Most draws of one offspring; the last draw is evaluated in any case."""
 
 
-def uniform_by_layer(
-    rng: np.random.Generator, parents: np.ndarray, pairs: np.ndarray, layout: Layout
-) -> np.ndarray:
-    """Two recombinations and two copies for each pair, in the order of :func:`single_point_crossover`.
+def flip_bits(rng: np.random.Generator, masks: np.ndarray, probability: float) -> np.ndarray:
+    """Flip each bit of ``bool[n, f]`` with the given probability, from keep to remove and back."""
+    return masks ^ (rng.random(masks.shape) < probability)
 
-    Each layer of one child comes from either parent with equal chance, and that of the other child from the other
-    parent.
+
+class NamedMutation(NamedTuple):
+    """What a name in ``mutate`` stands for.
+
+    Attributes:
+        function: takes a random generator, masks and, by name, what it ``needs``.
+        needs: of ``probability``, ``layout`` and ``guide``.
+        help: what it does, for the option's help text.
     """
-    first, second = parents[pairs[:, 0]], parents[pairs[:, 1]]
-    chosen = np.repeat(rng.random((len(pairs), len(layout.sizes))) < 0.5, layout.sizes, axis=1)
-    children = [np.where(chosen, first, second), np.where(chosen, second, first), first, second]
-    return np.stack(children, axis=1).reshape(-1, parents.shape[1])
+
+    function: Callable[..., np.ndarray]
+    needs: tuple[str, ...]
+    help: str
+
+    @property
+    def guided(self) -> bool:
+        """Whether it follows importances."""
+        return "guide" in self.needs
 
 
 BITS = "bits"
 """The mutation of the thesis: each bit flips with the same small probability."""
 
-GUIDED: Mapping[str, Callable[..., np.ndarray]] = {"budget": move_budget}
-"""Mutations that need a guide."""
-
-MUTATIONS = (BITS, *GUIDED)
-
-CROSSOVERS: Mapping[str, Callable[..., np.ndarray]] = {
-    "point": single_point_crossover,
-    "layers": uniform_by_layer,
+MUTATIONS: Mapping[str, NamedMutation] = {
+    BITS: NamedMutation(flip_bits, ("probability",), "is that of the thesis"),
+    "budget": NamedMutation(
+        move_budget,
+        ("layout", "guide"),
+        "removes filters of one layer and returns some to another, by importances",
+    ),
 }
-"""``point`` is the crossover of the thesis; every other crossover takes the layout."""
-
-
-def crossover(name: str, layout: Layout) -> Crossover:
-    """The named crossover, for the toolbox."""
-    return CROSSOVERS[name] if name == "point" else partial(CROSSOVERS[name], layout=layout)
 
 
 def mutation(text: str, probability: float, layout: Layout, guide: Guide | None) -> Mutation:
@@ -68,15 +68,14 @@ def mutation(text: str, probability: float, layout: Layout, guide: Guide | None)
     Raises:
         OptionError: a mutation needs a guide and there is none.
     """
-    made: list[Mutation] = []
     names = named_mutations(text)
+    given = {"probability": probability, "layout": layout, "guide": guide}
+    made: list[Mutation] = []
     for name in names:
-        if name == BITS:
-            made.append(partial(flip_bits, probability=probability))
-        elif guide is None:
+        chosen = MUTATIONS[name]
+        if chosen.guided and guide is None:
             raise OptionError(f"`mutate` {name} needs importances to go by; name some with `seed_with`.")
-        else:
-            made.append(partial(GUIDED[name], layout=layout, guide=guide))
+        made.append(partial(chosen.function, **{needed: given[needed] for needed in chosen.needs}))
     return made[0] if names == (BITS,) else partial(mixed, mutations=made)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import EvaluationError, OptionError
-from engine.search.budgeted import Incumbent, hill_climbing, neighbours, random_search
+from experiments.baselines.blind_search import Incumbent, hill_climbing, neighbours, random_search
 from tests.engine.support.synthetic import LAYOUT, RemovedBits, WeightedBits
 
 SEARCHES = pytest.mark.parametrize("method", [random_search, hill_climbing])
