@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import jax
 import numpy as np
 
 from engine.errors import EvopruneError
 from experiments.data.loading import load_images
 from experiments.data.options import DataOptions
-from fitness.evaluation.evaluator import CPU_BATCH, GPU_BATCH, LocalEvaluator
+from fitness.evaluation.evaluator import LocalEvaluator, usual_batch
 from fitness.genome import Genome
 from models import model_directory
 from models.errors import NetworkError
@@ -59,13 +58,8 @@ class Subject:
     def evaluator(self) -> LocalEvaluator:
         """Ours, with the batch and the precision that a search takes on this device."""
         return LocalEvaluator(
-            self.model, self.genome.layout, self.images, self.labels, batch=default_batch(), precision="auto"
+            self.model, self.genome.layout, self.images, self.labels, batch=usual_batch(), precision="auto"
         )
-
-
-def default_batch() -> int:
-    """Images in a batch of JAX programs on this device, as in a search."""
-    return CPU_BATCH if jax.default_backend() == "cpu" else GPU_BATCH
 
 
 def load_subject(**options: Any) -> Subject:

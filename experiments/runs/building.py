@@ -11,7 +11,7 @@ from experiments.progress import Reporter
 from experiments.runs.knowledge.knowledge import Knowledge
 from experiments.runs.options import Backend
 from experiments.runs.problem import Problem
-from fitness.evaluation.evaluator import CPU_BATCH, LocalEvaluator, RayEvaluator, ShardedEvaluator
+from fitness.evaluation.evaluator import LocalEvaluator, RayEvaluator, ShardedEvaluator, usual_batch
 from fitness.objective.cost import CostObjective, MaskLatency
 from fitness.objective.front import FrontObjective
 from fitness.seeding.founders import BELOW, SeededFounders
@@ -53,7 +53,13 @@ def make_evaluator(
     settings = options.settings
     # A race needs the random order that the images are in; without stopping any order will do.
     order = "hardest-first" if settings.stop_early and settings.race == 0 else "given"
-    data = (problem.model, problem.genome.layout, images.images, images.labels, options.batch_size or CPU_BATCH)
+    data = (
+        problem.model,
+        problem.genome.layout,
+        images.images,
+        images.labels,
+        options.batch_size or usual_batch(gpu=backend.on_gpu()),
+    )
     chosen: dict[str, Any] = {
         "precision": options.precision,
         "order": order,

@@ -10,7 +10,7 @@ from engine.options import named_once, option, read_options
 from engine.search.settings import SearchSettings
 from experiments.data.options import DataOptions
 from experiments.runs.patience import check_patience
-from fitness.evaluation.evaluator import CPU_BATCH, GPU_BATCH, on_gpu
+from fitness.evaluation.evaluator import on_gpu, usual_batch
 from fitness.evaluation.precision import PRECISIONS, resolved
 from fitness.genome import GENOMES
 from fitness.importance import IMPORTANCES
@@ -196,7 +196,7 @@ class SearchOptions:
 
     def on(self, backend: "Backend") -> "SearchOptions":
         """These options with batch size and precision settled, so that resuming elsewhere changes nothing."""
-        batch = self.batch_size or (GPU_BATCH if backend.on_gpu() else CPU_BATCH)
+        batch = self.batch_size or usual_batch(gpu=backend.on_gpu())
         return replace(self, batch_size=batch, precision=resolved(self.precision, backend.on_gpu()))
 
     def to_json(self) -> dict[str, Any]:

@@ -29,9 +29,9 @@ GPU_BATCH = 2048
 """Images of a batch."""
 
 
-def usual_batch() -> int:
-    """Images of a batch on this process's device."""
-    return GPU_BATCH if on_gpu() else CPU_BATCH
+def usual_batch(*, gpu: bool | None = None) -> int:
+    """Images of a batch on a GPU or not; on this process's device if ``gpu`` is None."""
+    return GPU_BATCH if (on_gpu() if gpu is None else gpu) else CPU_BATCH
 
 
 class Runner(Protocol):

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.contracts import Appraisal, Evaluator, Objective
 from engine.layout import Layout
-from engine.search.evaluation import checked_counts, checked_original
+from engine.search.evaluation import checked_original
 from fitness.seeding.ranking import masks_along
 
 RUNGS = 24
@@ -64,7 +64,7 @@ def climb(
     counts: dict[int, int] = {}
     ascending = np.unique(np.rint(len(order) * np.linspace(0, 1, rungs + 1) ** 2).astype(np.int64))
     while len(ascending):
-        found = checked_counts(evaluator, masks_along(order, ascending, layout, multiple))
+        found = evaluator.evaluate(masks_along(order, ascending, layout, multiple))
         counts.update(zip(ascending.tolist(), found.tolist(), strict=True))
         ladder = _ladder(counts, order, layout, objective, multiple)
         low, high = ladder.removed[[ladder.best, min(ladder.best + 1, len(counts) - 1)]]

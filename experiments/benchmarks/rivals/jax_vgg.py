@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from experiments.benchmarks.subject import Subject, default_batch, even_batches
+from experiments.benchmarks.subject import Subject, even_batches
+from fitness.evaluation.evaluator import usual_batch
 from models.arrays import arrays_of
 from models.networks.vgg import VGGArchitecture
 from models.normalisation import Normalisation
@@ -28,7 +29,7 @@ class JaxVGG:
         self._arrays = jax.device_put(arrays_of(subject.model.network))
         self._batches = [
             (jnp.asarray(subject.images[part]), jnp.asarray(subject.labels[part]))
-            for part in even_batches(self.total, default_batch())
+            for part in even_batches(self.total, usual_batch())
         ]
         architecture = subject.vgg
         self._classes = jax.jit(partial(_classes, architecture, subject.model.normalisation))
