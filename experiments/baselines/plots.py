@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from experiments.report.figures.style import BLUE, GREY, INK, SMALL, VERMILION, style
+from experiments.report.figures.style import BLUE, GREY, INK, SMALL, THRESHOLD, VERMILION, style
 from experiments.runs.options import NONE
 from fitness.objective.rewards import OBJECTIVES
 
@@ -65,7 +65,7 @@ def compensated_by(method: str) -> str:
 def _draw(axes: Axes, result: Mapping[str, Any], floor: float) -> None:
     axes.axhline(
         floor,
-        color=VERMILION,
+        color=THRESHOLD,
         linewidth=1.6,
         linestyle=(0, (5, 3)),
         label=f"threshold ({result['threshold']:g}%)",

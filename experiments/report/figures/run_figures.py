@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
 
 from experiments.report.figures.style import (
+    BEST,
     BLUE,
     GREY,
     INK,
     SMALL,
-    VERMILION,
+    THRESHOLD,
     generation_axis,
     headline,
     legend,
@@ -46,7 +47,7 @@ def accuracy_drop_figure(rows: Sequence[Mapping[str, Any]], threshold: float) ->
     # In front of BEST, which often runs along the threshold and would hide it.
     axes.axhline(
         threshold,
-        color=VERMILION,
+        color=THRESHOLD,
         linewidth=1.6,
         linestyle=(0, (5, 3)),
         label=f"threshold ({threshold:g}%)",
@@ -205,7 +206,7 @@ def _saving_figure(
     """Draw ``best[key]``, in percent, over the generations; ``best[left]`` is left, written as ``form``."""
     generations, drops = _series(rows, key)
     figure, axes = new_figure(7.2, 4.2)
-    axes.fill_between(generations, drops, step="post", color=BLUE, alpha=0.12, linewidth=0)
+    axes.fill_between(generations, drops, step="post", color=BEST, alpha=0.12, linewidth=0)
     _draw_series(axes, generations, drops)
     # From zero, so that heights compare; a series that is zero throughout gets an axis of one percent.
     lowest, highest = min(*drops, 0.0), max(*drops, 0.0)
@@ -237,7 +238,7 @@ def _draw_series(axes: Axes, generations: list[int], values: list[float]) -> Non
     """Draw BEST's values as steps, mark and write the last one, and set up the generation axis."""
     # A value holds until the next generation replaces it, hence steps after.
     (line,) = axes.plot(
-        generations, values, color=BLUE, linewidth=2.0, drawstyle="steps-post", label="BEST", zorder=3
+        generations, values, color=BEST, linewidth=2.0, drawstyle="steps-post", label="BEST", zorder=3
     )
     # The mark at the end is all that a journal of one generation shows.
     line.set(marker="o", markersize=6, markeredgecolor="white", markevery=[len(values) - 1], clip_on=False)
@@ -250,7 +251,7 @@ def _draw_series(axes: Axes, generations: list[int], values: list[float]) -> Non
         va="center",
         fontsize=11,
         fontweight="bold",
-        color=BLUE,
+        color=BEST,
         annotation_clip=False,
     )
     generation_axis(axes, generations)

@@ -17,6 +17,9 @@ INK = "#222222"
 GREY = "#5F5F5F"
 GRID = "#E3E3E3"
 
+BEST, RESULT, THRESHOLD = BLUE, GREEN, VERMILION
+"""The colours of what every figure of a search shows."""
+
 SMALL = 9.0
 """Font size of ticks and legend, in points."""
 _SUBTITLE = "subtitle"

@@ -5,11 +5,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.report.figures.style import (
-    BLUE,
-    GREEN,
+    BEST,
     GREY,
     INK,
-    VERMILION,
+    RESULT,
+    THRESHOLD,
     headline,
     legend,
     new_figure,
@@ -83,7 +83,7 @@ def trade_off_figure(
     )
     axes.axhline(
         threshold,
-        color=VERMILION,
+        color=THRESHOLD,
         linewidth=1.6,
         linestyle=(0, (5, 3)),
         label=f"threshold ({threshold:g}%)",
@@ -91,11 +91,11 @@ def trade_off_figure(
     )
     low, high = _range(drop, best[0], result[0] if result else 0.0)
     right = low + 0.6 * (high - low)
-    _mark(axes, "BEST", best, "*", 15, BLUE, left=best[0] > right, above=True)
+    _mark(axes, "BEST", best, "*", 15, BEST, left=best[0] > right, above=True)
     if result is not None:
         # The texts stay apart where the marks are near each other.
         higher = result[1] > best[1] + 0.15 * top
-        _mark(axes, "RESULT", result, "D", 9, GREEN, left=result[0] > right, above=higher)
+        _mark(axes, "RESULT", result, "D", 9, RESULT, left=result[0] > right, above=higher)
     room = 0.05 * (high - low)
     axes.set_xlim(low - room, high + room)
     low, _ = _range(found.accuracy_drop, best[1], result[1] if result else 0.0, threshold)

@@ -6,8 +6,8 @@ from typing import Any, Self
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from experiments.report.figures.style import percent, take_headline
-from experiments.report.html.themed_svg import data_uri, themed_svg
+from experiments.report.figures.style import BLUE, percent, take_headline
+from experiments.report.html.themed_svg import data_uri, in_the_dark, themed_svg
 
 # Inches. Drawn this small, letters are large enough to read on a telephone, which shows the figure at 370 pixels.
 _WIDTH, _HEIGHT = 5.0, 3.5
@@ -44,6 +44,7 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(count=count, percent=percent, drop=drop, change=change, figures=figures)
+    environment.globals.update(blue=BLUE, blue_in_the_dark=in_the_dark(BLUE))
     return environment.get_template(template).render(**values)
 
 

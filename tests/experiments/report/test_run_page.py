@@ -68,6 +68,14 @@ def test_the_page_needs_nothing_and_every_image_says_what_it_shows(reported):
     assert {"network", "trade-off", "generations", "classes", "speed", "configuration"} <= ids
 
 
+def test_best_has_one_colour_in_page_and_figures(reported):
+    _, _, text = reported
+    drawn = "".join(base64.b64decode(image["src"].partition(",")[2]).decode() for image in Page(text).all("img"))
+    light, dark = re.findall(r"--blue: (#\w+);", text)
+    [name] = set(re.findall(rf"(--c\d+):{light.lower()};", drawn.split("@media")[0]))
+    assert f"{name}:{dark};" in drawn.split("@media")[1]
+
+
 def test_the_numbers_are_those_of_json(reported):
     run, report, text = reported
     page = Page(text)
