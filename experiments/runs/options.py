@@ -37,6 +37,8 @@ Settings = TypeVar("Settings", bound="SearchOptions | Backend")
 class SearchOptions:
     """Options of ``evoprune search``; the defaults are those of the thesis, Table 3.1.
 
+    The command begins with the preset ``quality`` instead, as :meth:`preset` does with ``PRESETS["quality"]``.
+
     A search with ``batch_size`` None picks one for the device when the run begins, and keeps it, because the
     batch size may decide the last bit of a logit.
 
