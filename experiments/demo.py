@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.errors import RunError
 from experiments.data.options import DataOptions
+from experiments.measurement.measuring import Measurement, evaluate_model
 from experiments.progress import Reporter, Silent
 from experiments.report.run import make_report
 from experiments.runs.active import SearchResult
@@ -17,7 +18,6 @@ from experiments.runs.export import ExportResult, export_run
 from experiments.runs.options import SearchOptions
 from experiments.runs.presets import PRESETS
 from experiments.runs.search import start_search
-from experiments.training.measuring import Measurement, evaluate_model
 from experiments.training.network_options import NetworkOptions
 from experiments.training.train import TrainingResult, train_model
 from models.training.settings import TrainingSettings

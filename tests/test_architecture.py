@@ -29,8 +29,8 @@ LAYERS = {
     ),
     "fitness": "genome < evaluation < objective, importance < seeding",
     "experiments": (
-        "progress, environment, markdown, spelling < data < training < runs < report < baselines < benchmarks < studies "
-        "< demo < cli"
+        "progress, environment, markdown, spelling < data < measurement < training < runs < report < baselines "
+        "< benchmarks < studies < demo < cli"
     ),
 }
 """The modules and folders of each package; each imports only those to its left."""

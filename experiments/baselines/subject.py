@@ -12,11 +12,11 @@ from experiments.baselines.searched_best import SearchedBest, read_best, searche
 from experiments.data.datasets import ImageSet
 from experiments.data.facts import DataFacts
 from experiments.data.loading import load_images
+from experiments.measurement.measuring import read_model
+from experiments.measurement.standing import check_standing
 from experiments.progress import Reporter
 from experiments.runs.knowledge.compensation import gather, not_compensated
 from experiments.runs.knowledge.importances import importance_images
-from experiments.training.measuring import read_model
-from experiments.training.standing import check_standing
 from fitness.evaluation.evaluator import LocalEvaluator, on_gpu, usual_batch
 from fitness.evaluation.precision import resolved
 from fitness.genome import Genome

@@ -31,7 +31,7 @@ def _entries(result: Any) -> dict[str, Any]:
 
 
 def accuracy_line(result: Any) -> str:
-    """Accuracy and size of a network, from a :class:`experiments.training.measuring.Measurement` or its like."""
+    """Accuracy and size of a network, from a :class:`~experiments.measurement.measuring.Measurement` or like."""
     size = f"{result.parameters:,} parameters, {result.macs:,} MACs"
     if result.accuracy is None:
         return size
@@ -167,7 +167,7 @@ def _duration(seconds: float) -> str:
 
 
 def model_lines(model: Any) -> list[str]:
-    """A model, from a :class:`experiments.training.description.ModelDescription`."""
+    """A model, from a :class:`experiments.measurement.description.ModelDescription`."""
     height, width, channels = model.input_shape
     lines = [
         f"{model.network}, {model.origin or 'of unknown origin'}, for images of {height}x{width}x{channels} and "

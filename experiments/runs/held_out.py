@@ -14,10 +14,10 @@ from engine.stores.base import RunStore
 from experiments.data.datasets import ImageSet
 from experiments.data.facts import DataFacts
 from experiments.data.loading import HELD_OUT_SPLITS, held_out_images
+from experiments.measurement.measuring import measure
+from experiments.measurement.standing import plain_doubts
 from experiments.runs.finish.weights import Leaving
 from experiments.runs.problem import Problem
-from experiments.training.measuring import measure
-from experiments.training.standing import plain_doubts
 from fitness.evaluation.evaluator import CPU_BATCH
 from fitness.evaluation.streaming import StreamedEvaluator
 from models.compensation.method import Compensation

@@ -10,10 +10,10 @@ from typing import Any
 from experiments.data.datasets import ImageSet
 from experiments.data.facts import DataFacts
 from experiments.data.loading import load_images, settled
+from experiments.measurement.measuring import read_model
+from experiments.measurement.standing import check_standing
 from experiments.progress import Reporter, Silent
 from experiments.runs.options import SearchOptions
-from experiments.training.measuring import read_model
-from experiments.training.standing import check_standing
 from fitness.genome import Genome
 from models.model_directory import Model
 
@@ -70,7 +70,7 @@ class Problem:
             What ``run.json`` says of labels, of warnings and remarks, and of the unpruned network.
 
         Raises:
-            DataError, EvaluationError: see :func:`experiments.training.standing.check_standing`.
+            DataError, EvaluationError: see :func:`experiments.measurement.standing.check_standing`.
         """
         options, images = self.options, self.images
         allowed = options.limit if options.aims else options.threshold

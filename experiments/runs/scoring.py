@@ -12,9 +12,9 @@ from engine.errors import MaskError
 from experiments.data.facts import DataFacts, result_json
 from experiments.data.loading import open_images
 from experiments.data.options import DataOptions
+from experiments.measurement.standing import plain_doubts
 from experiments.runs.knowledge.compensation import gather, not_compensated
 from experiments.runs.options import CALIBRATION_IMAGES, check_compensation
-from experiments.training.standing import plain_doubts
 from fitness.evaluation.evaluator import on_gpu, usual_batch
 from fitness.evaluation.precision import resolved
 from fitness.evaluation.streaming import StreamedEvaluator

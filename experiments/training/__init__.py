@@ -1,1 +1,1 @@
-"""Networks before and after a search: train, import, evaluate, fine-tune."""
+"""Networks before and after a search: train, import, fine-tune."""

@@ -8,9 +8,9 @@ from typing import Any
 from experiments.data.loading import held_out_images, load_images, note_resize
 from experiments.data.options import DataOptions
 from experiments.data.original_answers import check_labelled
+from experiments.measurement.measuring import measure, read_model
+from experiments.measurement.standing import doubts
 from experiments.progress import Reporter, Silent
-from experiments.training.measuring import measure, read_model
-from experiments.training.standing import doubts
 from experiments.training.train import TrainingResult, fit
 from models import model_directory, output_directory
 from models.training.sensitivity import SensitivityRule

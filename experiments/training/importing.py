@@ -15,8 +15,8 @@ from experiments.data.loading import open_images
 from experiments.data.options import DataOptions, check_resize
 from experiments.data.original_answers import check_labelled
 from experiments.environment import versions
+from experiments.measurement.measuring import measure
 from experiments.progress import Reporter
-from experiments.training.measuring import measure
 from models import model_directory
 from models.cost import network_cost
 from models.model_directory import Model

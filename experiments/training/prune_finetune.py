@@ -14,8 +14,8 @@ from engine.options import option
 from experiments.data.datasets import ImageSet
 from experiments.data.options import DataOptions
 from experiments.environment import versions
+from experiments.measurement.measuring import measure
 from experiments.progress import Reporter
-from experiments.training.measuring import measure
 from experiments.training.train import data_note, fit
 from fitness.genome import GENOMES, Genome
 from fitness.importance import IMPORTANCES, Importance, Subject

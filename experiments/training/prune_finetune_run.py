@@ -18,10 +18,10 @@ from experiments.data.facts import DataFacts, result_json
 from experiments.data.loading import held_out_images, load_images, note_resize
 from experiments.data.original_answers import check_labelled
 from experiments.environment import versions
+from experiments.measurement.measuring import read_model
+from experiments.measurement.standing import check_standing
 from experiments.progress import Reporter, Silent
-from experiments.training.measuring import read_model
 from experiments.training.prune_finetune import PruneFinetuneOptions, accuracies, describe, run_cycle
-from experiments.training.standing import check_standing
 from fitness.genome import Genome
 from fitness.importance import Importance
 from models import model_directory, output_directory

@@ -11,10 +11,10 @@ from experiments.data.options import DataOptions
 from experiments.data.original_answers import check_labelled
 from experiments.data.unlabelled import classes_without_images
 from experiments.environment import versions
+from experiments.measurement.measuring import Measurement, measure
+from experiments.measurement.standing import doubts
 from experiments.progress import Reporter, Silent
-from experiments.training.measuring import Measurement, measure
 from experiments.training.network_options import NetworkOptions
-from experiments.training.standing import doubts
 from models import model_directory, output_directory
 from models.model_directory import Model
 from models.normalisation import Normalisation

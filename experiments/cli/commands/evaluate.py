@@ -29,7 +29,7 @@ from experiments.data.options import DataOptions
 @json_option
 def evaluate(model_dir: Path, original: Path | None, as_json: bool, **options: Any) -> None:
     """Measure the accuracy of a model directory, pruned or not."""
-    from experiments.training.measuring import evaluate_model
+    from experiments.measurement.measuring import evaluate_model
 
     with interruptible("nothing was measured.") as terminal:
         result = evaluate_model(model_dir, built(DataOptions, options), original=original, reporter=terminal)

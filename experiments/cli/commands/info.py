@@ -17,7 +17,7 @@ from experiments.cli.shared_options import json_option, model_class_option
 @json_option
 def info(model_dir: Path, as_json: bool) -> None:
     """Describe MODEL_DIR: origin, accuracy, parameters, MACs, and its layers with their prunable filters."""
-    from experiments.training.description import describe_model
+    from experiments.measurement.description import describe_model
 
     with interruptible("run the command again.") as terminal:
         result = describe_model(model_dir, reporter=terminal)

@@ -15,7 +15,7 @@ def models(as_json: bool) -> None:
     channel see colour images in grey. VGGs and ResNets train on images of any size, the others on images resized
     to their input, unless 'evoprune train' is given another --image-size.
     """
-    from experiments.training.description import catalogue
+    from experiments.measurement.description import catalogue
 
     result = catalogue()
     width = max(map(len, result))

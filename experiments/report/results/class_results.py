@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from experiments.data.datasets import ImageSet
-from experiments.training.measuring import predictions
+from experiments.measurement.measuring import predictions
 from fitness.evaluation.streaming import StreamedEvaluator
 from fitness.genome import Genome
 from models.compensation.method import Compensation

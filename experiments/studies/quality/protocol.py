@@ -14,6 +14,7 @@ from experiments.baselines.steps import Steps
 from experiments.data import datasets
 from experiments.data.loading import load_images
 from experiments.data.options import DataOptions
+from experiments.measurement.standing import check_standing
 from experiments.progress import Reporter, Silent
 from experiments.report.figures.run_figures import render_figures
 from experiments.runs.knowledge.compensation import gather
@@ -22,7 +23,6 @@ from experiments.studies.quality.cells import Cell, run_cell
 from experiments.studies.quality.methods import METHODS, RANKINGS
 from experiments.studies.quality.page import drop_figures, tables
 from experiments.studies.study_folder import study_steps, write_results
-from experiments.training.standing import check_standing
 from fitness.evaluation.evaluator import LocalEvaluator, usual_batch
 from fitness.genome import Genome
 from fitness.objective.cost import percent_drop

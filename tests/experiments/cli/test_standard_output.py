@@ -22,7 +22,7 @@ from experiments.cli import main
 description = types.ModuleType("description")
 entry = {"input_shape": [1], "parameters": 1, "macs": 1, "prunable_filters": 1, "prunable_neurons": 1}
 description.catalogue = lambda: {"vgg16": entry}
-sys.modules["experiments.training.description"] = description
+sys.modules["experiments.measurement.description"] = description
 """
 
 QUIET = LISTING + "main.main(sys.argv[1:])"

@@ -16,6 +16,7 @@ from engine.run.directory import RunDirectory
 from experiments.baselines.method_comparison import compare_baselines
 from experiments.baselines.options import BaselineOptions
 from experiments.data.options import DataOptions
+from experiments.measurement.measuring import evaluate_model
 from experiments.report.results.speed import measure_speed
 from experiments.report.run import make_report
 from experiments.runs.export import export_run
@@ -23,7 +24,6 @@ from experiments.runs.knowledge.compensation import MomentsArtifact, gather
 from experiments.runs.options import SearchOptions
 from experiments.runs.scoring import score_masks
 from experiments.runs.search import resume_search, start_search
-from experiments.training.measuring import evaluate_model
 from fitness.genome import Genome
 from models import model_directory
 from models.arrays import arrays_of

@@ -16,6 +16,7 @@ from engine.stores.locations import open_store
 from experiments.cli import main
 from experiments.data import datasets
 from experiments.data.loading import open_images
+from experiments.measurement.measuring import evaluate_model, measure
 from experiments.runs.export import export_run
 from experiments.runs.finish import finish, judging
 from experiments.runs.finish.images import FinishImages, check_places, finish_images, images_within
@@ -25,7 +26,6 @@ from experiments.runs.options import SearchOptions
 from experiments.runs.saved import SavedRun
 from experiments.runs.search import resume_search, start_search
 from experiments.runs.status import read_status
-from experiments.training.measuring import evaluate_model, measure
 from models import model_directory
 from tests.support import runs
 from tests.support.runs import Listening, options_for, progress_of, traces

@@ -11,11 +11,11 @@ from experiments.cli.main import run as main
 from experiments.data.datasets import subset
 from experiments.data.options import DataOptions
 from experiments.data.unseen import calibration_places, unseen_images
+from experiments.measurement.measuring import evaluate_model
 from experiments.runs.export import export_run
 from experiments.runs.knowledge.compensation import calibration_of, gather
 from experiments.runs.options import SearchOptions
 from experiments.runs.search import resume_search, start_search
-from experiments.training.measuring import evaluate_model
 from fitness.genome import Genome
 from models import model_directory
 from models.arrays import arrays_of

@@ -15,12 +15,12 @@ from experiments.data import datasets
 from experiments.data.loading import load_images
 from experiments.data.options import DataOptions
 from experiments.data.unseen import unseen_images
+from experiments.measurement.measuring import evaluate_model
 from experiments.runs.export import export_run
 from experiments.runs.options import SearchOptions
 from experiments.runs.refit import Refitter, first_that, refitted_choice
 from experiments.runs.saved import SavedRun
 from experiments.runs.search import start_search
-from experiments.training.measuring import evaluate_model
 from models import model_directory
 from tests.support import runs
 from tests.support.runs import options_for

@@ -19,13 +19,13 @@ from engine.search.settings import SearchSettings
 from experiments.cli.output import summary_lines
 from experiments.data.facts import DataFacts
 from experiments.data.options import DataOptions
+from experiments.measurement.measuring import evaluate_model
 from experiments.report.run import make_report
 from experiments.runs.export import export_run
 from experiments.runs.options import Backend
 from experiments.runs.scoring import score_masks
 from experiments.runs.search import resume_search, start_search
 from experiments.runs.status import ancestry_text, read_status
-from experiments.training.measuring import evaluate_model
 from fitness.importance.contract import ImportanceError
 from models import model_directory
 from tests.support.runs import (

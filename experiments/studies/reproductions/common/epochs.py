@@ -9,8 +9,8 @@ from typing import Any
 
 from experiments.baselines.steps import Steps
 from experiments.data.datasets import ImageSet
+from experiments.measurement.measuring import measure
 from experiments.progress import Reporter
-from experiments.training.measuring import measure
 from models import model_directory
 from models.model_directory import Model
 from models.training.loop import Progress, train

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from experiments.measurement.measuring import measure
 from experiments.progress import Silent
 from experiments.studies.reproductions.merged_neurons import LAYER, QUICK, UNITS, run
 from experiments.studies.reproductions.merged_neurons_data import read_splits
 from experiments.studies.reproductions.merged_neurons_page import flat_to
-from experiments.training.measuring import measure
 from models import model_directory
 from models.model_directory import Model
 from models.pruning import prune

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from experiments.cli import main
-from experiments.training.description import describe_model, layers_of
+from experiments.measurement.description import describe_model, layers_of
 from models import model_directory
 from models.cost import network_cost
 from models.networks.registry import NETWORKS

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from engine.run.directory import RunDirectory
 from experiments.data.datasets import ImageSet, StoredImages
 from experiments.data.sources.pictures import Form
-from experiments.training.standing import MOST_IMAGES, Standing, examine, plain_doubts
+from experiments.measurement.standing import MOST_IMAGES, Standing, examine, plain_doubts
 from models import model_directory
 from models.normalisation import Normalisation
 from tests.support.command_line import refused, result_of

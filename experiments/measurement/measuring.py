@@ -11,8 +11,8 @@ from experiments.data.datasets import ImageSet
 from experiments.data.facts import DataFacts, result_json
 from experiments.data.loading import open_images
 from experiments.data.options import DataOptions
+from experiments.measurement.standing import doubts
 from experiments.progress import Reporter, Silent
-from experiments.training.standing import doubts
 from fitness.evaluation.evaluator import CPU_BATCH
 from fitness.evaluation.streaming import StreamedEvaluator
 from fitness.genome import Genome

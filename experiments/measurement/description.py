@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.measurement.measuring import read_model
 from experiments.progress import Reporter, Silent
-from experiments.training.measuring import read_model
 from models.classes import Unnamed
 from models.contract import Network
 from models.cost import network_cost, stage_costs

@@ -1,0 +1,1 @@
+"""A trained model as it is: its layers, its accuracy on images, and whether model and images belong together."""
