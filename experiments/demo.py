@@ -14,7 +14,7 @@ from experiments.measurement.measuring import Measurement, evaluate_model
 from experiments.progress import Reporter, Silent
 from experiments.report.run import make_report
 from experiments.runs.active import SearchResult
-from experiments.runs.export import ExportResult, export_run
+from experiments.runs.exporting.export import ExportResult, export_run
 from experiments.runs.options import SearchOptions
 from experiments.runs.presets import PRESETS
 from experiments.runs.search import start_search

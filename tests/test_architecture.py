@@ -169,7 +169,7 @@ def test_everything_but_the_pool_imports_without_ray():
 
 
 def test_help_and_status_do_not_wait_for_jax():
-    program = "import sys, experiments.cli.main, experiments.runs.status; sys.exit('jax' in sys.modules)"
+    program = "import sys, experiments.cli.main, experiments.runs.watching.status; sys.exit('jax' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
 

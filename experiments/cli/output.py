@@ -11,9 +11,9 @@ from experiments.spelling import ACCURACY, measured_as
 
 if TYPE_CHECKING:
     from experiments.runs.active import SearchResult
-    from experiments.runs.following import FollowedStatus
     from experiments.runs.held_out import HeldOut
-    from experiments.runs.status import SearchStatus
+    from experiments.runs.watching.following import FollowedStatus
+    from experiments.runs.watching.status import SearchStatus
 
 
 def print_result(result: Any, as_json: bool, lines: list[str]) -> None:
@@ -74,7 +74,7 @@ def status_lines(status: "SearchStatus") -> list[str]:
 
 def summary_lines(status: "SearchStatus") -> list[str]:
     """How far a search has come, and its BEST."""
-    from experiments.runs.status import ancestry_text
+    from experiments.runs.watching.status import ancestry_text
     from fitness.objective.rewards import OBJECTIVES
 
     state = "complete" if status.complete else "not complete"

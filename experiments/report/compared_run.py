@@ -15,7 +15,7 @@ from experiments.runs.held_out import HeldOut, known_held_out
 from experiments.runs.options import SearchOptions
 from experiments.runs.patience import Patience
 from experiments.runs.saved import SavedRun
-from experiments.runs.status import SearchStatus
+from experiments.runs.watching.status import SearchStatus
 from models.errors import NetworkError
 
 _DIGITS = 12

@@ -18,7 +18,7 @@ from experiments.report.markdown_page import report_page
 from experiments.report.reported_run import ReportedRun
 from experiments.report.results.run_results import Results
 from experiments.report.results.table import result_table
-from experiments.runs.front_points import front_table
+from experiments.runs.watching.front_points import front_table
 from experiments.spelling import measured_as
 from models.tracing.architecture import ModuleArchitecture
 

@@ -14,7 +14,7 @@ from typing import Any
 from engine.errors import OptionError, RunError
 from engine.run.directory import JOURNAL, RunDirectory
 from engine.stores.locations import is_url
-from experiments.runs.status import read_status
+from experiments.runs.watching.status import read_status
 
 FOLDER = "tensorboard"
 FILE = "events.out.tfevents.0000000000.evoprune"

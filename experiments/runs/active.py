@@ -22,7 +22,7 @@ from experiments.runs.options import Backend
 from experiments.runs.patience import Patience
 from experiments.runs.problem import Problem
 from experiments.runs.saved import SavedRun, data_facts
-from experiments.runs.status import SearchStatus
+from experiments.runs.watching.status import SearchStatus
 from fitness.evaluation.evaluator import ShardedEvaluator
 
 

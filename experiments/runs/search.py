@@ -15,8 +15,8 @@ from experiments.runs.fitness_images import with_usual_images
 from experiments.runs.knowledge.knowledge import Knowledge
 from experiments.runs.options import Backend, SearchOptions
 from experiments.runs.problem import Problem
-from experiments.runs.ray_metrics import with_metrics
 from experiments.runs.saved import SavedRun
+from experiments.runs.watching.ray_metrics import with_metrics
 
 
 def start_search(

@@ -12,7 +12,7 @@ from experiments.cli.interruption import interruptible
 from experiments.cli.output import data_lines, print_result
 from experiments.cli.parameter_types import MODEL_DIRECTORY
 from experiments.cli.shared_options import json_option, model_class_option, moved_options
-from experiments.runs.refit import IMAGES as REFIT_IMAGES
+from experiments.runs.exporting.refit import IMAGES as REFIT_IMAGES
 from models.export.registry import FORMATS
 
 
@@ -57,7 +57,7 @@ def export(context: click.Context, run_dir: str, pruned_dir: Path, as_json: bool
     RESULT is what the finish of the search chose. BEST stands in for RESULT where the run has no finish, or its
     finish is not done. The written network is read back and compared on images of the run.
     """
-    from experiments.runs.export import export_run
+    from experiments.runs.exporting.export import export_run
 
     check_effects(context, [Effect("refit_images", options["refit"], "without --refit")])
     with interruptible("nothing was written.") as terminal:

@@ -14,7 +14,7 @@ from experiments.cli.shared_options import json_option, watch_option
 from experiments.spelling import measured_as
 
 if TYPE_CHECKING:
-    from experiments.runs.following import FollowedStatus
+    from experiments.runs.watching.following import FollowedStatus
 
 _EVERY = 5.0
 
@@ -29,8 +29,8 @@ def status(context: click.Context, run_dir: str, as_json: bool, watch: float | N
 
     With --watch and --json, one JSON object a line, each time the run has moved on.
     """
-    from experiments.runs.following import follow
-    from experiments.runs.status import read_status
+    from experiments.runs.watching.following import follow
+    from experiments.runs.watching.status import read_status
 
     def warn(text: str) -> None:
         click.echo(f"evoprune: {spelled_for(context, text)}", err=True)

@@ -9,7 +9,7 @@ from experiments.report.figures.style import percent
 from experiments.report.figures.trade_off import NOUNS
 from experiments.report.html.network_picture import network_picture
 from experiments.report.html.rendering import Drawn, count, render
-from experiments.runs.front_points import thinned
+from experiments.runs.watching.front_points import thinned
 
 MOST_CLASSES = 20
 """Number of classes up to which each class has a line and confusion matrices are whole."""

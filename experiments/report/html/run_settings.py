@@ -5,7 +5,7 @@ from engine.search.settings import SearchSettings
 from engine.search.state import SearchState
 from experiments.runs.knowledge.latency import LATENCY
 from experiments.runs.options import NONE, SearchOptions
-from experiments.runs.status import ancestry_text
+from experiments.runs.watching.status import ancestry_text
 from fitness.objective.rewards import OBJECTIVES
 
 ANCESTRY = "the filters that BEST removes come from"

@@ -14,13 +14,13 @@ from experiments.report.results.layers import layer_widths, stage_savings
 from experiments.report.results.speed import measure_speed
 from experiments.report.results.table import Measured, result_data
 from experiments.report.results.trade_off import TradeOff
+from experiments.runs.exporting.pick import front_among_all
 from experiments.runs.finish.result import Result
 from experiments.runs.finish.weights import result_of, weights_of
-from experiments.runs.front_points import front_json
 from experiments.runs.held_out import NO_ACCURACY, measure_held_out
 from experiments.runs.knowledge.compensation import network_of
-from experiments.runs.pick import front_among_all
-from experiments.runs.status import best_to_json
+from experiments.runs.watching.front_points import front_json
+from experiments.runs.watching.status import best_to_json
 from models.cost import network_cost
 from models.model_directory import Model
 from models.pruning import prune

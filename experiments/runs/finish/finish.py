@@ -13,15 +13,15 @@ from engine.layout import mask_sha256
 from engine.run.directory import RunDirectory
 from engine.search.state import SearchState
 from experiments.progress import Reporter
+from experiments.runs.exporting.pick import ACCURACY_DROP, goal_of
 from experiments.runs.finish.choosing import MOST, candidates, first_that_holds
 from experiments.runs.finish.images import FinishImages, changes_weights, finish_images
 from experiments.runs.finish.judging import Judge, Judged
 from experiments.runs.finish.reach import first_reach, learned_reach, lesson_is_due
 from experiments.runs.finish.result import FINISH, LESSON, Check, Result, read_result
 from experiments.runs.finish.weights import Leaving, read_weights, write_weights
-from experiments.runs.pick import ACCURACY_DROP, goal_of
 from experiments.runs.problem import Problem
-from experiments.runs.status import best_to_json
+from experiments.runs.watching.status import best_to_json
 from fitness.objective.rewards import OBJECTIVES
 from models.compensation.method import Compensation
 from models.model_directory import Model

@@ -17,10 +17,10 @@ from experiments.data.datasets import ImageSet
 from experiments.data.loading import open_images
 from experiments.data.options import DataOptions
 from experiments.data.unseen import calibration_places
+from experiments.runs.exporting.refit import CHECK_IMAGES, IMAGES
 from experiments.runs.knowledge.compensation import SPLIT
 from experiments.runs.options import NONE, SearchOptions
 from experiments.runs.problem import Problem
-from experiments.runs.refit import CHECK_IMAGES, IMAGES
 from models.compensation.method import recalibrates
 from models.contract import Network
 

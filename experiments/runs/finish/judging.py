@@ -11,11 +11,11 @@ from engine.errors import DataError, RunError
 from engine.layout import mask_sha256
 from engine.run.directory import JUDGEMENTS, RunDirectory
 from experiments.measurement.measuring import measure, predictions
+from experiments.runs.exporting.refit import refitted_network
 from experiments.runs.finish.images import FinishImages
 from experiments.runs.finish.result import ORIGINAL
 from experiments.runs.knowledge.compensation import network_of
 from experiments.runs.problem import Problem
-from experiments.runs.refit import refitted_network
 from fitness.objective.cost import percent_drop
 from models.compensation.method import Compensation
 from models.errors import CompensationError

@@ -10,8 +10,8 @@ from experiments.baselines.budgeted_run import run_until
 from experiments.data.options import DataOptions
 from experiments.progress import Reporter, Silent
 from experiments.report.figures.run_figures import render_figures
+from experiments.runs.exporting.pick import front_among_all
 from experiments.runs.options import SearchOptions, check_compensation
-from experiments.runs.pick import front_among_all
 from experiments.runs.presets import PRESETS
 from experiments.studies.fronts.page import front_figure, tables
 from experiments.studies.study_folder import study_steps, write_results

@@ -23,7 +23,7 @@ from experiments.runs.held_out import known_held_out
 from experiments.runs.options import SearchOptions
 from experiments.runs.saved import SavedRun
 from experiments.runs.search import resume_search, start_search
-from experiments.runs.status import best_to_json, read_status
+from experiments.runs.watching.status import best_to_json, read_status
 from experiments.studies.reproductions.paper_vgg_page import CIFAR, SVHN, Found, Reported, paper_page
 from experiments.studies.reproductions.svhn import svhn
 from experiments.training.network_options import NetworkOptions

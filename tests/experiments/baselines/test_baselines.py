@@ -14,7 +14,7 @@ from experiments.cli import main
 from experiments.data.options import DataOptions
 from experiments.progress import Silent
 from experiments.runs.scoring import score_masks
-from experiments.runs.status import read_status
+from experiments.runs.watching.status import read_status
 from models import model_directory
 from models.cost import masked_cost
 from models.networks.chain import Chain

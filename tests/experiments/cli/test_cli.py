@@ -422,7 +422,7 @@ def test_a_fault_of_the_machine_is_one_sentence(capsys, monkeypatch, error, part
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("experiments.runs.status.read_status", fail)
+    monkeypatch.setattr("experiments.runs.watching.status.read_status", fail)
     assert main.run(["status", "run"]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1

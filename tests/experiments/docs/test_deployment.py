@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments.cli import main
-from experiments.runs.export import export_run
+from experiments.runs.exporting.export import export_run
 from models.errors import ExportError
 from tests.models.support.small_networks import logits
 

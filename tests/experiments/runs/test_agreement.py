@@ -11,9 +11,9 @@ from engine.errors import DataError
 from engine.run.directory import RunDirectory
 from experiments.data.options import DataOptions
 from experiments.report.run import make_report
-from experiments.runs.export import export_run
+from experiments.runs.exporting.export import export_run
 from experiments.runs.search import resume_search
-from experiments.runs.status import read_status
+from experiments.runs.watching.status import read_status
 from experiments.training.finetune import finetune_model
 from fitness.genome import Genome
 from models import model_directory

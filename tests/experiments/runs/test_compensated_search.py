@@ -19,7 +19,7 @@ from experiments.data.options import DataOptions
 from experiments.measurement.measuring import evaluate_model
 from experiments.report.results.speed import measure_speed
 from experiments.report.run import make_report
-from experiments.runs.export import export_run
+from experiments.runs.exporting.export import export_run
 from experiments.runs.knowledge.compensation import MomentsArtifact, gather
 from experiments.runs.options import SearchOptions
 from experiments.runs.scoring import score_masks

@@ -17,7 +17,7 @@ from experiments.cli import main
 from experiments.data import datasets
 from experiments.data.loading import open_images
 from experiments.measurement.measuring import evaluate_model, measure
-from experiments.runs.export import export_run
+from experiments.runs.exporting.export import export_run
 from experiments.runs.finish import finish, judging
 from experiments.runs.finish.images import FinishImages, check_places, finish_images, images_within
 from experiments.runs.finish.result import NAME as RESULT_FILE
@@ -25,7 +25,7 @@ from experiments.runs.finish.weights import NAME as WEIGHTS_FILE
 from experiments.runs.options import SearchOptions
 from experiments.runs.saved import SavedRun
 from experiments.runs.search import resume_search, start_search
-from experiments.runs.status import read_status
+from experiments.runs.watching.status import read_status
 from models import model_directory
 from tests.support import runs
 from tests.support.runs import Listening, options_for, progress_of, traces

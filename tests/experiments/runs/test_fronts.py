@@ -14,10 +14,10 @@ from experiments.cli.output import summary_lines
 from experiments.data.options import DataOptions
 from experiments.measurement.measuring import evaluate_model
 from experiments.report.run import make_report
-from experiments.runs.export import export_run
-from experiments.runs.front_points import thinned
+from experiments.runs.exporting.export import export_run
 from experiments.runs.search import resume_search, start_search
-from experiments.runs.status import read_status
+from experiments.runs.watching.front_points import thinned
+from experiments.runs.watching.status import read_status
 from experiments.training.network_options import NetworkOptions
 from experiments.training.train import train_model
 from fitness.genome import Genome

@@ -14,7 +14,7 @@ from experiments.progress import Silent
 from experiments.runs.knowledge.importances import ImportancesArtifact
 from experiments.runs.options import SearchOptions
 from experiments.runs.search import resume_search, start_search
-from experiments.runs.status import read_status
+from experiments.runs.watching.status import read_status
 from fitness.seeding.founders import LARGEST_COMPENSATED_REMOVAL, LARGEST_REMOVAL
 from tests.support.runs import GENERATIONS, SETTINGS, options_for, traces
 

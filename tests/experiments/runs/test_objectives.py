@@ -16,13 +16,13 @@ from experiments.baselines.plots import baseline_figure
 from experiments.cli.output import summary_lines
 from experiments.data.options import DataOptions
 from experiments.report.run import make_report
-from experiments.runs.export import export_run
+from experiments.runs.exporting.export import export_run
+from experiments.runs.exporting.pick import goal_of
 from experiments.runs.finish import finish
 from experiments.runs.finish.choosing import candidates
 from experiments.runs.options import SearchOptions
-from experiments.runs.pick import goal_of
 from experiments.runs.search import resume_search, start_search
-from experiments.runs.status import read_status
+from experiments.runs.watching.status import read_status
 from fitness.objective.front import FIGURES
 from fitness.objective.rewards import OBJECTIVES
 from models import model_directory

@@ -11,7 +11,7 @@ from engine.run.directory import RunDirectory
 from experiments.report.run import make_report
 from experiments.runs.patience import LEAST, Patience
 from experiments.runs.search import resume_search, start_search
-from experiments.runs.status import read_status
+from experiments.runs.watching.status import read_status
 from tests.support import runs
 
 SETTINGS = replace(runs.SETTINGS, initial_removal=0.3, seed=9)

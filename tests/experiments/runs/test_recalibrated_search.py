@@ -12,7 +12,7 @@ from experiments.data.datasets import subset
 from experiments.data.options import DataOptions
 from experiments.data.unseen import calibration_places, unseen_images
 from experiments.measurement.measuring import evaluate_model
-from experiments.runs.export import export_run
+from experiments.runs.exporting.export import export_run
 from experiments.runs.knowledge.compensation import calibration_of, gather
 from experiments.runs.options import SearchOptions
 from experiments.runs.search import resume_search, start_search

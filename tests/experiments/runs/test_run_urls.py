@@ -16,9 +16,9 @@ from engine.stores.locations import open_store
 from engine.stores.remote import FsspecStore
 from experiments.cli import main
 from experiments.report.run import make_report
-from experiments.runs.export import export_run
+from experiments.runs.exporting.export import export_run
 from experiments.runs.search import resume_search, start_search
-from experiments.runs.status import read_status
+from experiments.runs.watching.status import read_status
 from tests.support.runs import options_for, traces
 
 

@@ -13,7 +13,7 @@ import pytest
 from engine.errors import RunError, RunStoreError
 from engine.stores.locations import open_store
 from experiments.runs.search import resume_search
-from experiments.runs.status import read_status
+from experiments.runs.watching.status import read_status
 from tests.support.runs import OPTIONS_OF_THE_COMMAND_LINE, traces
 
 pytest.importorskip("s3fs")

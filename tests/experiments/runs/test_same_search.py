@@ -10,7 +10,7 @@ from engine.search.loop import Search
 from engine.search.operators.mutation import MUTATIONS
 from experiments.runs.options import Backend
 from experiments.runs.search import resume_search, start_search
-from experiments.runs.status import read_status
+from experiments.runs.watching.status import read_status
 from fitness.importance import IMPORTANCES
 from models.latency import measuring
 from tests.support.runs import SETTINGS, options_for, traces

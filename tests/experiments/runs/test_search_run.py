@@ -21,11 +21,11 @@ from experiments.data.facts import DataFacts
 from experiments.data.options import DataOptions
 from experiments.measurement.measuring import evaluate_model
 from experiments.report.run import make_report
-from experiments.runs.export import export_run
+from experiments.runs.exporting.export import export_run
 from experiments.runs.options import Backend
 from experiments.runs.scoring import score_masks
 from experiments.runs.search import resume_search, start_search
-from experiments.runs.status import ancestry_text, read_status
+from experiments.runs.watching.status import ancestry_text, read_status
 from fitness.importance.contract import ImportanceError
 from models import model_directory
 from tests.support.runs import (

@@ -16,8 +16,8 @@ from engine.search.archive import Archive
 from engine.search.state import SearchState
 from experiments.data.matching import ORIGINAL
 from experiments.runs.finish.result import FINISH, Result, read_result
-from experiments.runs.front_points import front_json
 from experiments.runs.patience import Patience
+from experiments.runs.watching.front_points import front_json
 from experiments.spelling import ACCURACY, AGREEMENT
 from fitness.objective.rewards import OBJECTIVES
 
@@ -38,7 +38,7 @@ class SearchStatus:
         best: score, figures, count and name of BEST, and how many of its filters are removed; None before
             generation 0 is finished.
         islands: the population of each island, where there are several.
-        front: the front (:func:`experiments.runs.front_points.front_json`), where one is searched for.
+        front: the front (:func:`experiments.runs.watching.front_points.front_json`), where one is searched for.
         workers: how the workers did in the last generation, where there are some.
         finishes: whether the search ends with a finish (:mod:`experiments.runs.finish`).
         judged: candidates that the finish has judged, while it is under way.

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.errors import RunError
 from engine.run.directory import RunDirectory
-from experiments.runs.status import SearchStatus, read_status
+from experiments.runs.watching.status import SearchStatus, read_status
 
 _RECENT = 10
 """Last generations, whose mean time estimates the time left."""

@@ -18,8 +18,15 @@ from experiments.data.datasets import ImageSet
 from experiments.data.loading import load_images
 from experiments.data.unseen import calibration_places, unseen_images
 from experiments.measurement.measuring import measure
+from experiments.runs.exporting.pick import (
+    ACCURACY_DROP,
+    Condition,
+    chosen_mask,
+    finalists,
+    is_upper_bound,
+    parse_pick,
+)
 from experiments.runs.knowledge.compensation import SPLIT
-from experiments.runs.pick import ACCURACY_DROP, Condition, chosen_mask, finalists, is_upper_bound, parse_pick
 from experiments.runs.saved import SavedRun
 from models.compensation.folding import compensated
 from models.compensation.method import Compensation

@@ -14,10 +14,10 @@ from engine.stores.locations import open_store
 from experiments.cli import main
 from experiments.progress import Silent
 from experiments.report.tensorboard import FILE, write_events
-from experiments.runs.following import follow
-from experiments.runs.ray_metrics import RayMetrics, with_metrics
 from experiments.runs.search import resume_search, start_search
-from experiments.runs.status import read_status
+from experiments.runs.watching.following import follow
+from experiments.runs.watching.ray_metrics import RayMetrics, with_metrics
+from experiments.runs.watching.status import read_status
 from tests.support.runs import options_for
 
 
@@ -53,7 +53,7 @@ def test_a_run_at_a_url_is_followed_until_it_is_complete(options, monkeypatch):
 
         before = [{name: files.cat_file(name) for name in files.find("/followed")}]
         seen = []
-        monkeypatch.setattr("experiments.runs.following.sleep", pause)
+        monkeypatch.setattr("experiments.runs.watching.following.sleep", pause)
         for status in follow(url, 7.0):
             assert before == [{name: files.cat_file(name) for name in files.find("/followed")}]
             seen.append(status)
@@ -72,7 +72,7 @@ def test_watch_prints_over_what_it_printed(options, tmp_path, capsys, monkeypatc
     run = tmp_path / "run"
     start_search(run, options(1))
     asked_for(RunDirectory.open(run), 2)
-    monkeypatch.setattr("experiments.runs.following.sleep", lambda seconds: resume_search(run))
+    monkeypatch.setattr("experiments.runs.watching.following.sleep", lambda seconds: resume_search(run))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     assert main.run(["status", str(run), "--watch", "0.5"]) == 0
     _, first, second = capsys.readouterr().out.split("\x1b[J")

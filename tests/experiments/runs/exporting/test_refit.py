@@ -16,9 +16,9 @@ from experiments.data.loading import load_images
 from experiments.data.options import DataOptions
 from experiments.data.unseen import unseen_images
 from experiments.measurement.measuring import evaluate_model
-from experiments.runs.export import export_run
+from experiments.runs.exporting.export import export_run
+from experiments.runs.exporting.refit import Refitter, first_that, refitted_choice
 from experiments.runs.options import SearchOptions
-from experiments.runs.refit import Refitter, first_that, refitted_choice
 from experiments.runs.saved import SavedRun
 from experiments.runs.search import start_search
 from models import model_directory

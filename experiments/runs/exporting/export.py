@@ -12,12 +12,12 @@ from experiments.data.facts import DataFacts, result_json
 from experiments.data.loading import note_resize
 from experiments.environment import versions
 from experiments.progress import Reporter, Silent
+from experiments.runs.exporting.pick import chosen_mask, parse_pick
+from experiments.runs.exporting.refit import IMAGES as REFIT_IMAGES
+from experiments.runs.exporting.refit import Refit, Refitter, refitted_choice
 from experiments.runs.finish.result import Result
 from experiments.runs.finish.weights import result_of, weights_of
 from experiments.runs.knowledge.compensation import network_of
-from experiments.runs.pick import chosen_mask, parse_pick
-from experiments.runs.refit import IMAGES as REFIT_IMAGES
-from experiments.runs.refit import Refit, Refitter, refitted_choice
 from experiments.runs.saved import SavedRun
 from models import output_directory
 from models.contract import Network
@@ -180,9 +180,9 @@ def export_run(
         location: of the run, a path or a URL.
         directory: of the smaller network; must not exist, or be empty.
         format: a name in :data:`models.export.registry.FORMATS`.
-        pick: conditions on a mask of the front (:mod:`experiments.runs.pick`); RESULT or BEST if None.
+        pick: conditions on a mask of the front (:mod:`experiments.runs.exporting.pick`); RESULT or BEST if None.
         refit: whether the remaining weights of BEST, or of the mask picked, are refitted now; conditions on
-            accuracy are then about refitted masks (:mod:`experiments.runs.refit`).
+            accuracy are then about refitted masks (:mod:`experiments.runs.exporting.refit`).
         refit_images: number of training images to refit to, at most.
         model: where the run's model is now, if it moved.
         data_dir: where the run's data is now, if it moved.

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import OptionError
-from experiments.runs.pick import NAMES, Condition, parse_pick, pick
+from experiments.runs.exporting.pick import NAMES, Condition, parse_pick, pick
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 CONDITIONS = st.builds(Condition, st.sampled_from(NAMES), st.sampled_from(["<", "<=", ">", ">="]), NUMBERS)
