@@ -28,7 +28,7 @@ _MODULES = {
     "experiments.runs.watching.status": ["read_status"],
     "experiments.training.finetune": ["finetune_model"],
     "experiments.training.onnx_importing": ["ONNXImportOptions", "import_onnx_model"],
-    "experiments.training.torch_importing": ["ImportOptions", "import_model"],
+    "experiments.training.torch_importing": ["TorchImportOptions", "import_torch_model"],
     "experiments.training.network_options": ["NetworkOptions"],
     "experiments.training.prune_finetune": ["PruneFinetuneOptions"],
     "experiments.training.prune_finetune_run": ["prune_finetune"],

@@ -16,7 +16,7 @@ from models.torch.importing import import_network
 
 
 @dataclass(frozen=True)
-class ImportOptions(InputOptions):
+class TorchImportOptions(InputOptions):
     """What a weights file does not tell about its network.
 
     Raises:
@@ -101,10 +101,10 @@ def _numbers(text: str | None) -> tuple[int, ...] | None:
     return tuple(sorted(map(int, parts)))
 
 
-def import_model(
+def import_torch_model(
     file: Path,
     directory: Path,
-    options: ImportOptions,
+    options: TorchImportOptions,
     *,
     data: DataOptions | None = None,
     reporter: Reporter | None = None,

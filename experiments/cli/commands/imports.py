@@ -15,7 +15,7 @@ from experiments.cli.shared_options import json_option
 from experiments.data.options import DataOptions
 from experiments.training.importing import ImportResult
 from experiments.training.onnx_importing import ONNXImportOptions
-from experiments.training.torch_importing import ImportOptions
+from experiments.training.torch_importing import TorchImportOptions
 
 _evaluate = options_of(
     DataOptions,
@@ -57,7 +57,7 @@ def import_onnx(file: Path, model_dir: Path, as_json: bool, **options: Any) -> N
 )
 @click.argument("file", type=FILE)
 @click.argument("model_dir", type=MODEL_DIRECTORY)
-@options_of(ImportOptions)
+@options_of(TorchImportOptions)
 @_evaluate
 @config_option
 @json_option
@@ -67,11 +67,13 @@ def import_torch(file: Path, model_dir: Path, as_json: bool, **options: Any) -> 
     It reads torchvision's layout and the common variants for CIFAR, with and without batch norm. Code in a .pt
     file is never run.
     """
-    from experiments.training.torch_importing import import_model
+    from experiments.training.torch_importing import import_torch_model
 
     data = None if options["data"] is None else built(DataOptions, options)
     with interruptible("nothing was written; start again when you like.") as terminal:
-        result = import_model(file, model_dir, built(ImportOptions, options), data=data, reporter=terminal)
+        result = import_torch_model(
+            file, model_dir, built(TorchImportOptions, options), data=data, reporter=terminal
+        )
     _print(result, model_dir, as_json)
 
 

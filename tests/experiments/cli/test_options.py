@@ -23,7 +23,7 @@ from experiments.training.finetune import FINETUNING
 from experiments.training.network_options import NetworkOptions
 from experiments.training.onnx_importing import ONNXImportOptions
 from experiments.training.prune_finetune import PruneFinetuneOptions
-from experiments.training.torch_importing import ImportOptions
+from experiments.training.torch_importing import TorchImportOptions
 from models.training.settings import TrainingSettings
 
 
@@ -90,7 +90,7 @@ NO_OPTIONS = {"train": ("match_labels", "labels"), "finetune": ("labels",), "pru
         ("prune-finetune", (PruneFinetuneOptions, DataOptions), {}),
         ("baseline", (BaselineOptions, DataOptions), {}),
         ("import", (ONNXImportOptions,), {}),
-        ("import-torch", (ImportOptions,), {}),
+        ("import-torch", (TorchImportOptions,), {}),
     ],
 )
 def test_every_field_is_an_option_with_its_default(name, owners, others):
