@@ -11,7 +11,8 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --d
 QUICK := XLA_FLAGS="$$XLA_FLAGS --xla_backend_optimization_level=0"
 NUMERIC := tests/fitness tests/models
 TORCH ?= torch >=2.6,<3
-WITH_TORCH := tests/models/torch tests/models/export tests/experiments/docs/test_deployment.py
+WITH_TORCH := tests/models/torch tests/models/export tests/experiments/docs/test_deployment.py \
+	tests/experiments/benchmarks/test_thesis_script.py
 
 .PHONY: demo test test-slow test-torch lint bench clean
 
