@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from models.errors import DependencyError
 from models.onnx.module import GraphModule
 from models.onnx_import.reading import read_onnx
 
@@ -130,6 +131,22 @@ def test_parts_of_a_split_are_cut_where_the_graph_says(tmp_path):
         helper.make_node("Concat", ["other", "one"], ["result"], axis=1),
     ]
     check_like_runtime(tmp_path, nodes, {"sizes": whole(1, 2)}, (1, 3, 8, 8), 13)
+
+
+@pytest.mark.parametrize(
+    ("indices", "attributes", "reason"),
+    [
+        ("constant", {"batch_dims": 1}, "its indices differ from image to image"),
+        ("far", {}, "its indices are outside of"),
+    ],
+)
+def test_places_that_cannot_be_gathered_are_refused(indices, attributes, reason, tmp_path):
+    nodes = [helper.make_node("GatherND", ["images", indices], ["result"], **attributes)]
+    arrays = {"constant": whole(0).reshape(1, 1), "far": whole(0, 3).reshape(1, 2)}
+    path = written(tmp_path / "one.onnx", nodes, arrays, shape=(1, 3, 8, 8), outputs=[("result", ("numbers",))])
+    read = read_onnx(path, whole=True)
+    with pytest.raises(DependencyError, match=f"node GatherND 'result' cannot be run: {reason}"):
+        GraphModule(read.graph, read.weights)(floats(1, 8, 8, 3))
 
 
 def test_shapes_that_a_graph_computes_are_followed(tmp_path):

@@ -188,3 +188,30 @@ def test_parts_of_channels_lose_filters_on_their_own(tmp_path):
         smaller = Model(prune(model.network, keeps), NORMALISATION, model.classes)
         masked = logits(model.network, IMAGES, keeps)
         np.testing.assert_allclose(runtime(smaller, tmp_path / "cut.onnx"), masked, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [False, True])
+def test_places_that_are_gathered_keep_their_channels_apart(channels, tmp_path):
+    """As PyTorch's newer exporter writes an adaptive pool: maps in front, then windows of places, then their sums."""
+    drawing = Drawing()
+    x = drawing.node("Relu", drawing.conv("images", 3, 6, "stem"))
+    if channels:
+        x = drawing.node("GatherND", x, drawing.numbers([[0, 4], [0, 1], [0, 5]]))
+    else:
+        windows = [[[[row, column] for column in (0, 5)] for row in (2, 3, 3)] for _ in range(2)]
+        x = drawing.node("GatherND", drawing.node("Transpose", x, perm=[2, 3, 0, 1]), drawing.numbers(*windows))
+        x = drawing.node("Transpose", x, perm=[3, 4, 0, 1, 2])
+        parts = [drawing.node("Gather", x, drawing.numbers(number), axis=2) for number in range(2)]
+        x = drawing.node("Add", *(drawing.node("Squeeze", part, drawing.numbers(2)) for part in parts))
+    model = import_onnx(drawing.file(tmp_path / "network.onnx", x, 3 if channels else 6), NORMALISATION).model
+    expected = runtime_logits(tmp_path / "network.onnx", IMAGES)
+    np.testing.assert_allclose(logits(model.network, IMAGES), expected, rtol=1e-4, atol=1e-4)
+    sizes = {group.name: group.size for group in model.network.filter_groups}
+    assert sizes == ({} if channels else {"stem": 6})
+    if channels:
+        assert "left whole: stem, because of 'gather'" in map(str, model.network.left_whole)
+        return
+    keeps = {"stem": np.array([0, 1, 1, 0, 0, 1], bool)}
+    smaller = Model(prune(model.network, keeps), NORMALISATION, model.classes)
+    masked = logits(model.network, IMAGES, keeps)
+    np.testing.assert_allclose(runtime(smaller, tmp_path / "cut.onnx"), masked, rtol=1e-4, atol=1e-4)
