@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from models.errors import ExportError
 from models.export.onnx_graph import Graph, Operand, Value
 
-Writer = Callable[..., Operand]
+Writer = Callable[..., Operand | list[Operand]]
+"""From a graph, an equation and its operands to its result, or to its results where it may have several."""
 
 
 def _elementwise(operator: str, compute: Any, graph: Graph, equation: Any, *operands: Operand) -> Operand:
@@ -85,16 +87,14 @@ def _pool(operator: str, graph: Graph, equation: Any, inputs: Value) -> Operand:
 
 
 def _product(graph: Graph, equation: Any, left: Operand, right: Operand) -> Value:
-    if (
-        equation.params["dimension_numbers"] != (((1,), (0,)), ((), ()))
-        or len(equation.invars[0].aval.shape) != 2
-    ):
-        raise _unsaid("a product other than of two matrices")
+    ranks = [len(atom.aval.shape) for atom in equation.invars]
+    if equation.params["dimension_numbers"] != (((ranks[0] - 1,), (0,)), ((), ())) or ranks[1] != 2:
+        raise _unsaid("a product other than with a matrix")
     names = [
         graph.plain(operand, atom.aval.shape)
         for operand, atom in zip((left, right), equation.invars, strict=True)
     ]
-    return graph.node("Gemm", names, (0, 1))
+    return graph.node("Gemm" if ranks[0] == 2 else "MatMul", names, tuple(range(ranks[0])))
 
 
 def _reshape(graph: Graph, equation: Any, operand: Value) -> Value:
@@ -147,6 +147,16 @@ def _concatenate(graph: Graph, equation: Any, *operands: Operand) -> Value:
     return graph.node("Concat", names, order, axis=order.index(equation.params["dimension"]))
 
 
+def _split(graph: Graph, equation: Any, operand: Value) -> list[Operand]:
+    axis = np.array([operand.order.index(equation.params["axis"])], np.int64)
+    bounds = np.cumsum([0, *equation.params["sizes"]])
+    results: list[Operand] = []
+    for start, end in pairwise(bounds):
+        names = [graph.constant(np.array([bound], np.int64)) for bound in (start, end)]
+        results.append(graph.node("Slice", [operand.name, *names, graph.constant(axis)], operand.order))
+    return results
+
+
 def _same(graph: Graph, equation: Any, operand: Operand) -> Operand:
     if equation.outvars[0].aval.dtype != np.float32:
         raise _unsaid(f"numbers of type {equation.outvars[0].aval.dtype}")
@@ -186,6 +196,7 @@ OPERATORS: dict[str, Writer] = {
     "reduce_sum": partial(_reduce, "ReduceSum"),
     "reduce_max": partial(_reduce, "ReduceMax"),
     "concatenate": _concatenate,
+    "split": _split,
     "convert_element_type": _same,
     "copy": _same,
     "stop_gradient": _same,
