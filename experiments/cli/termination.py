@@ -32,23 +32,25 @@ class _Interruption:
 
     def __init__(self) -> None:
         self._first = 0.0
-        self._reminding = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Raise KeyboardInterrupt, now or later."""
-        reminded, self._reminding = self._reminding, False
         self._first = self._first or monotonic()
+        self._come_again(number)
+        if not _imports(frame) or monotonic() > self._first + _LONGEST_IMPORT:
+            raise KeyboardInterrupt
+
+    def _come_again(self, number: int) -> None:
         timer = threading.Timer(_AGAIN, self._remind, (number,))
         timer.daemon = True
         timer.start()
-        # A second signal of the user cuts the clean-up short; a reminder does not.
-        if (reminded and _is_leaving()) or (_imports(frame) and monotonic() < self._first + _LONGEST_IMPORT):
-            return
-        raise KeyboardInterrupt
 
     def _remind(self, number: int) -> None:
-        self._reminding = True
-        os.kill(os.getpid(), number)
+        # No signal disturbs the clean-up, in which Ray may have given the signal another handler.
+        if _is_leaving():
+            self._come_again(number)
+        else:
+            os.kill(os.getpid(), number)
 
 
 def _unraisable(unraisable: Any) -> None:
@@ -58,8 +60,10 @@ def _unraisable(unraisable: Any) -> None:
 
 
 def _is_leaving() -> bool:
-    """Whether this thread cleans up after a KeyboardInterrupt."""
-    error = sys.exc_info()[1]
+    """Whether the main thread cleans up after a KeyboardInterrupt."""
+    handled: Any = sys._current_exceptions().get(threading.main_thread().ident)
+    # Python 3.11 has the type and the traceback beside the exception.
+    error = handled[1] if isinstance(handled, tuple) else handled
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
             return True

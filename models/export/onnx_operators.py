@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from models.errors import ExportError
 from models.export.onnx_graph import Graph, Operand, Value
 
-Writer = Callable[..., Operand]
+Writer = Callable[..., Operand | list[Operand]]
+"""From a graph, an equation and its operands to its result, or to its results where it may have several."""
 
 
 def _elementwise(operator: str, compute: Any, graph: Graph, equation: Any, *operands: Operand) -> Operand:
@@ -154,6 +156,16 @@ def _concatenate(graph: Graph, equation: Any, *operands: Operand) -> Value:
     return graph.node("Concat", names, order, axis=order.index(equation.params["dimension"]))
 
 
+def _split(graph: Graph, equation: Any, operand: Value) -> list[Operand]:
+    axis = np.array([operand.order.index(equation.params["axis"])], np.int64)
+    bounds = np.cumsum([0, *equation.params["sizes"]])
+    results: list[Operand] = []
+    for start, end in pairwise(bounds):
+        names = [graph.constant(np.array([bound], np.int64)) for bound in (start, end)]
+        results.append(graph.node("Slice", [operand.name, *names, graph.constant(axis)], operand.order))
+    return results
+
+
 def _same(graph: Graph, equation: Any, operand: Operand) -> Operand:
     if equation.outvars[0].aval.dtype != np.float32:
         raise _unsaid(f"numbers of type {equation.outvars[0].aval.dtype}")
@@ -193,6 +205,7 @@ OPERATORS: dict[str, Writer] = {
     "reduce_sum": partial(_reduce, "ReduceSum"),
     "reduce_max": partial(_reduce, "ReduceMax"),
     "concatenate": _concatenate,
+    "split": _split,
     "convert_element_type": _same,
     "copy": _same,
     "stop_gradient": _same,

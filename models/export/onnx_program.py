@@ -81,7 +81,8 @@ def _run(graph: Graph, program: Any, constants: list[Any], arguments: list[Opera
         elif constant and name not in BROADCASTING:
             results = _computed(equation, operands)
         elif name in OPERATORS:
-            results = [OPERATORS[name](graph, equation, *operands)]
+            written = OPERATORS[name](graph, equation, *operands)
+            results = written if isinstance(written, list) else [written]
         else:
             raise ExportError(
                 f"`format` onnx cannot say JAX's operation {name!r}; export with `format` stablehlo."

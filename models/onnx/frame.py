@@ -3,6 +3,7 @@
 import base64
 import zlib
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy as np
 from models.axes import extent
 from models.onnx.graph import Graph
 from models.onnx.module import SHAPED
+from models.onnx.operators.shapes import cut_of_name
 from models.tracing.analysis import Dependencies
+from models.tracing.groups import Cut
 
 
 def frame_of(model: Any, arrays: Mapping[str, Any]) -> str:
@@ -19,7 +22,42 @@ def frame_of(model: Any, arrays: Mapping[str, Any]) -> str:
     frame.CopyFrom(model)
     for tensor in _tensors(frame, arrays).values():
         _empty(tensor)
-    return base64.b64encode(zlib.compress(frame.SerializeToString(deterministic=True), 9)).decode()
+    return _closed(frame)
+
+
+def _closed(model: Any) -> str:
+    return base64.b64encode(zlib.compress(model.SerializeToString(deterministic=True), 9)).decode()
+
+
+def opened(frame: str) -> Any:
+    """The ``onnx.ModelProto`` of a frame."""
+    import onnx
+
+    return onnx.load_model_from_string(zlib.decompress(base64.b64decode(frame)))
+
+
+def rewired(frame: str, instead: Mapping[str, str], gathered: Mapping[str, tuple[str, np.ndarray, int]]) -> str:
+    """The frame of a graph that computes some values in another way.
+
+    Args:
+        frame: from :func:`frame_of`.
+        instead: name of a value -> the value that its readers read instead.
+        gathered: name of a value -> the value that it is gathered from, the indices and the axis.
+    """
+    model = opened(frame)
+    nodes = []
+    for node in model.graph.node:
+        if any(output in gathered for output in node.output):
+            nodes += [gather_node(model.graph, *gathered[output], output) for output in node.output]
+        else:
+            node.input[:] = [instead.get(name, name) for name in node.input]
+            nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    _drop_unused(model.graph)
+    # Inferred shapes of values that may be gone.
+    del model.graph.value_info[:]
+    return _closed(model)
 
 
 def model_of(
@@ -37,7 +75,7 @@ def model_of(
     """
     import onnx
 
-    model = onnx.load_model_from_string(zlib.decompress(base64.b64decode(graph.frame)))
+    model = opened(graph.frame)
     for name, tensor in _tensors(model, graph.arrays).items():
         array = graph.arrays[name]
         filled = onnx.numpy_helper.from_array(weights[array.path].astype(array.dtype), tensor.name)
@@ -46,6 +84,8 @@ def model_of(
     if any(widths[name] != size for name, size in sizes.items()):
         _mend_groups(model, graph, weights)
         _mend_shapes(model, whole, widths)
+        _mend_cuts(model, whole, widths)
+        _drop_unused(model.graph)
         # Inferred shapes of the whole network; runtimes infer them anew.
         del model.graph.value_info[:]
     return model
@@ -83,7 +123,45 @@ def _mend_shapes(model: Any, whole: Dependencies, widths: Mapping[str, int]) -> 
         name = f"{node.output[0]}.shape"
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(target, np.int64), name))
         node.input[1] = name
-    _drop_unused(model.graph)
+
+
+def _mend_cuts(model: Any, whole: Dependencies, widths: Mapping[str, int]) -> None:
+    """Give each node that cuts channels the bounds that they have now: a ``Gather`` for each axis that is cut."""
+    cuts: dict[str, dict[int, list[Cut]]] = {}
+    for name, cut in whole.found.named_cuts.items():
+        axis, output = cut_of_name(name)
+        cuts.setdefault(output, {}).setdefault(axis, []).append(cut)
+    nodes = []
+    for node in model.graph.node:
+        outputs = {output: cuts[output] for output in node.output if output in cuts}
+        every = [cut for axes in outputs.values() for each in axes.values() for cut in each]
+        if not any(_moved(cut, whole.sizes, widths) for cut in every):
+            nodes.append(node)
+            continue
+        for output in node.output:
+            value = node.input[0]
+            for place, (axis, each) in enumerate(outputs[output].items(), 1):
+                bounds = [(extent(cut.front, widths), extent(cut.taken, widths)) for cut in each]
+                indices = np.concatenate([start + np.arange(length) for start, length in bounds])
+                made = output if place == len(outputs[output]) else f"{output}.{axis}"
+                nodes.append(gather_node(model.graph, value, indices, axis, made))
+                value = made
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _moved(cut: Cut, sizes: Mapping[str, int], widths: Mapping[str, int]) -> bool:
+    return any(extent(axis, sizes) != extent(axis, widths) for axis in (cut.front, cut.taken))
+
+
+def gather_node(graph: Any, value: str, indices: np.ndarray, axis: int, output: str) -> Any:
+    """A ``Gather`` from a value along an axis; its indices become an initializer of the graph."""
+    import onnx
+
+    taken = {tensor.name for tensor in graph.initializer}
+    name = next(name for number in count() if (name := f"{output}.indices{number or ''}") not in taken)
+    graph.initializer.append(onnx.numpy_helper.from_array(indices.astype(np.int64), name))
+    return onnx.helper.make_node("Gather", [value, name], [output], name=f"{output}.gather", axis=axis)
 
 
 def _drop_unused(graph: Any) -> None:

@@ -39,6 +39,17 @@ class GraphModule(nnx.Module):
         Raises:
             DependencyError: a node cannot be run; the message names the node.
         """
+        output = self.graph__.output
+        logits = laid(self.values(images)[output])
+        if sum(extent > 1 for extent in logits.shape[1:]) > 1:
+            raise DependencyError(
+                f"the result {output!r} has the shape {logits.shape} for one image, which is not one number for "
+                "each class"
+            )
+        return logits.plain().reshape(logits.shape[0], -1).astype(jnp.float32)
+
+    def values(self, images: jax.Array) -> dict[str, Value]:
+        """All values of the graph by name; raises as the call does."""
         graph = self.graph__
         order = (0, 1, 2, 3) if graph.channels_last else (0, 2, 3, 1)
         values: dict[str, Value] = {graph.input: Laid(images, order)}
@@ -56,13 +67,7 @@ class GraphModule(nnx.Module):
             if node.operator in SHAPED:
                 results = [_named(result, node.outputs[0]) for result in results]
             values.update(zip(node.outputs, results, strict=False))
-        logits = laid(values[graph.output])
-        if sum(extent > 1 for extent in logits.shape[1:]) > 1:
-            raise DependencyError(
-                f"the result {graph.output!r} has the shape {logits.shape} for one image, which is not one "
-                "number for each class"
-            )
-        return logits.plain().reshape(logits.shape[0], -1).astype(jnp.float32)
+        return values
 
 
 def _read(values: dict[str, Value], name: str) -> Value:

@@ -10,6 +10,7 @@ from models.imported import ImportedNetwork, imported
 from models.normalisation import Normalisation
 from models.onnx.architecture import ONNXArchitecture, dependencies_of
 from models.onnx_import.reading import Port, read_onnx
+from models.onnx_import.shuffles import without_shuffles
 from models.tracing.network import TracedNetwork
 
 
@@ -38,6 +39,7 @@ def import_onnx(
     read = read_onnx(path, output=output)
     shape = _input_shape(path, read.port, read.graph.channels_last, input_size, len(normalisation.mean))
     try:
+        read = without_shuffles(read, shape)
         count = dependencies_of(read.graph, shape).trace.program.out_avals[0].shape[1]
         network = ONNXArchitecture(name, shape, count, read.graph).blank()
     except NetworkError as error:

@@ -18,6 +18,8 @@ POOLED_SIDE = 7
 """torchvision's VGG averages the output of its features to 7x7 positions."""
 SMALLEST_IMAGE = 8
 """Pixels; nobody trains a VGG on smaller images."""
+MANY = 4
+"""Convolutions; of so many, blocks of one convolution beside longer ones are no longer believed to be the rule."""
 MOST_SHOWN = 8
 """Ranges of sizes in a sentence; larger images have no use there."""
 MOST_READINGS = 20_000
@@ -196,13 +198,14 @@ def _regular(seen: Numbering, closing: int) -> bool:
 def _deep(widths: Sequence[int]) -> bool:
     """Whether convolutions with a number missing behind each may form blocks of several, with Dropout inside.
 
-    A block has one width. So the blocks are the runs of equal widths, or equal parts of a single run.
+    A block has one width. So the blocks are the runs of equal widths, or equal parts of a single run. Three
+    convolutions, two of them alike, are taken for three blocks.
     """
     runs = [len(list(run)) for _, run in groupby(widths)]
     count = len(widths)
     if len(runs) == 1:
         return any(count % depth == 0 for depth in range(2, count // 2 + 1))
-    return max(runs) > 1
+    return min(runs) > 1 or (max(runs) > 1 and count >= MANY)
 
 
 def _halvings(size: int, side: int) -> int | None:

@@ -9,11 +9,14 @@ import jax
 import numpy as np
 from flax import nnx
 
-from models.axes import ArraySpec
+from models.axes import ArraySpec, extent
 from models.contract import FilterGroup, Keeps
 from models.cost import Cost, cost_of_specs
+from models.errors import DependencyError
+from models.tracing.cutting import cut_module
 from models.tracing.execution import masked_program
 from models.tracing.groups import Grouped, grouped, layer_of
+from models.tracing.labels import shape_of
 from models.tracing.trace import Trace, arrays_of_module, trace
 from models.tracing.walk import OUTPUT, Walked, walk
 
@@ -103,7 +106,38 @@ def analyse(module: nnx.Module, input_shape: tuple[int, ...]) -> Dependencies:
     traced = trace(module, input_shape)
     walked = walk(traced)
     found = grouped(traced, walked)
-    return Dependencies(traced, found, array_specs(traced, walked, found), _left_whole(walked))
+    specs = array_specs(traced, walked, found)
+    if walked.context.parted and not _fits(module, traced, walked, found, specs):
+        walked = walk(traced, ties_parts=False)
+        found = grouped(traced, walked)
+        specs = array_specs(traced, walked, found)
+    return Dependencies(traced, found, specs, _left_whole(walked))
+
+
+def _fits(
+    module: nnx.Module, traced: Trace, walked: Walked, found: Grouped, specs: Mapping[str, ArraySpec]
+) -> bool:
+    """Whether a module's code cuts fewer channels into the parts that the analysis expects.
+
+    The program does not tell whether the code says ``x.shape[-1] // 2`` or 16. So the module is traced with one
+    channel less in each group.
+    """
+    widths = {group.name: group.size - 1 for group in found.groups}
+    sizes = {group.name: group.size for group in found.groups}
+    channels = {name: np.arange(width) for name, width in widths.items()}
+    try:
+        cut = trace(cut_module(module, specs, sizes, channels), shape_of(traced.image)[1:])
+    except DependencyError:
+        return False
+    whole, fewer = traced.program.jaxpr.eqns, cut.program.jaxpr.eqns
+    return len(whole) == len(fewer) and all(
+        fewer[number].primitive is whole[number].primitive
+        and all(
+            shape_of(result) == tuple(extent(axis, widths) for axis in found.shapes[number])
+            for result in fewer[number].outvars
+        )
+        for number in walked.context.parted
+    )
 
 
 def array_specs(trace: Trace, walked: Walked, found: Grouped) -> dict[str, ArraySpec]:

@@ -12,9 +12,10 @@ from models.errors import ArchitectureError, DependencyError, PruningError
 from models.fields import JSONArchitecture
 from models.tracing.analysis import analyse
 from models.tracing.cut_analysis import analyse_cut
+from models.tracing.cutting import cut_module
 from models.tracing.factories import factory
 from models.tracing.network import TracedNetwork
-from models.tracing.pruned import cut_module, prune_module
+from models.tracing.pruned import prune_module
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class ModuleArchitecture(JSONArchitecture):
                 if not 1 <= width <= sizes.get(name, 0):
                     raise ArchitectureError(f"{self.name} has no layer {name!r} of {width} filters or more.")
             channels = {name: np.arange(width) for name, width in self.widths}
-            module = cut_module(module, dependencies, channels)
+            module = cut_module(module, dependencies.specs, dependencies.sizes, channels)
             dependencies = analyse_cut(module, dependencies, dict(self.widths))
         return TracedNetwork(self, module, dependencies)
 

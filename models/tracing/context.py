@@ -1,6 +1,6 @@
 """The contract of a rule, and the context that all rules share while a program is walked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -9,12 +9,32 @@ from jax.extend import core
 
 from models.tracing.labels import Dimensions, Labels, Ties, carries, shape_of, whole
 
+CUT = "cut "
+"""How the name begins that a module gives a slice whose bounds may follow the number of channels.
+
+The bounds in a user's own code are as they are; those in a graph are written anew by an export.
+"""
+
 
 class Read(NamedTuple):
     """An axis of an operand that an equation sums over, where removed channels must be silent."""
 
     operand: int
     axis: int
+    labels: np.ndarray
+
+
+class Piece(NamedTuple):
+    """A slice of channels whose bounds follow the number of channels.
+
+    Attributes:
+        axis: of the slice.
+        front: labels of the indices in front of the slice.
+        labels: of the slice.
+    """
+
+    axis: int
+    front: np.ndarray
     labels: np.ndarray
 
 
@@ -37,6 +57,11 @@ class Context:
         reads: by number of the equation.
         makers: in order of the program.
         uses: path -> multiply-accumulates of each element for one image.
+        pieces: by number of the equation.
+        named: numbers of the slices that the module named by :data:`CUT`.
+        shuffles: numbers of the reshapes that begin a shuffle -> the axis over whose parts the shuffle runs.
+        ties_parts: whether channels that are shuffled or split are tied part by part.
+        parted: numbers of the reshapes and splits where they are.
     """
 
     ties: Ties = field(default_factory=Ties)
@@ -44,6 +69,11 @@ class Context:
     reads: dict[int, list[Read]] = field(default_factory=dict)
     makers: list[Maker] = field(default_factory=list)
     uses: dict[str, int] = field(default_factory=dict)
+    pieces: dict[int, Piece] = field(default_factory=dict)
+    named: frozenset[int] = frozenset()
+    shuffles: Mapping[int, int] = field(default_factory=dict)
+    ties_parts: bool = False
+    parted: set[int] = field(default_factory=set)
     number: int = 0
 
     def origin(self, atom: Any) -> str | None:
@@ -61,6 +91,16 @@ class Context:
         """Keep the channels of an axis."""
         if labels is not None and carries(labels):
             self.ties.keep(labels, reason)
+
+    def tie_parts(self, labels: Labels, parts: int) -> bool:
+        """Tie index ``i`` of each of several equal parts of an axis; False where parts are not to be tied."""
+        if not self.ties_parts or labels is None or not carries(labels) or len(labels) % parts:
+            return False
+        first, *others = labels.reshape(parts, -1)
+        for part in others:
+            self.ties.tie(first, part, "parts of equal extent")
+        self.parted.add(self.number)
+        return True
 
     def keep_all(self, dimensions: Dimensions, reason: str) -> None:
         """Keep the channels of a value."""

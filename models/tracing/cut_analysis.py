@@ -24,7 +24,7 @@ def analyse_cut(module: nnx.Module, whole: Dependencies, widths: Mapping[str, in
     """The dependencies of a smaller module, with the names and all the groups of the whole module.
 
     Args:
-        module: from :func:`models.tracing.pruned.cut_module`; its arrays may be shapes only.
+        module: from :func:`models.tracing.cutting.cut_module`; its arrays may be shapes only.
         whole: of the module that it was cut from.
         widths: group -> filters that are left, 1 or more; absent groups are whole.
 

@@ -10,7 +10,7 @@ from jax.extend import core
 
 from models.axes import Axis, Joined, extent, groups_of, parts_of
 from models.contract import DType, Keeps
-from models.tracing.groups import CONTRACTIONS, ChannelRead, Grouped
+from models.tracing.groups import CONTRACTIONS, ChannelRead, Cut, Grouped
 from models.tracing.inlining import bind
 from models.tracing.labels import shape_of
 from models.tracing.lowered import LoweredConvolution, depthwise
@@ -80,6 +80,10 @@ def execute(
         changed: dict[str, Any] = {}
         if number in found.shapes:
             changed = _shape(equation, tuple(extent(axis, widths) for axis in found.shapes[number]))
+        if number in found.cuts:
+            changed = _bounds(equation, found.cuts[number], changed, widths)
+        if equation.primitive.name == "gather":
+            changed = _taken_whole(equation, operands[0].shape)
         if equation.primitive.name in CONTRACTIONS:
             if precision != jnp.float32:
                 changed["preferred_element_type"] = jnp.result_type(*operands)
@@ -100,11 +104,31 @@ def _shape(equation: core.JaxprEqn, shape: tuple[int, ...]) -> dict[str, Any]:
         return {"new_sizes": shape}
     if equation.primitive.name == "broadcast_in_dim":
         return {"shape": shape}
+    if equation.primitive.name == "split":
+        axis, sizes = equation.params["axis"], equation.params["sizes"]
+        # Parts of channels have one extent; parts of other axes are as they were.
+        return {"sizes": sizes if shape[axis] == sizes[0] else (shape[axis],) * len(sizes)}
     # A slice leaves axes of channels whole; only their extents differ.
     limits = equation.params["limit_indices"]
     extents, taken = shape_of(equation.invars[0]), shape_of(equation.outvars[0])
     axes = zip(shape, extents, taken, limits, strict=True)
     return {"limit_indices": tuple(now if whole == part else limit for now, whole, part, limit in axes)}
+
+
+def _taken_whole(equation: core.JaxprEqn, shape: tuple[int, ...]) -> dict[str, Any]:
+    """The sizes of what a gather takes: axes that were taken whole still are."""
+    axes = zip(equation.params["slice_sizes"], shape_of(equation.invars[0]), shape, strict=True)
+    return {"slice_sizes": tuple(now if size == whole else size for size, whole, now in axes)}
+
+
+def _bounds(
+    equation: core.JaxprEqn, cut: Cut, changed: Mapping[str, Any], widths: Mapping[str, int]
+) -> dict[str, Any]:
+    """The bounds of a slice of channels; the other axes are those of ``changed``."""
+    start = extent(cut.front, widths)
+    starts, limits = list(equation.params["start_indices"]), list(changed["limit_indices"])
+    starts[cut.axis], limits[cut.axis] = start, start + extent(cut.taken, widths)
+    return {"start_indices": tuple(starts), "limit_indices": tuple(limits)}
 
 
 def _silence(operands: list[Any], reads: Sequence[ChannelRead], keeps: Keeps, widths: Mapping[str, int]) -> None:

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from models.axes import check_keeps, cut, extent
+from models.axes import check_keeps
 from models.errors import DependencyError, PruningError
 from models.tracing.analysis import Dependencies
+from models.tracing.cutting import cut_module
 from models.tracing.labels import shape_of
 from models.tracing.trace import trace
 
@@ -36,7 +37,8 @@ def prune_module(module: nnx.Module, dependencies: Dependencies, keeps: Mapping[
         PruningError: a mask that does not fit, or a module whose code does not fit fewer channels.
     """
     check_keeps(keeps, dependencies.sizes)
-    smaller = cut_module(module, dependencies, {name: np.flatnonzero(keep) for name, keep in keeps.items()})
+    channels = {name: np.flatnonzero(keep) for name, keep in keeps.items()}
+    smaller = cut_module(module, dependencies.specs, dependencies.sizes, channels)
     shape = shape_of(dependencies.trace.image)[1:]
     name = type(module).__name__
     try:
@@ -58,24 +60,6 @@ def prune_module(module: nnx.Module, dependencies: Dependencies, keeps: Mapping[
     return smaller
 
 
-def cut_module(module: nnx.Module, dependencies: Dependencies, channels: Mapping[str, np.ndarray]) -> nnx.Module:
-    """A copy of a module with only these channels of each group; unchecked. Arrays may be shapes only."""
-    graph, state = nnx.split(module)
-    flat = []
-    for path, variable in nnx.to_flat_state(state):
-        array, spec = variable.get_value(), dependencies.specs.get(".".join(map(str, path)))
-        if spec is not None:
-            if isinstance(array, jax.ShapeDtypeStruct):
-                widths = dependencies.sizes | {name: len(chosen) for name, chosen in channels.items()}
-                array = jax.ShapeDtypeStruct([extent(axis, widths) for axis in spec.axes], array.dtype)
-            else:
-                array = cut(jnp.asarray(array), spec, dependencies.sizes, channels)
-        flat.append((path, variable.replace(array)))
-    smaller = nnx.merge(graph, nnx.from_flat_state(flat))
-    _fit_attributes(smaller)
-    return smaller
-
-
 def in_inference(module: nnx.Module) -> Callable[[jax.Array], jax.Array]:
     """A module's call in evaluation mode, compiled; the module itself stays as it is."""
     copy = nnx.merge(*nnx.split(module))
@@ -86,20 +70,3 @@ def in_inference(module: nnx.Module) -> Callable[[jax.Array], jax.Array]:
 @partial(jax.jit, static_argnums=0)
 def _call(graph: Any, state: Any, images: jax.Array) -> jax.Array:
     return nnx.merge(graph, state)(images)
-
-
-def _fit_attributes(module: nnx.Module) -> None:
-    """Make the sizes that Flax layers store beside their arrays fit the arrays that they hold now."""
-    for _, layer in nnx.iter_modules(module):
-        if isinstance(layer, nnx.Conv):
-            layer.kernel_shape = tuple(layer.kernel.get_value().shape)
-            # A kernel reads the channels of one group; a removed group took its channels with it.
-            each, filters = layer.kernel_shape[-2:]
-            if layer.feature_group_count > 1:
-                layer.feature_group_count = layer.feature_group_count * filters // layer.out_features
-            layer.in_features = each * layer.feature_group_count
-            layer.out_features = filters
-        elif isinstance(layer, nnx.Linear):
-            layer.in_features, layer.out_features = layer.kernel.get_value().shape
-        elif isinstance(layer, nnx.BatchNorm):
-            layer.num_features = layer.mean.get_value().shape[0]

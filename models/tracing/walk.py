@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from flax import nnx
 from jax.extend import core
 
-from models.tracing.context import Context, Rule, unknown
+from models.tracing.context import CUT, Context, Rule, unknown
 from models.tracing.labels import Dimensions, shape_of, whole
 from models.tracing.rules import contraction, elementwise, reduction, shape
+from models.tracing.rules.shuffle import shuffles
 from models.tracing.trace import Trace
 
 RULES: dict[str, Rule] = {
@@ -21,6 +22,7 @@ RULES: dict[str, Rule] = {
     "concatenate": shape.concatenate,
     "conv_general_dilated": contraction.convolution,
     "dot_general": contraction.dot,
+    "gather": shape.gather,
     "reshape": shape.reshape,
     "squeeze": shape.squeeze,
     "transpose": shape.transpose,
@@ -45,10 +47,15 @@ class Walked(NamedTuple):
     carried: Mapping[core.Var, Dimensions]
 
 
-def walk(trace: Trace) -> Walked:
-    """Follow labels from the arrays and the image to the logits."""
-    context = Context()
+def walk(trace: Trace, *, ties_parts: bool = True) -> Walked:
+    """Follow labels from the arrays and the image to the logits.
+
+    Args:
+        trace: the program.
+        ties_parts: whether channels that are shuffled or split are tied part by part; kept otherwise.
+    """
     jaxpr = trace.program.jaxpr
+    context = Context(named=_named_slices(jaxpr), shuffles=shuffles(jaxpr), ties_parts=ties_parts)
     carried: dict[Any, Dimensions] = {}
     arrays: dict[str, Dimensions] = {}
     for variable in jaxpr.constvars:
@@ -78,6 +85,16 @@ def walk(trace: Trace) -> Walked:
         if not isinstance(atom, core.Literal):
             context.keep_all(carried[atom], OUTPUT)
     return Walked(context, arrays, carried)
+
+
+def _named_slices(jaxpr: core.Jaxpr) -> frozenset[int]:
+    made = {equation.outvars[0]: number for number, equation in enumerate(jaxpr.eqns) if equation.outvars}
+    return frozenset(
+        made[equation.invars[0]]
+        for equation in jaxpr.eqns
+        if equation.primitive.name == "name" and equation.params["name"].startswith(CUT)
+        if equation.invars[0] in made
+    )
 
 
 def _inherit(equation: core.JaxprEqn, context: Context) -> None:

@@ -4,11 +4,28 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 
 from models.onnx.operators.contract import Call, Operator
 from models.onnx.value import Laid, Value, laid, plain, static
+from models.tracing.context import CUT
+
+MOST_SLICES = 64
+"""Runs of neighbouring indices up to which a ``Gather`` is a concatenation of slices."""
+
+
+def cut_name(axis: int, number: int, output: str) -> str:
+    """The name of a slice: its axis in ONNX, and its number among those that make a node's output."""
+    return f"{CUT}{axis} {number} {output}"
+
+
+def cut_of_name(name: str) -> tuple[int, str]:
+    """The axis in ONNX and the node's output of a slice that :func:`cut_name` named."""
+    axis, _, output = name.removeprefix(CUT).split(" ", 2)
+    return int(axis), output
 
 
 def _numbers(call: Call, place: int, name: str) -> list[int] | None:
@@ -97,7 +114,10 @@ def split(call: Call) -> list[Value]:
         each = -(-extent // parts)
         sizes = [min(each, extent - each * part) for part in range(parts)]
     bounds = np.cumsum([0, *sizes])
-    return [_cut(value, {axis % value.ndim: slice(int(start), int(end), 1)}) for start, end in pairwise(bounds)]
+    return [
+        _piece(value, axis % value.ndim, int(start), int(end), name)
+        for name, (start, end) in zip(call.node.outputs, pairwise(bounds), strict=True)
+    ]
 
 
 def cutting(call: Call) -> Value:
@@ -111,6 +131,11 @@ def cutting(call: Call) -> Value:
         extent = value.shape[axis]
         # A bound in front of the first index cannot be written as a slice of Python when it counts down.
         parts[axis % value.ndim] = slice(*_bounds(start, end, step, extent), step)
+    if set(steps) == {1}:
+        for axis, part in parts.items():
+            assert part.stop is not None, "bounds that count up are numbers"
+            value = _piece(value, axis, part.start, part.stop, call.node.outputs[0])
+        return value
     return _cut(value, parts)
 
 
@@ -128,12 +153,67 @@ def _cut(value: Value, parts: dict[int, slice]) -> Value:
     return Laid(value.array[tuple(parts.get(axis, slice(None)) for axis in value.order)], value.order)
 
 
+def _piece(value: Value, axis: int, start: int, end: int, name: str, number: int = 0) -> Value:
+    """A slice along one axis, named so that its bounds may follow the number of channels."""
+    piece = _cut(value, {axis: slice(start, end, 1)})
+    if isinstance(piece, Laid) and piece.shape != value.shape:
+        return Laid(checkpoint_name(piece.array, cut_name(axis, number, name)), piece.order)
+    return piece
+
+
 def gather(call: Call) -> Value:
-    """``Gather`` by static indices."""
+    """``Gather`` by static indices; those of neighbours are slices."""
     value = call.given(0)
     indices = static(call.given(1), "indices")
-    axis = call.attribute("axis", 0)
-    return _changed(value, lambda array: array.take(indices, axis % value.ndim))
+    axis = call.attribute("axis", 0) % value.ndim
+    if not isinstance(value, Laid):
+        return value.take(indices, axis)
+    extent = value.shape[axis]
+    indices = _inside(indices, extent)
+    runs = np.split(indices.ravel(), np.flatnonzero(np.diff(indices.ravel()) != 1) + 1)
+    if indices.ndim > 1 or not indices.size or len(runs) > MOST_SLICES:
+        others = [other for other in range(value.ndim) if other != axis]
+        taken = _gathered(value.to((axis, *others)), indices[..., None])
+        # In ONNX the new axes are where the old one was; here they lie in front.
+        places = [other if other < axis else other - 1 + indices.ndim for other in others]
+        return Laid(taken, (*range(axis, axis + indices.ndim), *places))
+    name = call.node.outputs[0]
+    pieces = [_piece(value, axis, int(run[0]), int(run[-1]) + 1, name, number) for number, run in enumerate(runs)]
+    arrays = [piece.array for piece in pieces if isinstance(piece, Laid)]
+    joined = Laid(arrays[0] if len(arrays) == 1 else jnp.concatenate(arrays, value.place(axis)), value.order)
+    if indices.ndim == 1:
+        return joined
+    order = tuple(other - (other > axis) for other in value.order if other != axis)
+    return Laid(joined.array.squeeze(value.place(axis)), order)
+
+
+def gather_places(call: Call) -> Value:
+    """``GatherND`` by static indices of the first axes."""
+    value, indices = laid(call.given(0)), static(call.given(1), "indices")
+    if call.attribute("batch_dims", 0):
+        raise ValueError("its indices differ from image to image (batch_dims)")
+    extents = np.array(value.shape[: indices.shape[-1]])
+    return plain(_gathered(value.plain(), _inside(indices, extents)))
+
+
+def _inside(indices: np.ndarray, extent: Any) -> np.ndarray:
+    found = np.where(indices < 0, indices + extent, indices)
+    if ((found < 0) | (found >= extent)).any():
+        raise ValueError(f"its indices are outside of {extent}")
+    return found
+
+
+def _gathered(array: jax.Array, indices: np.ndarray) -> jax.Array:
+    """Elements ``indices[..., k]`` of the first ``k`` axes, with the other axes behind those of the indices."""
+    count, batch = indices.shape[-1], indices.ndim - 1
+    others = array.shape[count:]
+    numbers = jax.lax.GatherDimensionNumbers(
+        offset_dims=tuple(range(batch, batch + len(others))),
+        collapsed_slice_dims=tuple(range(count)),
+        start_index_map=tuple(range(count)),
+    )
+    sizes = (1,) * count + others
+    return jax.lax.gather(array, indices.astype(np.int32), numbers, sizes, mode="promise_in_bounds")
 
 
 def expand(call: Call) -> Value:
@@ -201,6 +281,7 @@ SHAPES: dict[str, Operator] = {
     "Expand": expand,
     "Flatten": flatten,
     "Gather": gather,
+    "GatherND": gather_places,
     "Pad": pad,
     "Range": numbers_between,
     "Reshape": reshape,

@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 from jax.extend import core
 
-from models.tracing.context import Context
+from models.tracing.context import Context, Piece
 from models.tracing.labels import WHOLE, Dimensions, Labels, shape_of, whole
 
 
@@ -56,9 +56,20 @@ def concatenate(equation: core.JaxprEqn, operands: Sequence[Dimensions], context
 def cutting(equation: core.JaxprEqn, operands: Sequence[Dimensions], context: Context) -> list[Dimensions]:
     """Slice, split, pad and reverse: unchanged axes pass, changed axes keep their channels.
 
-    The bounds of a slice are part of the program; with fewer channels they would be wrong.
+    The bounds of a slice are part of the program; with fewer channels they would be wrong. There are two
+    exceptions. A slice that the module names by :data:`models.tracing.context.CUT` has bounds that follow its
+    channels. Equal parts of a split stay equal where their channels are tied.
     """
     changed = _changed(equation)
+    if equation.primitive.name == "split" and len(set(equation.params["sizes"])) == 1:
+        [axis] = changed
+        parts = len(equation.outvars)
+        if context.tie_parts(operands[0][axis], parts):
+            labels = operands[0][axis]
+            assert labels is not None
+            return [(*operands[0][:axis], part, *operands[0][axis + 1 :]) for part in labels.reshape(parts, -1)]
+    if context.number in context.named and len(changed) == 1:
+        return [_piece(equation, operands[0], changed[0], context)]
     for axis in changed:
         context.keep(operands[0][axis], equation.primitive.name)
     results = []
@@ -68,6 +79,33 @@ def cutting(equation: core.JaxprEqn, operands: Sequence[Dimensions], context: Co
             carried[axis] = whole(shape_of(result))[axis]
         results.append(tuple(carried))
     return results
+
+
+def gather(equation: core.JaxprEqn, operands: Sequence[Dimensions], context: Context) -> list[Dimensions]:
+    """Elements at given indices: axes that are taken whole pass, all others keep their channels."""
+    numbers, sizes = equation.params["dimension_numbers"], equation.params["slice_sizes"]
+    context.keep_all(operands[1], equation.primitive.name)
+    carried = list(whole(shape_of(equation.outvars[0])))
+    gone = {*numbers.collapsed_slice_dims, *numbers.operand_batching_dims}
+    places = iter(numbers.offset_dims)
+    for axis, labels in enumerate(operands[0]):
+        place = None if axis in gone else next(places)
+        if place is None or axis in numbers.start_index_map or sizes[axis] != shape_of(equation.invars[0])[axis]:
+            context.keep(labels, equation.primitive.name)
+        else:
+            carried[place] = labels
+    return [tuple(carried)]
+
+
+def _piece(equation: core.JaxprEqn, dimensions: Dimensions, axis: int, context: Context) -> Dimensions:
+    labels, start = dimensions[axis], equation.params["start_indices"][axis]
+    assert labels is not None, "an axis of one index is not cut"
+    taken = labels[start : equation.params["limit_indices"][axis]]
+    context.pieces[context.number] = Piece(axis, labels[:start], taken)
+    if len(taken) == 1:
+        # An axis of one index carries no label.
+        context.keep(taken, equation.primitive.name)
+    return (*dimensions[:axis], taken if len(taken) > 1 else None, *dimensions[axis + 1 :])
 
 
 def _changed(equation: core.JaxprEqn) -> list[int]:
@@ -99,6 +137,9 @@ def reshape(equation: core.JaxprEqn, operands: Sequence[Dimensions], context: Co
                 size_new *= after[new]
                 new += 1
         together = _merged(operands[0][first_old:old], before[first_old:old], context)
+        axis = context.shuffles.get(context.number, -1)
+        if first_new <= axis < new and prod(after[first_new:axis]) == 1:
+            context.tie_parts(together, after[axis])
         carried += _split(together, after[first_new:new], context)
     return [tuple(carried)]
 

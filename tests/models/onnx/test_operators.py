@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from models.errors import DependencyError
 from models.onnx.module import GraphModule
 from models.onnx_import.reading import read_onnx
 
@@ -91,6 +92,10 @@ CASES = {
     "slice backwards": ("Slice", [whole(-1), whole(-(2**62)), whole(3), whole(-1)], {}, 13),
     "old slice": ("Slice", [], {"starts": [1, 0], "ends": [3, -2], "axes": [1, 2]}, 9),
     "gather": ("Gather", [whole(2, 0)], {"axis": 1}, 17),
+    "gather with repeats": ("Gather", [whole(-1, 2, 3, 3)], {"axis": 2}, 17),
+    "gather one": ("Gather", [np.array(1)], {"axis": 2}, 17),
+    "gather a table": ("Gather", [np.array([[0, 2], [-1, 1]])], {"axis": 1}, 17),
+    "gather places": ("GatherND", [np.array([[[0, 1], [0, -1]], [[0, 0], [0, 2]]])], {}, 17),
     "pad": ("Pad", [whole(0, 0, 1, 2, 0, 0, 0, 1), np.float32(0.5)], {}, 13),
     "pad by reflection": ("Pad", [whole(0, 0, 1, 2, 0, 0, 0, 1)], {"mode": "reflect"}, 13),
     "old pad": ("Pad", [], {"pads": [0, 0, 1, 2, 0, 0, 0, 1], "value": 0.5}, 9),
@@ -126,6 +131,22 @@ def test_parts_of_a_split_are_cut_where_the_graph_says(tmp_path):
         helper.make_node("Concat", ["other", "one"], ["result"], axis=1),
     ]
     check_like_runtime(tmp_path, nodes, {"sizes": whole(1, 2)}, (1, 3, 8, 8), 13)
+
+
+@pytest.mark.parametrize(
+    ("indices", "attributes", "reason"),
+    [
+        ("constant", {"batch_dims": 1}, "its indices differ from image to image"),
+        ("far", {}, "its indices are outside of"),
+    ],
+)
+def test_places_that_cannot_be_gathered_are_refused(indices, attributes, reason, tmp_path):
+    nodes = [helper.make_node("GatherND", ["images", indices], ["result"], **attributes)]
+    arrays = {"constant": whole(0).reshape(1, 1), "far": whole(0, 3).reshape(1, 2)}
+    path = written(tmp_path / "one.onnx", nodes, arrays, shape=(1, 3, 8, 8), outputs=[("result", ("numbers",))])
+    read = read_onnx(path, whole=True)
+    with pytest.raises(DependencyError, match=f"node GatherND 'result' cannot be run: {reason}"):
+        GraphModule(read.graph, read.weights)(floats(1, 8, 8, 3))
 
 
 def test_shapes_that_a_graph_computes_are_followed(tmp_path):

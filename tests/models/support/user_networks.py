@@ -168,6 +168,38 @@ class MobileNet(nnx.Module):
         return self.head(jnp.mean(x, axis=(1, 2)))
 
 
+class ShuffleUnit(nnx.Module):
+    def __init__(self, channels, rngs):
+        half = channels // 2
+        self.expand = nnx.Conv(half, half, (1, 1), use_bias=False, rngs=rngs)
+        self.bn1 = nnx.BatchNorm(half, rngs=rngs)
+        self.depthwise = nnx.Conv(half, half, (3, 3), feature_group_count=half, use_bias=False, rngs=rngs)
+        self.bn2 = nnx.BatchNorm(half, rngs=rngs)
+        self.reduce = nnx.Conv(half, half, (1, 1), rngs=rngs)
+
+    def __call__(self, x):
+        kept, x = jnp.split(x, 2, axis=-1)
+        x = self.bn2(self.depthwise(nnx.relu(self.bn1(self.expand(x)))))
+        x = jnp.concatenate([kept, nnx.relu(self.reduce(x))], axis=-1)
+        parts = jnp.reshape(x, (*x.shape[:3], 2, x.shape[3] // 2))
+        return jnp.reshape(jnp.transpose(parts, (0, 1, 2, 4, 3)), x.shape)
+
+
+class ShuffleNet(nnx.Module):
+    """Two units of a ShuffleNet V2 (arXiv:1807.11164)."""
+
+    def __init__(self, rngs):
+        self.stem = nnx.Conv(3, 12, (3, 3), strides=2, rngs=rngs)
+        self.units = nnx.List([ShuffleUnit(12, rngs), ShuffleUnit(12, rngs)])
+        self.head = nnx.Linear(12, 5, rngs=rngs)
+
+    def __call__(self, x):
+        x = nnx.relu(self.stem(x))
+        for unit in self.units:
+            x = unit(x)
+        return self.head(jnp.mean(x, axis=(1, 2)))
+
+
 INPUT_SHAPES = {
     PlainCNN: (16, 16, 3),
     ResNet: (8, 8, 3),
@@ -175,5 +207,6 @@ INPUT_SHAPES = {
     MobileNet: (16, 16, 3),
     MLP: (8, 8, 3),
     GroupedCNN: (8, 8, 3),
+    ShuffleNet: (8, 8, 3),
 }
 NETWORKS = tuple(INPUT_SHAPES)

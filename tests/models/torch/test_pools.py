@@ -49,6 +49,7 @@ VGG11 = [4, "M", 8, "M", 16, 16, "M", 32, 32, "M", 32, 32, "M"]
         [8, 8, "M", 8, 8, "M"],
         # One convolution a block, of which no blocks of several with Dropout can be made.
         [8, "M", 8, "M", 8, "M"],
+        [8, "M", 16, "M", 16, "M"],
         [8, "M", 16, "M", 32, "M", 64, "M"],
         [4, "M", 4, "M", 4, "M", 4, "M", 4, "M"],
     ],
@@ -74,7 +75,6 @@ def test_usual_layouts_need_no_more_than_their_numbering(layout, side):
         [8, 8, "M", 16, "D", 16, "M", 32, "D", 32, "M"],
         [8, "D", 8, "M", "D", 8, "D", 8, "D", 8, "M"],
         [8, "M", 8, "M", 8, "M", 8, "M"],
-        [8, "M", 16, "M", 16, "M"],
         [8, "M", 16, "M", 16, "M", 32, "M"],
     ],
 )

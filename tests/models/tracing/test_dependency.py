@@ -25,11 +25,11 @@ FILTERS = {
 class Between(nnx.Module):
     """Two convolutions with something between them, then a head."""
 
-    def __init__(self, between, *, inner=6, groups=1, outer=6, rows=6):
+    def __init__(self, between, *, inner=6, reads=None, groups=1, outer=6, rows=6):
         rngs = nnx.Rngs(0)
         self.between = between
         self.first = nnx.Conv(2, inner, (3, 3), rngs=rngs)
-        self.second = nnx.Conv(inner, outer, (3, 3), feature_group_count=groups, rngs=rngs)
+        self.second = nnx.Conv(reads or inner, outer, (3, 3), feature_group_count=groups, rngs=rngs)
         self.head = nnx.Linear(rows, 3, rngs=rngs)
 
     def __call__(self, x):
@@ -46,6 +46,22 @@ def quick_compilation():
 
 def pooled(x):
     return x.mean(axis=(1, 2))
+
+
+def shuffled(x, parts):
+    parted = x.reshape(*x.shape[:-1], parts, x.shape[-1] // parts)
+    return jnp.swapaxes(parted, -1, -2).reshape(x.shape)
+
+
+def shuffled_in_front(x, parts):
+    """The same with channels first, in spite of equal extents on the way."""
+    x = jnp.transpose(x, (0, 3, 1, 2))
+    parted = x.reshape(x.shape[0], parts, x.shape[1] // parts, *x.shape[2:])
+    return jnp.transpose(jnp.transpose(parted, (0, 2, 1, 3, 4)).reshape(x.shape), (0, 2, 3, 1))
+
+
+def halves(x):
+    return jnp.split(x, 2, axis=-1)
 
 
 SUPPORTED = {
@@ -66,11 +82,25 @@ SUPPORTED = {
     "gated": (lambda net, x: pooled(x * nnx.sigmoid(net.second(x))), {}),
     "under jit": (lambda net, x: pooled(jax.jit(nnx.softplus)(net.second(jax.checkpoint(jnp.sin)(x)))), {}),
     "maximum over space": (lambda net, x: jnp.max(net.second(x), axis=(1, 2)), {}),
+    "shuffled": (lambda net, x: pooled(net.second(shuffled(x, 2))), {}),
+    "shuffled by threes": (lambda net, x: pooled(nnx.relu(net.second(shuffled(x, 3)))), {}),
+    "shuffled with channels first": (lambda net, x: pooled(net.second(shuffled_in_front(x, 2))), {"inner": 8}),
+    "shuffled twice": (lambda net, x: pooled(net.second(shuffled(shuffled(x, 4), 2))), {"inner": 16}),
+    "in halves": (lambda net, x: pooled(net.second(halves(x)[1] * nnx.sigmoid(halves(x)[0]))), {"reads": 3}),
+    "split around a shuffle": (
+        lambda net, x: pooled(
+            shuffled(jnp.concatenate([halves(shuffled(x, 2))[0], net.second(halves(x)[1])], -1), 2)
+        ),
+        {"inner": 12, "reads": 6, "rows": 12},
+    ),
+    "indices in space": (lambda net, x: pooled(net.second(x[:, np.array([2, 0, 0]), 1:])), {}),
 }
 UNSUPPORTED = {
     "sort": lambda net, x: pooled(net.second(jnp.sort(x, axis=-1))),
     "reduce_sum": lambda net, x: pooled(net.second(x - x.mean(-1, keepdims=True))),
     "reshape": lambda net, x: pooled(net.second(x.reshape(*x.shape[:3], 3, 2).swapaxes(3, 4).reshape(x.shape))),
+    "split": lambda net, x: pooled(net.second(jnp.concatenate(jnp.split(x, [3], axis=-1)[::-1], -1))),
+    "gather": lambda net, x: pooled(net.second(x[..., np.array([5, 0, 1, 2, 4, 3])])),
     "slice": lambda net, x: pooled(net.second(jnp.concatenate([x[..., 3:], x[..., :3]], -1))),
     "rev": lambda net, x: pooled(net.second(x[..., ::-1])),
     "pad": lambda net, x: pooled(net.second(lax.pad(x, 0.0, ((0, 0, 0), (0, 0, 0), (0, 0, 0), (1, -1, 0))))),

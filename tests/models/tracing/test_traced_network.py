@@ -15,6 +15,7 @@ from models.arrays import arrays_of, set_arrays, stage_arrays
 from models.contract import Gate
 from models.cost import masked_cost, network_cost
 from models.errors import ArchitectureError, DependencyError
+from models.export.onnx import ONNX
 from models.model_directory import Model
 from models.networks.registry import architecture_from_json
 from models.normalisation import Normalisation
@@ -57,6 +58,22 @@ def test_the_chain_is_the_module_and_pruning_keeps_its_logits(name):
     assert_close(in_inference(smaller.module)(images), logits(network, images, keeps))
     cost = masked_cost(network, {name: keep[None] for name, keep in keeps.items()}, 1)
     assert network_cost(smaller) == (cost.parameters[0], cost.macs[0])
+
+
+def test_a_network_that_shuffles_and_splits_is_exported(tmp_path):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from tests.models.support.onnx_graphs import runtime_logits
+
+    network = built("ShuffleNet")
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((3, *network.architecture.input_shape)).astype(np.float32)
+    for _ in range(5):
+        keeps = random_keeps(network.filter_groups, rng)
+        smaller = Model(prune(network, keeps), Normalisation((0.5,) * 3, (0.25,) * 3), tuple("abcde"))
+        (tmp_path / "pruned.onnx").write_bytes(ONNX().files(smaller)["model.onnx"])
+        found = runtime_logits(tmp_path / "pruned.onnx", images, order=(0, 1, 2, 3))
+        assert_close(found, logits(network, images, keeps))
 
 
 @pytest.mark.parametrize(
