@@ -125,7 +125,8 @@ def _tell_once(folder: str, tell: Callable[[str], None]) -> None:
 def _sentence(folder: str, reason: str) -> str:
     return (
         f"compiled programs are not all kept in {folder} ({' '.join(reason.split())}), so starts take longer; "
-        "XDG_CACHE_HOME names another place."
+        f"{'JAX_COMPILATION_CACHE_DIR' if 'JAX_COMPILATION_CACHE_DIR' in os.environ else 'XDG_CACHE_HOME'} names "
+        "another place."
     )
 
 

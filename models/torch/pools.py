@@ -19,7 +19,7 @@ POOLED_SIDE = 7
 SMALLEST_IMAGE = 8
 """Pixels; nobody trains a VGG on smaller images."""
 MANY = 4
-"""Convolutions; of so many, blocks of one convolution beside longer ones are no longer believed to be the rule."""
+"""Convolutions; of so many, blocks of one convolution beside longer ones are no longer believed."""
 MOST_SHOWN = 8
 """Ranges of sizes in a sentence; larger images have no use there."""
 MOST_READINGS = 20_000

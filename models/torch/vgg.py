@@ -55,7 +55,7 @@ def vgg_of(
     shapes = [parts["weight"].shape for parts in dense]
     widths = tuple(len(features[index]["weight"]) for index in convolutions)
     side = _side(path, shapes[0][1], widths[-1])
-    assumed.append("3x3 convolutions padded with zeros, and ReLU as the activation")
+    assumed.append("3x3 convolutions of stride 1, padded with zeros, and ReLU as the activation")
     seen = Numbering(path, widths, _missing(path, convolutions, batch_norm, features), side)
     pools = pools_of(seen, facts, assumed)
     if normed:
@@ -125,7 +125,10 @@ def _missing(
     if batch_norm:
         for index in convolutions:
             if "running_var" not in features.get(index + 1, {}):
-                raise StoreError(f"{path} is not a VGG: features.{index} has no batch norm and others have.")
+                raise StoreError(
+                    f"{path} is not a VGG: features.{index} has no batch norm right behind it and others have; "
+                    f"others are imported {THROUGH_ONNX}."
+                )
     missing = []
     for index, following in pairwise(convolutions):
         missing.append(following - index - step)
@@ -156,7 +159,8 @@ def _layers(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, dict[int, di
         for index, arrays_of_layer in layers.items():
             if not {"weight", "bias"} <= arrays_of_layer.keys():
                 raise StoreError(
-                    f"{path} is not a VGG of this kind: {names[part]}.{index} needs weight and bias."
+                    f"{path} is not a VGG of this kind: {names[part]}.{index} needs weight and "
+                    f"bias; networks with other layers are imported {THROUGH_ONNX}."
                 )
     return {part: dict(sorted(layers.items())) for part, layers in found.items()}
 

@@ -340,7 +340,7 @@ def test_an_interruption_waits_for_the_end_of_an_import_and_not_for_that_of_the_
         "import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(0.3)\nprint('loaded')\n"
     )
     program = (
-        "import time, click\n"
+        "import signal, time, click\n"
         "from experiments.cli import main\n"
         "@click.command()\n"
         "def work():\n"
@@ -348,6 +348,8 @@ def test_an_interruption_waits_for_the_end_of_an_import_and_not_for_that_of_the_
         "        import slow\n"
         "        time.sleep(60)\n"
         "    finally:\n"
+        # As Ray does when it shuts down.
+        "        signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
         "        time.sleep(0.3)\n"
         "        click.echo('cleaned up')\n"
         "main.main([], work)\n"
