@@ -147,10 +147,12 @@ def _found(seen: Numbering, facts: Facts, closing: int, assumed: list[str]) -> t
             f"be pools or Dropout; give {remedy}`pools_after`, the convolutions behind which a pool is."
         )
     if pools is None or not fits:
+        # In smaller images a number that is missing behind each convolution is a pool.
+        least = SMALLEST_IMAGE if _regular(seen, closing) else 1
         raise StoreError(
             f"`input_size` {size} does not fit {seen.path}, whose numbering leaves room for "
             f"{_counted(closing, len(gaps) + closing)} and whose classifier reads {_by(seen.side)} positions; "
-            f"give `input_size` {_sizes(seen.side, closing, len(gaps) + closing)}, or `last_pool` or "
+            f"give `input_size` {_sizes(seen.side, closing, len(gaps) + closing, least)}, or `last_pool` or "
             "`global_average` if the pools are others."
         )
     wanted = pools - closing
@@ -263,11 +265,18 @@ def _check_size(seen: Numbering, size: int, pools: int, averaged: bool, assumed:
     assumed.append(f"an adaptive average pool from {_by(final)} to 7x7 positions, as torchvision's VGG has")
 
 
-def _sizes(side: int, fewest: int, most: int) -> str:
-    """The sizes of images that so many pools halve to ``side``, for a sentence; each drops a remainder."""
+def _sizes(side: int, fewest: int, most: int, least: int = 1) -> str:
+    """The sizes of images that so many pools halve to ``side``, for a sentence; each drops a remainder.
+
+    ``least``: the smallest images that fewer than ``most`` pools are believed of.
+    """
     ranges: list[list[int]] = []
     for pools in range(fewest, most + 1):
         low, high = side << pools, ((side + 1) << pools) - 1
+        if pools < most:
+            low = max(low, least)
+        if low > high:
+            continue
         if ranges and ranges[-1][1] + 1 == low:
             ranges[-1][1] = high
         else:

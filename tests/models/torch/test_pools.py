@@ -102,6 +102,7 @@ def test_the_size_of_the_images_tells_pools_from_dropout(layout):
             1,
             "`input_size` 1 does not fit .* room for 1 to 4 pools .* from 2 to 31",
         ),
+        ([8, "M", 8, "M", 8, "M"], 16, "`input_size` 16 does not fit .* give `input_size` from 8 to 15, or"),
         (VGG16, 16, "`input_size` 16 is too small .* give `input_size` from 32 to 63"),
         (VGG16, 64, "`input_size` 64 leaves 2x2 .* give `input_size` from 32 to 63, or `pools_after`"),
         (dropped(VGG16), 33_000, "does not fit .* from 2 to 16383, or"),
@@ -128,7 +129,7 @@ def test_pools_that_are_told_are_taken(data):
     assert found.size == numbering.side * 2 ** len(told)
 
 
-@pytest.mark.parametrize("side", [2, 3, 5])
+@pytest.mark.parametrize("side", [1, 2, 3, 5])
 @pytest.mark.parametrize("layout", [VGG11, dropped([8, 8, "M", 8, 8, "M"])])
 def test_the_sizes_that_a_refusal_names_are_those_that_fit(layout, side):
     numbering, _ = seen(layout, side)
