@@ -88,11 +88,13 @@ def fault_of(error: BaseException) -> Fault:
 
 def out_of_memory(fault: Fault, workers: int, gigabytes: float) -> str:
     """The last sentence of a search whose workers run out of memory; ``gigabytes`` of the largest, or 0."""
-    size = f" of up to {_amount(gigabytes)} each" if gigabytes else ""
+    each = " each" if workers > 1 else ""
+    size = f" of up to {_amount(gigabytes)}{each}" if gigabytes else ""
     number = f"{workers} workers" if workers > 1 else "a single worker"
+    fewer = "use fewer `workers`, " if workers > 1 else ""
     return (
-        f"{fault.cause}, with {number}{size}; use fewer `workers`, give the "
-        "machine more memory, or begin a search with a smaller `batch_size`."
+        f"{fault.cause}, with {number}{size}; {fewer}give the machine more memory, or begin a search with a "
+        "smaller `batch_size`."
     )
 
 

@@ -134,7 +134,7 @@ def _by_number(classes: tuple[str, ...], images: ImageSet) -> ImageSet:
         found = _warned(
             found,
             f"no image of {source} has label 0: its labels go from {low} to {high}; check that they do not begin "
-            "at 1, as labels begin at 0.",
+            f"at {low}, as labels begin at 0.",
         )
     if len(images.classes) != count:
         found = _warned(

@@ -96,7 +96,10 @@ class _Folder:
         entries = _entries(path, where)
         for name in sorted(entry.name for entry in entries if _is_folder(entry)):
             if shown(name) != name:
-                raise DataError(f"{where} has a folder {shown(path / name)}, whose name is not UTF-8; rename it.")
+                raise DataError(
+                    f"{where} has a folder {shown(path / name)}, whose name is not UTF-8, or not read as such "
+                    "here; rename it, or set PYTHONUTF8=1."
+                )
             own = found.images[name] = []
             # ImageFolder sorts folders by their paths as text, and the files within each.
             for folder, files in sorted(_walk(path / name, where)):

@@ -104,6 +104,8 @@ def test_the_last_sentence_of_a_search_without_memory_names_the_remedies():
         "memory ran out on node 10.0.0.7 (1.98 of 23.54 GB in use), with 4 workers of up to 1,250 MB each; use fewer "
         "`workers`, give the machine more memory, or begin a search with a smaller `batch_size`."
     )
+    alone = out_of_memory(fault_of(exceptions.OutOfMemoryError(KILLED)), 1, 1.25)
+    assert "with a single worker of up to 1,250 MB; give the machine more memory, or" in alone
 
 
 CLASSES = sorted(
