@@ -9,7 +9,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from safetensors import SafetensorError
 
-from engine.errors import RunError
+from engine.errors import EvaluationError, RunError
 from engine.run.directory import RunDirectory
 from experiments.runs.options import SearchOptions
 from experiments.runs.problem import Problem
@@ -58,6 +58,21 @@ class Artifact(ABC, Generic[Value]):
 
         The digest lies beside the file, so a person who can exchange one can exchange the other.
         """
+
+    def computed(self, problem: Problem) -> Value:
+        """The value for a new search: :meth:`compute`, checked as a resumed run checks what it reads.
+
+        Raises:
+            EvaluationError: the value does not fit the network, as where weights or activations are not finite.
+        """
+        value = self.compute(problem)
+        misfit = self.misfit(value, problem)
+        if misfit is not None:
+            raise EvaluationError(
+                f"what a search with these options needs first ({self.file}) cannot be used: {misfit}; check the "
+                "weights of the model, or search without it."
+            )
+        return value
 
     def write(self, run: RunDirectory, value: Value) -> None:
         """Keep the value in the run directory."""

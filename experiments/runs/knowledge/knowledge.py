@@ -43,8 +43,9 @@ class Knowledge:
         Raises:
             DataError: there are no training images to compensate with.
             CompensationError, LatencyError, ImportanceError: the network lacks what an artifact needs.
+            EvaluationError: an artifact does not fit the network.
         """
-        return cls(**{name: artifact.compute(problem) for name, artifact in _needed(problem)})
+        return cls(**{name: artifact.computed(problem) for name, artifact in _needed(problem)})
 
     @classmethod
     def read(cls, run: RunDirectory, problem: Problem) -> "Knowledge":

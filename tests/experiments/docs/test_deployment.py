@@ -13,6 +13,7 @@ import pytest
 from experiments.cli import main
 from experiments.runs.exporting.export import export_run
 from models.errors import ExportError
+from models.export.registry import FORMATS
 from tests.models.support.small_networks import logits
 
 ROOT = Path(__file__).parents[3]
@@ -49,6 +50,10 @@ def run(tmp_path_factory, tiny_directory, tiny_data):
         == 0
     )
     return place
+
+
+def test_each_format_has_a_script():
+    assert HEADINGS.keys() == FORMATS.keys() == PACKAGES.keys()
 
 
 @pytest.mark.parametrize("name", HEADINGS)

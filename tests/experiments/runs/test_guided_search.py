@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from engine.errors import OptionError, RunError
+from engine.errors import EvaluationError, OptionError, RunError
 from engine.run.directory import RunDirectory
 from engine.search.operators.mutation import MUTATIONS
 from experiments.progress import Silent
@@ -15,6 +15,7 @@ from experiments.runs.knowledge.importances import ImportancesArtifact
 from experiments.runs.options import SearchOptions
 from experiments.runs.search import resume_search, start_search
 from experiments.runs.watching.status import read_status
+from fitness.importance import IMPORTANCES
 from fitness.seeding.founders import LARGEST_COMPENSATED_REMOVAL, LARGEST_REMOVAL
 from tests.support.runs import GENERATIONS, SETTINGS, options_for, traces
 
@@ -52,6 +53,23 @@ def test_a_climb_that_was_killed_goes_on_with_what_it_counted(
     assert resume_search(run, reporter=Killing()) == finished[1]
     assert heard[5] > heard[4], "what was counted was counted again"
     assert traces(run) == traces(finished[0])
+
+
+@pytest.mark.parametrize(
+    "importance",
+    [
+        lambda subject: np.full(subject.layout.n_filters, np.nan),
+        lambda subject: np.ones(subject.layout.n_filters, np.float32),
+        lambda subject: np.ones(subject.layout.n_filters + 1),
+    ],
+)
+def test_an_importance_that_ranks_nothing_is_refused_before_a_run_begins(
+    tiny_directory, tiny_data, tmp_path, monkeypatch, importance
+):
+    monkeypatch.setitem(IMPORTANCES, "magnitude", importance)
+    with pytest.raises(EvaluationError, match="'magnitude' has no finite float64 for each of its 18 filters"):
+        start_search(tmp_path / "run", guided_for(tiny_directory, tiny_data))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "another", "without a method"])
