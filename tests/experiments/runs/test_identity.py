@@ -7,6 +7,7 @@ import pytest
 
 from engine.search.settings import SearchSettings
 from experiments.progress import Silent
+from experiments.runs.knowledge.compensation import MomentsArtifact
 from experiments.runs.knowledge.knowledge import Knowledge
 from experiments.runs.options import Backend, SearchOptions
 from experiments.runs.problem import Problem
@@ -64,6 +65,8 @@ OF_SETTINGS = {field.name for field in fields(SearchSettings)}
 def identity(tiny_directory, tiny_data, normed_directory, monkeypatch):
     """Of a search, by artifacts that are made up: that they enter the identity is what matters."""
     knowledge = "experiments.runs.knowledge"
+    # The moments are made up, and fit no network.
+    monkeypatch.setattr(MomentsArtifact, "misfit", lambda *_: None)
     monkeypatch.setitem(
         IMPORTANCES, "magnitude", lambda subject: np.arange(subject.layout.n_filters, dtype=float)
     )
