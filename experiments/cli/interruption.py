@@ -28,7 +28,7 @@ def how_to_go_on(error: BaseException) -> str | None:
 def interruptible(remedy: str | Callable[[], str]) -> Iterator[Any]:
     """Progress on standard error; Ctrl-C, SIGTERM and SIGHUP end with ``remedy``: how to continue.
 
-    Other errors carry the remedy as a note, see :func:`how_to_go_on`.
+    Errors that the machine may have caused carry the remedy as a note, see :func:`how_to_go_on`.
     """
     from experiments.progress import Terminal
 
@@ -40,7 +40,7 @@ def interruptible(remedy: str | Callable[[], str]) -> Iterator[Any]:
         click.echo(f"evoprune: interrupted; {_said(remedy)}", err=True)
         error.add_note(_TOLD)
         raise
-    except Exception as error:
+    except (OSError, MemoryError, RuntimeError) as error:
         error.add_note(_GO_ON + _said(remedy))
         raise
     finally:
@@ -51,12 +51,12 @@ def how_to_resume(run_dir: str) -> Callable[[], str]:
     """The sentence for an interrupted search, true at the moment of the interruption."""
 
     def sentence() -> str:
-        from engine.errors import RunStoreError
+        from engine.errors import EvopruneError
         from engine.run.directory import DESCRIPTION, RunDirectory
 
         try:
             begun = RunDirectory(run_dir).store.exists(DESCRIPTION)
-        except (RunStoreError, OSError):
+        except (EvopruneError, OSError):
             return f"if the search had begun, 'evoprune resume {run_dir}' continues it."
         return (
             f"continue with 'evoprune resume {run_dir}'."

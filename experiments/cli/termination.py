@@ -8,7 +8,6 @@ interruption comes again until the command is on its way out.
 import os
 import sys
 import threading
-from collections.abc import Mapping
 from time import monotonic
 from types import FrameType
 from typing import Any
@@ -62,8 +61,7 @@ def _unraisable(unraisable: Any) -> None:
 
 def _is_leaving() -> bool:
     """Whether the main thread cleans up after a KeyboardInterrupt."""
-    by_thread: Mapping[int | None, Any] = dict(sys._current_exceptions().items())
-    handled = by_thread.get(threading.main_thread().ident)
+    handled: Any = sys._current_exceptions().get(threading.main_thread().ident or 0)
     # Python 3.11 has the type and the traceback beside the exception.
     error = handled[1] if isinstance(handled, tuple) else handled
     while error is not None:

@@ -61,7 +61,7 @@ def without_shuffles(read: Read, input_shape: tuple[int, int, int]) -> Read:
 def _chains(graph: Graph) -> Iterable[tuple[Node, Node, Node]]:
     """The nodes of each ``Reshape``, ``Transpose``, ``Reshape`` whose inner values nothing else reads."""
     makers = {output: node for node in graph.nodes for output in node.outputs}
-    uses = _uses(graph.nodes)
+    uses = Counter(name for node in graph.nodes for name in node.inputs)
     for last in graph.nodes:
         nodes = [last]
         while len(nodes) < len(SHUFFLE) and uses[nodes[0].inputs[0]] == 1 and nodes[0].inputs[0] in makers:
@@ -69,10 +69,6 @@ def _chains(graph: Graph) -> Iterable[tuple[Node, Node, Node]]:
         if tuple(node.operator for node in nodes) == SHUFFLE and graph.output not in nodes[1].outputs:
             first, middle, last = nodes
             yield first, middle, last
-
-
-def _uses(nodes: Iterable[Any]) -> Counter[str]:
-    return Counter(name for node in nodes for name in getattr(node, "inputs", None) or node.input)
 
 
 def _values(graph: Graph, input_shape: tuple[int, int, int]) -> dict[str, Value | jax.ShapeDtypeStruct]:
@@ -143,7 +139,7 @@ class _Rewriting:
     def __init__(self, read: Read, values: Mapping[str, Any], shuffles: Mapping[str, Any]):
         self.read, self.graph, self.values, self.shuffles = read, read.graph, values, shuffles
         self.model = opened(read.graph.frame)
-        uses = _uses(self.model.graph.node)
+        uses = Counter(name for node in self.model.graph.node for name in node.input)
         alone = frozenset(name for name in self.graph.arrays if uses[name] == 1)
         numbers = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
         self.places = Places({name: value.shape for name, value in values.items()}, numbers, alone, {})

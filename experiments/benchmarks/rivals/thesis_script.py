@@ -9,8 +9,8 @@ gradient is kept, and no mask is evaluated twice.
 """
 
 import argparse
-import itertools
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +48,16 @@ class VGG:
         """Parameters of the network that ``bool[f]`` leaves."""
         kept = [int(part.sum()) for part in self.split(mask)]
         inputs = self.arrays[f"{self.names[0]}.convolution.kernel"].shape[2]
-        total = sum(9 * before * after + after for before, after in zip([inputs, *kept], kept, strict=False))
+        total = sum(9 * before * after + after for before, after in pairwise([inputs, *kept]))
         flat = self.arrays["fc1.dense.kernel"].shape[0] // self.widths[-1] * kept[-1]
         sizes = [flat, *self.hidden, self.arrays["logits.dense.kernel"].shape[1]]
-        return total + sum(before * after + after for before, after in itertools.pairwise(sizes))
+        return total + sum(before * after + after for before, after in pairwise(sizes))
 
     @torch.inference_mode()
     def correct(self, mask: np.ndarray, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> int:
         """Correct images under ``bool[f]``."""
         masked = []
-        for name, keep in zip(self.names, self.split(mask), strict=False):
+        for name, keep in zip(self.names, self.split(mask), strict=True):
             kernel = self.arrays[f"{name}.convolution.kernel"].permute(3, 2, 0, 1)
             kept = torch.from_numpy(keep).float()
             weights = (kernel * kept.view(-1, 1, 1, 1)).contiguous(memory_format=torch.channels_last)
@@ -125,7 +125,7 @@ def search(network: VGG, batches: Any, generations: int, seed: int) -> dict[str,
     for _ in range(generations):
         parents = tools.selBest(population, PARENTS)
         offspring = []
-        for first, second in zip(parents[::2], parents[1::2], strict=False):
+        for first, second in zip(parents[::2], parents[1::2], strict=True):
             cut = rng.integers(1, filters)
             one, two = np.array(first), np.array(second)
             crossed = [np.r_[one[:cut], two[cut:]], np.r_[two[:cut], one[cut:]], one, two]
@@ -138,7 +138,7 @@ def search(network: VGG, batches: Any, generations: int, seed: int) -> dict[str,
 def batches_of(images: np.ndarray, labels: np.ndarray) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Batches of images ``uint8[b, 3, height, width]`` and labels."""
     placed = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()), torch.from_numpy(labels.astype(np.int64))
-    return list(zip(*(array.split(BATCH) for array in placed), strict=False))
+    return list(zip(*(array.split(BATCH) for array in placed), strict=True))
 
 
 def main() -> None:

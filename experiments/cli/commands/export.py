@@ -76,9 +76,9 @@ def export(context: click.Context, run_dir: str, pruned_dir: Path, as_json: bool
         + ", ".join(f"{name} ({size:,} bytes)" for name, size in result.files.items()),
     ]
     lines[-1:-1] = data_lines(result)
-    if result.refit is not None and "check" in result.refit:
-        check = result.refit["check"]
-        lines[0] += f" and {check['accuracy_drop']:.2f}% on {check['total']:,} check images, refitted"
-    if (check := result.check) is not None:
-        lines[0] += f" and {check['accuracy_drop']:.2f}% on {check['total']:,} check images"
+    # A refit that this command made, or that of RESULT.
+    check = result.check if result.refit is None else result.refit.get("check")
+    if check is not None:
+        refitted = "" if result.refit is None else ", refitted"
+        lines[0] += f" and {check['accuracy_drop']:.2f}% on {check['total']:,} check images{refitted}"
     print_result(result, as_json, lines)

@@ -69,8 +69,8 @@ class Artifact(ABC, Generic[Value]):
         misfit = self.misfit(value, problem)
         if misfit is not None:
             raise EvaluationError(
-                f"what a search with these options needs first ({self.file}) cannot be used: {misfit}; check the "
-                "weights of the model, or search without it."
+                f"{self.file}, which a search with these options computes first, cannot be used: {misfit}; check "
+                "the weights of the model, or search with other options."
             )
         return value
 

@@ -191,3 +191,15 @@ def worker_of(root):
     while grown := {child for child, parent, _ in rows if parent in family} - family:
         family |= grown
     return next(int(child) for child, _, name in rows if child in family and name.startswith("ray::Worker"))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["info", "{model}"], 0), (["info", "nothing"], 2), (["nonsense"], 2)]
+)
+def test_a_standard_error_that_takes_nothing_changes_no_result(tiny_directory, arguments, status):
+    command = [sys.executable, "-m", "evoprune", *(word.format(model=tiny_directory) for word in arguments)]
+    expected = subprocess.run(command, capture_output=True, text=True)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True)
+    assert (done.returncode, done.stdout) == (status, expected.stdout)
