@@ -68,7 +68,7 @@ def test_counts_are_those_of_the_same_network_of_ours(kind, method, compaction, 
     np.testing.assert_array_equal(np.argmax(answers, axis=-1), predicted)
 
 
-@pytest.mark.parametrize("method", ["recalibrate", "linear+recalibrate"])
+@pytest.mark.parametrize("method", [pytest.param("recalibrate", marks=pytest.mark.slow), "linear+recalibrate"])
 def test_counts_of_a_network_of_ones_own_are_those_of_the_recalibrated_network(method, quick_compilation):
     network, rng = built("ResNet"), np.random.default_rng(2)
     shown = rng.integers(0, 256, (60, 8, 8, 3), dtype=np.uint8)

@@ -55,7 +55,12 @@ def test_tied_channels_have_the_mean_of_their_scales():
     ("name", "group", "norms"),
     [
         ("ResNet", "stem", ["bn", "blocks.0.bn2"]),
-        ("MobileNet", "blocks.layers.1.expand", ["blocks.layers.1.bn1", "blocks.layers.1.bn2"]),
+        pytest.param(
+            "MobileNet",
+            "blocks.layers.1.expand",
+            ["blocks.layers.1.bn1", "blocks.layers.1.bn2"],
+            marks=pytest.mark.slow,
+        ),
         # Channels 7 to 10 of the inputs of two batch norms behind concatenations.
         ("DenseNet", "block2.0.conv", ["block2.1.bn", "bn"]),
     ],

@@ -125,7 +125,12 @@ def measured_by_flax(network, images, untouched=()):
 
 
 @pytest.mark.parametrize(
-    ("name", "untouched"), [("ResNet", {"bn"}), ("DenseNet", {"block1.0.bn"}), ("MobileNet", set())]
+    ("name", "untouched"),
+    [
+        ("ResNet", {"bn"}),
+        ("DenseNet", {"block1.0.bn"}),
+        pytest.param("MobileNet", set(), marks=pytest.mark.slow),
+    ],
 )
 def test_a_network_of_ones_own_gets_the_statistics_that_its_training_mode_measures(name, untouched):
     """The pruned module itself is the reference: Flax measures, in one batch of all images."""
