@@ -8,8 +8,8 @@ batch norms do, where they are measured for each mask: two numbers for each chan
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import perf_counter
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,8 @@ import numpy as np
 
 from engine.layout import Layout
 from fitness.evaluation.compaction import Compaction
+from fitness.evaluation.compilation import Leaf as LeafProgram
+from fitness.evaluation.compilation import compile_programs
 from fitness.evaluation.division import Batches
 from fitness.evaluation.masked_stages import MaskedStages
 from fitness.evaluation.prefix_tree import plan
@@ -68,18 +70,18 @@ class MaskedCounter:
     def count(self, placed: Placed, masks: np.ndarray) -> np.ndarray:
         """``bool[n, f]`` -> ``int64[2, n]``: correct images, and images with a logit that is not finite."""
         counts = np.zeros((2, len(masks)), np.int64)
-        for rows, found in self._leaves(placed, masks, self.stages.count):
+        for rows, found in self._leaves(placed, masks, MaskedStages.count):
             counts[:, rows] += found[:, None]
         return counts
 
     def predict(self, placed: Placed, mask: np.ndarray) -> np.ndarray:
         """Predicted classes ``int32[k * b]`` under one mask; rows of padding included."""
-        leaves = self._leaves(placed, mask[None], self.stages.predict)
+        leaves = self._leaves(placed, mask[None], MaskedStages.predict)
         return np.concatenate([found for _, found in leaves])
 
     def margins(self, placed: Placed, mask: np.ndarray) -> np.ndarray:
         """``float32[k * b]``: the right logit minus the highest other logit, under one mask."""
-        leaves = self._leaves(placed, mask[None], self.stages.margins)
+        leaves = self._leaves(placed, mask[None], MaskedStages.margins)
         return np.concatenate([found for _, found in leaves])
 
     def compile(self, shard: Batches) -> float:
@@ -88,9 +90,13 @@ class MaskedCounter:
         self.count(self.place(shard)[:1], self.layout.full()[None])
         return perf_counter() - started
 
-    def _leaves(self, placed: Placed, masks: np.ndarray, leaf: Any) -> list[Leaf]:
-        """The answers of ``leaf`` for each batch and each distinct mask. For one mask, batches are in order."""
+    def _leaves(self, placed: Placed, masks: np.ndarray, program: LeafProgram) -> list[Leaf]:
+        """The answers of ``program`` for each batch and distinct mask. For one mask, batches are in order."""
         tree = plan(masks, self.layout, self.stages.chain, self.compaction)
+        if self._threads is not None:
+            images = self._statistics.images
+            compile_programs(self.stages, program, tree, masks, placed[0], images, self._threads)
+        leaf = partial(program, self.stages)
         self._statistics.measure(tree, masks)
         held = self.stages, self._statistics, masks
         walks = (Walk(*held, part, leaf, self._threads) for part in self._parts(placed))

@@ -6,6 +6,7 @@ A fold follows from a reader and its slice alone, never from other masks, worker
 from collections import OrderedDict
 from collections.abc import Mapping
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -51,6 +52,10 @@ class Folds:
                 found[reader.kernel, reader.group] = self._cached(self._compensation, name, keep)
         return found
 
+    def outlined(self) -> "Folds":
+        """The same with shapes in place of arrays, which takes no regression."""
+        return _Outlines(self._compensation, self._compaction)
+
     def _cached(self, compensation: Compensation, reader: str, keep: np.ndarray) -> Fold:
         key = reader, keep.tobytes()
         if key in self._cache:
@@ -65,18 +70,31 @@ class Folds:
 
     def _made(self, compensation: Compensation, reader: str, keep: np.ndarray) -> Fold:
         found = compensation.coefficients(reader, keep)
-        size = len(keep)
         kept, gone = np.flatnonzero(keep), np.flatnonzero(~keep)
-        width = self._compaction.width(size, len(kept))
+        rows, width = self._shape(keep)
         # Where the group is computed whole, kept channels are in their own places, else in front.
-        columns = kept if width == size else np.arange(len(kept))
-        rows = self._compaction.removed_width(size, width)
-        removed = np.full(rows, size, np.int32)
+        columns = kept if width == len(keep) else np.arange(len(kept))
+        removed = np.full(rows, len(keep), np.int32)
         matrix, constant = np.zeros((rows, width), np.float32), np.zeros(rows, np.float32)
         removed[: len(gone)] = gone
         matrix[: len(gone), columns] = found.matrix
         constant[: len(gone)] = found.constant
         return Fold(jnp.asarray(removed), jnp.asarray(matrix), jnp.asarray(constant))
+
+    def _shape(self, keep: np.ndarray) -> tuple[int, int]:
+        """Rows and columns of the matrix of a fold."""
+        size = len(keep)
+        width = self._compaction.width(size, int(np.count_nonzero(keep)))
+        return self._compaction.removed_width(size, width), width
+
+
+class _Outlines(Folds):
+    """Folds of shapes."""
+
+    def _cached(self, compensation: Compensation, reader: str, keep: np.ndarray) -> Fold:
+        rows, width = self._shape(keep)
+        shapes = ((rows,), jnp.int32), ((rows, width), jnp.float32), ((rows,), jnp.float32)
+        return Fold(*(jax.ShapeDtypeStruct(*each) for each in shapes))  # type: ignore[arg-type]
 
 
 def _size(fold: Fold) -> int:

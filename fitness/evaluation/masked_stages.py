@@ -1,8 +1,9 @@
 """One network, stage by stage: which weights and which program a mask needs at each stage."""
 
+import copy
 import hashlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax
 import numpy as np
@@ -71,9 +72,16 @@ class MaskedStages:
         sizes = {group.name: group.size for group in network.filter_groups}
         self._sizes = [_sizes_within(stage, sizes) for stage in stages]
         self._normalisations: list[Normalisation | None] = [normalisation, *[None] * (len(stages) - 1)]
+        self._call: programs.Call = programs.call
         self._whole: dict[int, Any] = {}
         calibration = None if compensation is None else compensation.calibration
         self._matchings = [{} if calibration is None else calibration.within(stage) for stage in stages]
+
+    def outlined(self, call: programs.Call) -> Self:
+        """The same stages with shapes in place of all results, for a ``call`` that runs no program."""
+        outlined = copy.copy(self)
+        outlined._call, outlined._folds, outlined._whole = call, self._folds.outlined(), {}
+        return outlined
 
     def variant(self, number: int, mask: np.ndarray) -> Variant:
         """How the mask ``bool[f]`` changes stage ``number``."""
@@ -118,10 +126,8 @@ class MaskedStages:
         fixed = self._structures[number], target(), self._precision, self._sizes[number]
         arrays, normalisation = self._arrays[number], self._normalisations[number]
         changes = variant.indices, variant.folds
-        matchings = self._matchings[number]
-        return programs.calibrate(
-            *fixed, normalisation, measured, arrays, *changes, carry, variant.keeps, matchings
-        )
+        given = carry, variant.keeps, self._matchings[number]
+        return self._call(programs.calibrate, *fixed, normalisation, measured, arrays, *changes, *given)
 
     def weights(self, number: int, variant: Variant, statistics: Statistics = STORED) -> Any:
         """The prepared weights of stage ``number``. Those of the whole stage are kept for the next call.
@@ -138,24 +144,24 @@ class MaskedStages:
     def run(self, number: int, weights: Any, carry: jax.Array, keeps: Keeps) -> jax.Array:
         """The carry behind stage ``number``, which is not the last of the chain."""
         normalisation = self._normalisations[number]
-        return programs.run(self._structures[number], target(), normalisation, weights, carry, keeps)
+        return self._call(programs.run, self._structures[number], target(), normalisation, weights, carry, keeps)
 
     def count(self, weights: Any, carry: jax.Array, keeps: Keeps, labels: jax.Array) -> jax.Array:
         """See :func:`fitness.evaluation.programs.count`; ``weights`` are those of the last stage of the chain."""
-        return programs.count(*self._tail(weights), carry, keeps, labels)
+        return self._call(programs.count, *self._tail(weights), carry, keeps, labels)
 
     def predict(self, weights: Any, carry: jax.Array, keeps: Keeps, labels: jax.Array) -> jax.Array:
         """See :func:`fitness.evaluation.programs.predict`; ``labels`` are not looked at."""
-        return programs.predict(*self._tail(weights), carry, keeps)
+        return self._call(programs.predict, *self._tail(weights), carry, keeps)
 
     def margins(self, weights: Any, carry: jax.Array, keeps: Keeps, labels: jax.Array) -> jax.Array:
         """See :func:`fitness.evaluation.programs.margins`."""
-        return programs.margins(*self._tail(weights), carry, keeps, labels)
+        return self._call(programs.margins, *self._tail(weights), carry, keeps, labels)
 
     def _prepared(self, number: int, variant: Variant, statistics: Statistics) -> Any:
-        sizes = self._sizes[number]
-        fixed = self._structures[number], target(), self._precision, sizes
-        return programs.prepare(*fixed, self._arrays[number], variant.indices, variant.folds, statistics)
+        fixed = self._structures[number], target(), self._precision, self._sizes[number]
+        changes = variant.indices, variant.folds, statistics
+        return self._call(programs.prepare, *fixed, self._arrays[number], *changes)
 
     def _tail(self, weights: Any) -> tuple[programs.Tail, str, Normalisation | None, list[Any]]:
         last = len(self.chain) - 1

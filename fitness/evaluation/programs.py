@@ -6,9 +6,11 @@ Arrays are arguments of the program. JAX adds the shapes of the arguments to the
 compensated. No program depends on a mask.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
 from functools import partial
-from typing import Any
+from typing import Any, Self
 from weakref import WeakValueDictionary
 
 import jax
@@ -227,10 +229,77 @@ def _logits(
 
 _PROGRAMS: tuple[Any, ...] = (prepare, calibrate, run, count, predict, margins)
 
+Call = Callable[..., Any]
+"""Takes a program and its arguments, and gives its results or their shapes."""
+
+
+def call(program: Any, *arguments: Any) -> Any:
+    """The results of a program."""
+    return program(*arguments)
+
+
+_ORDERED: dict[Any, Any] = {}
+"""Program, and values or shapes of its arguments -> shapes of its results."""
+
+
+class Orders:
+    """Has threads compile programs. XLA compiles a program on one core, and does not hold Python's lock."""
+
+    def __init__(self, threads: Executor):
+        self._threads = threads
+        self._under_way: list[Future[Any]] = []
+        self._by_text: dict[str, Future[Any]] = {}
+
+    def order(self, program: Any, *arguments: Any) -> Any:
+        """The shapes of a program's results; the program is compiled unless it was ordered before.
+
+        Arguments may be shapes in place of arrays. A call of the program with such arrays finds it compiled.
+        """
+        leaves, tree = jax.tree.flatten(arguments)
+        kinds = tuple((leaf.shape, leaf.dtype) if hasattr(leaf, "shape") else leaf for leaf in leaves)
+        key = program, tree, kinds
+        if key not in _ORDERED:
+            lowered = program.lower(*arguments)
+            self._submit(lowered)
+            _ORDERED[key] = jax.tree.map(
+                lambda result: jax.ShapeDtypeStruct(result.shape, result.dtype), lowered.out_info
+            )
+        return _ORDERED[key]
+
+    def _submit(self, lowered: Any) -> None:
+        """Compile; of equal programs, such as those of equal layers, one after the other.
+
+        The second comes from JAX's persistent cache. Read while the first is written, it would be damaged.
+        """
+        text = hashlib.sha256(lowered.as_text().encode()).hexdigest()
+        first = self._by_text.get(text)
+
+        def compiled() -> None:
+            if first is not None:
+                # Submitted before this one, so some thread has begun with it.
+                first.result()
+            lowered.compile()
+
+        self._by_text[text] = self._threads.submit(compiled)
+        self._under_way.append(self._by_text[text])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait until all programs are compiled; after an interruption, for none."""
+        try:
+            while kind is None and self._under_way:
+                self._under_way.pop().result()
+        finally:
+            for future in self._under_way:
+                future.cancel()
+
 
 def held() -> int:
     """Compiled programs that the process holds."""
-    return sum(program._cache_size() for program in _PROGRAMS)
+    called = sum(program._cache_size() for program in _PROGRAMS)
+    return max(called, len(_ORDERED))
 
 
 def make_room() -> None:
@@ -243,3 +312,4 @@ def drop() -> None:
     """Drop all programs. A program that is running ends as it would have."""
     for program in _PROGRAMS:
         program.clear_cache()
+    _ORDERED.clear()

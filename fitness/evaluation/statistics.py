@@ -21,11 +21,15 @@ CACHED_BYTES = 64 * 2**20
 
 
 class MeasuredStatistics:
-    """The statistics that the runs of a tree need. Without a calibration, all runs need those of the network."""
+    """The statistics that the runs of a tree need. Without a calibration, all runs need those of the network.
+
+    Attributes:
+        images: ``uint8[n, height, width, channels]`` of the calibration, on the device; None without one.
+    """
 
     def __init__(self, stages: MaskedStages, calibration: Calibration | None):
         self._stages = stages
-        self._images = None if calibration is None else jnp.asarray(calibration.images)
+        self.images = None if calibration is None else jnp.asarray(calibration.images)
         self._known: OrderedDict[bytes, Statistics] = OrderedDict()
         self._bytes = 0
         self._masks = np.zeros((0, 0), bool)
@@ -36,11 +40,11 @@ class MeasuredStatistics:
 
         The walk is depth-first, with all calibration images: it holds a carry of theirs for each stage.
         """
-        if self._images is None:
+        if self.images is None:
             return
         self._masks, self._lines = masks, {}
         for root in tree:
-            self._visit(root, self._images)
+            self._visit(root, self.images)
         used = {key for root in tree for key in self._keys(root)}
         for key in used:
             self._known.move_to_end(key)
@@ -49,7 +53,7 @@ class MeasuredStatistics:
 
     def of(self, node: Node) -> Statistics:
         """The statistics of a node of the tree that was measured last."""
-        if self._images is None:
+        if self.images is None:
             return STORED
         norms, key = self._line(node)
         return self._known[key] if norms else STORED

@@ -1,19 +1,28 @@
 """Programs are compiled once for a structure, and never shared by networks that differ in more than their weights."""
 
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from threading import Event
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from fitness.evaluation import programs
 from fitness.evaluation.compaction import Compaction
+from fitness.evaluation.compilation import compile_programs
 from fitness.evaluation.counting import MaskedCounter
 from fitness.evaluation.division import Batches
 from fitness.evaluation.evaluator import LocalEvaluator
+from fitness.evaluation.masked_stages import MaskedStages
+from fitness.evaluation.prefix_tree import plan
 from fitness.evaluation.programs import structure_of
+from fitness.genome import Genome
 from models.compensation.method import Compensation
 from models.compensation.moments import gather_moments
+from models.compensation.recalibration import Calibration
 from models.model_directory import Model
 from models.normalisation import Normalisation
 from models.stages.convolution import ConvolutionStage
@@ -81,6 +90,65 @@ def test_what_is_the_same_is_shared_and_what_differs_is_not(tiny_model, tiny_ima
         assert held > before
         answers(model, layout, data, masks, **options)
         assert programs.held() == held
+
+
+OF_STAGES = {"jit(prepare)", "jit(calibrate)", "jit(run)", "jit(count)"}
+
+
+@pytest.mark.parametrize("network", [small("resnet20"), built("ResNet")], ids=["ours", "own"])
+@pytest.mark.parametrize("method", ["linear", "linear+recalibrate"])
+def test_all_programs_are_compiled_before_the_walk_and_none_twice(network, method):
+    shape = network.architecture.input_shape
+    normalisation = Normalisation((0.5,) * shape[2], (0.25,) * shape[2])
+    layout = Genome.of(network, "all").layout
+    images = np.random.default_rng(0).integers(0, 256, (16, *shape), dtype=np.uint8)
+    labels = np.arange(16, dtype=np.int32) % 4
+    products = gather_moments(network, normalisation, images, layout.names)
+    calibration = Calibration.of(network, images, normalisation) if "recalibrate" in method else None
+    compensation = Compensation(method, products, calibration)
+    counter = MaskedCounter(network, normalisation, layout, compensation=compensation)
+    placed = counter.place(Batches.of(images, labels, 8))
+    masks = random_masks(layout, 3, 0)
+    tree = plan(masks, layout, counter.stages.chain, counter.compaction)
+    programs.drop()
+    with ThreadPoolExecutor(3) as threads, compilations() as before:
+        measured_on = None if calibration is None else jnp.asarray(calibration.images)
+        compile_programs(counter.stages, MaskedStages.count, tree, masks, placed[0], measured_on, threads)
+    with compilations() as walking:
+        counter.count(placed, masks)
+    assert OF_STAGES.isdisjoint(walking)
+    called = sum(program._cache_size() for program in programs._PROGRAMS)
+    assert called == programs.held() == len([name for name in before if name in OF_STAGES])
+
+
+def test_an_interruption_leaves_waiting_programs_uncompiled():
+    begun, go_on = Event(), Event()
+
+    class Lowered:
+        out_info = ()
+
+        def as_text(self):
+            return "the same"
+
+        def compile(self):
+            begun.set()
+            go_on.wait()
+            compiled.append(self)
+
+    class Program:
+        def lower(self, number):
+            return Lowered()
+
+    compiled, program = [], Program()
+    with ThreadPoolExecutor(1) as threads:
+        with suppress(KeyboardInterrupt), programs.Orders(threads) as orders:
+            for number in range(3):
+                orders.order(program, number)
+            begun.wait()
+            raise KeyboardInterrupt
+        go_on.set()
+    assert len(compiled) == 1
+    programs.drop()
 
 
 def convolution(**changes):

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fitness.evaluation import programs
 from fitness.evaluation.compaction import WHOLE, Compaction
 from fitness.evaluation.counting import MaskedCounter
 from fitness.evaluation.division import Batches
@@ -137,14 +138,15 @@ def test_statistics_are_the_same_to_the_bit_whatever_was_measured_before(tiny):
 
 def test_statistics_are_measured_once_for_all_batches(tiny, monkeypatch):
     model, layout, compensation, masks = tiny
+    ran = []
+
+    def watched(program, *arguments):
+        if program is programs.calibrate:
+            ran.append(arguments[0])
+        return program(*arguments)
+
+    monkeypatch.setattr(programs, "call", watched)
     counter = MaskedCounter(model.network, NORMALISATION, layout, compensation=compensation)
-    calibrate, ran = counter.stages.calibrate, []
-
-    def watched(number, *rest):
-        ran.append(number)
-        return calibrate(number, *rest)
-
-    monkeypatch.setattr(counter.stages, "calibrate", watched)
     placed = counter.place(Batches.of(*DATA, 5))
     first = counter.count(placed[:3], masks)
     nodes = len(ran)
