@@ -10,13 +10,8 @@ from experiments.data.options import DataOptions
 from experiments.progress import Reporter, Silent
 from experiments.training.importing import ImportResult, InputOptions, written
 from models import output_directory
-from models.compensation.recalibration import has_norms
 from models.onnx_import.importing import import_onnx
 
-NO_NORMS = (
-    "the network has no batch norms; where an exporter folded them into convolutions, they cannot be "
-    "recalibrated, and torch.onnx.export(..., dynamo=True, optimize=False) keeps them"
-)
 _SIZE = re.compile(r"([1-9]\d*)(?:x([1-9]\d*))?")
 
 
@@ -75,7 +70,4 @@ def import_onnx_model(
         input_size=options.size,
         output=options.output,
     )
-    assumed = list(imported.assumed)
-    if not has_norms(imported.model.network):
-        assumed.append(NO_NORMS)
-    return written(file, directory, imported.model, assumed, options, data, reporter)
+    return written(file, directory, imported.model, list(imported.assumed), options, data, reporter)

@@ -11,6 +11,7 @@ import numpy as np
 from models.axes import extent
 from models.onnx.graph import Graph
 from models.onnx.module import SHAPED
+from models.onnx.operators.normalisation import FOLDED_NORM
 from models.onnx.operators.shapes import cut_of_name
 from models.tracing.analysis import Dependencies
 from models.tracing.groups import Cut
@@ -76,6 +77,7 @@ def model_of(
     import onnx
 
     model = opened(graph.frame)
+    weights = _with_folded_norms(graph, weights)
     for name, tensor in _tensors(model, graph.arrays).items():
         array = graph.arrays[name]
         filled = onnx.numpy_helper.from_array(weights[array.path].astype(array.dtype), tensor.name)
@@ -89,6 +91,21 @@ def model_of(
         # Inferred shapes of the whole network; runtimes infer them anew.
         del model.graph.value_info[:]
     return model
+
+
+def _with_folded_norms(graph: Graph, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Weights whose kernels and biases have taken up the folded norms, which the file does not have."""
+    made = {node.outputs[0]: node for node in graph.nodes}
+    found = dict(weights)
+    for node in graph.nodes:
+        if node.operator == FOLDED_NORM:
+            names = (*made[node.inputs[0]].inputs[1:3], *node.inputs[1:3])
+            kernel, bias, mean, variance = (graph.arrays[name].path for name in names)
+            deviation = np.sqrt(weights[variance].astype(np.float64))
+            by_filter = deviation.reshape(-1, *[1] * (weights[kernel].ndim - 1))
+            found[kernel] = (weights[kernel] / by_filter).astype(np.float32)
+            found[bias] = ((weights[bias] - weights[mean]) / deviation).astype(np.float32)
+    return found
 
 
 def _mend_groups(model: Any, graph: Graph, weights: Mapping[str, np.ndarray]) -> None:

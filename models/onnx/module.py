@@ -11,7 +11,7 @@ from jax.ad_checkpoint import checkpoint_name
 from models.errors import DependencyError
 from models.onnx.graph import Graph
 from models.onnx.operators.contract import Call
-from models.onnx.operators.registry import OPERATORS
+from models.onnx.operators.registry import RUNNABLE
 from models.onnx.value import Laid, Value, laid, plain
 
 LARGEST_VALUE = 2**28
@@ -58,7 +58,7 @@ class GraphModule(nnx.Module):
         for node in graph.nodes:
             try:
                 operands = [_read(values, name) if name else None for name in node.inputs]
-                results = OPERATORS[node.operator](Call(node, operands, graph.opset, graph.batch))
+                results = RUNNABLE[node.operator](Call(node, operands, graph.opset, graph.batch))
                 results = results if isinstance(results, list) else [results]
                 _check_sizes(results)
             # Damaged graphs may raise anything; the user is told which node did.

@@ -9,6 +9,7 @@ from models.errors import NetworkError, StoreError
 from models.imported import ImportedNetwork, imported
 from models.normalisation import Normalisation
 from models.onnx.architecture import ONNXArchitecture, dependencies_of
+from models.onnx_import.folded_norms import with_folded_norms
 from models.onnx_import.reading import Port, read_onnx
 from models.onnx_import.shuffles import without_shuffles
 from models.tracing.network import TracedNetwork
@@ -39,7 +40,7 @@ def import_onnx(
     read = read_onnx(path, output=output)
     shape = _input_shape(path, read.port, read.graph.channels_last, input_size, len(normalisation.mean))
     try:
-        read = without_shuffles(read, shape)
+        read, folded = with_folded_norms(without_shuffles(read, shape), shape)
         count = dependencies_of(read.graph, shape).trace.program.out_avals[0].shape[1]
         network = ONNXArchitecture(name, shape, count, read.graph).blank()
     except NetworkError as error:
@@ -52,12 +53,17 @@ def import_onnx(
             kind, _, array = variable.partition(".")
             whole = read.weights[array] if kind == "arrays" else np.ones(stage.present[array].get_value().shape)
             arrays[f"{stage.name}.{variable}"] = whole
-    return imported(path, network, arrays, normalisation, classes, _assumed(read.ending, network))
+    return imported(path, network, arrays, normalisation, classes, _assumed(read.ending, folded, network))
 
 
-def _assumed(ending: str, network: TracedNetwork) -> Iterator[str]:
+def _assumed(ending: str, folded: int, network: TracedNetwork) -> Iterator[str]:
     if ending:
         yield f"the logits are the input of the last {ending}, which an export keeps"
+    if folded:
+        yield (
+            f"{folded} convolutions with a bias hold batch norms that an exporter folded in, so they are "
+            "recalibrated; without them, search with --compensate linear"
+        )
     for layer in network.left_whole:
         yield str(layer)
 

@@ -12,19 +12,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from models.onnx.frame import opened, rewired
 from models.onnx.graph import Constant, Graph, Node
-from models.onnx.module import GraphModule
 from models.onnx.operators.contract import Call
 from models.onnx.operators.registry import OPERATORS
-from models.onnx.value import Laid, Value, plain
+from models.onnx.value import plain
 from models.onnx_import.orders import RULES, Order, Places, StuckError
 from models.onnx_import.reading import Read
+from models.onnx_import.values import values_of
 
 SHUFFLE = ("Reshape", "Transpose", "Reshape")
 CUTS = ("Gather", "Slice", "Split")
@@ -43,7 +40,7 @@ def without_shuffles(read: Read, input_shape: tuple[int, int, int]) -> Read:
     chains = list(_chains(read.graph))
     if not chains:
         return read
-    values = _values(read.graph, input_shape)
+    values = values_of(read.graph, input_shape)
     shuffles: dict[str, tuple[tuple[Node, ...], int, np.ndarray]] = {}
     for nodes in chains:
         found = _permutation(nodes, read.graph, values)
@@ -69,20 +66,6 @@ def _chains(graph: Graph) -> Iterable[tuple[Node, Node, Node]]:
         if tuple(node.operator for node in nodes) == SHUFFLE and graph.output not in nodes[1].outputs:
             first, middle, last = nodes
             yield first, middle, last
-
-
-def _values(graph: Graph, input_shape: tuple[int, int, int]) -> dict[str, Value | jax.ShapeDtypeStruct]:
-    """Static values as they are, and the shapes of all others for one image."""
-    values: dict[str, Any] = {}
-
-    def run(images: jax.Array) -> None:
-        arrays = {array.path: jnp.zeros(array.shape) for array in graph.arrays.values()}
-        for name, value in GraphModule(graph, arrays).values(images).items():
-            shape = jax.ShapeDtypeStruct(value.shape, np.float32)
-            values[name] = shape if isinstance(value, Laid) else value
-
-    nnx.eval_shape(run, jax.ShapeDtypeStruct((1, *input_shape), np.float32))
-    return values
 
 
 def _permutation(nodes: Iterable[Node], graph: Graph, values: Mapping[str, Any]) -> tuple[int, np.ndarray] | None:

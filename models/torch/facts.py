@@ -10,7 +10,7 @@ from models.networks.vgg import LastPool
 ShortcutZeros = Literal["around", "behind"]
 T = TypeVar("T")
 THROUGH_ONNX = (
-    "through ONNX: torch.onnx.export(network.eval(), (images,), 'network.onnx', dynamo=True, optimize=False), "
+    "through ONNX: torch.onnx.export(network.eval(), (images,), 'network.onnx'), "
     "then evoprune import network.onnx"
 )
 """The way for networks that no ``state_dict`` describes well enough."""

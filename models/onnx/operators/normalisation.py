@@ -1,4 +1,4 @@
-"""Batch norm, instance norm and softmax."""
+"""Batch norm, instance norm and softmax, and batch norms that an exporter folded away."""
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,16 @@ def batch_norm(call: Call) -> Value:
     # Mean and offset stay apart, so that each can be found in the program and changed.
     centred = value.array - mean.reshape(shape)
     return Laid(centred * factor.reshape(shape) + bias.reshape(shape), value.order)
+
+
+def folded_norm(call: Call) -> Value:
+    """:data:`FOLDED_NORM`: a value, a mean and a variance; no scale, no offset and no epsilon."""
+    value = laid(call.given(0))
+    mean, variance = (laid(call.given(place)).plain() for place in (1, 2))
+    shape = [1] * value.ndim
+    shape[value.place(1)] = -1
+    factor = 1 / jnp.sqrt(variance)
+    return Laid((value.array - mean.reshape(shape)) * factor.reshape(shape), value.order)
 
 
 def instance_norm(call: Call) -> Value:
@@ -45,6 +55,9 @@ def softmax(call: Call) -> Value:
     places = tuple(value.place(axis) for axis in range(first, value.ndim))
     return Laid(function(value.array, axis=places), value.order)
 
+
+FOLDED_NORM = "evoprune.FoldedNorm"
+"""An operation of ours, which no file has: see :mod:`models.onnx_import.folded_norms`."""
 
 NORMALISATION: dict[str, Operator] = {
     "BatchNormalization": batch_norm,
