@@ -62,7 +62,7 @@ def _assumed(ending: str, folded: int, network: TracedNetwork) -> Iterator[str]:
     if folded:
         yield (
             f"{folded} convolutions with a bias hold batch norms that an exporter folded in, so they are "
-            "recalibrated; without them, search with --compensate linear"
+            "recalibrated; without them, search with `compensate` linear"
         )
     for layer in network.left_whole:
         yield str(layer)

@@ -13,7 +13,7 @@ from models.contract import DType, Keeps
 from models.tracing.groups import CONTRACTIONS, ChannelRead, Cut, Grouped
 from models.tracing.inlining import bind
 from models.tracing.labels import shape_of
-from models.tracing.lowered import LoweredConvolution, depthwise
+from models.tracing.lowered import LoweredConvolution, depthwise, slow_in_xla
 
 
 def masked_program(
@@ -92,7 +92,12 @@ def execute(
                 numbers = equation.params["dimension_numbers"]
                 each = operands[1].shape[numbers.rhs_spec[1]]
                 changed["feature_group_count"] = groups = operands[0].shape[numbers.lhs_spec[1]] // each
-                if groups > 1 and (result := depthwise(equation, operands, groups)) is not None:
+                result = None
+                if groups > 1:
+                    result = depthwise(equation, operands, groups)
+                elif precision == jnp.float32:
+                    result = slow_in_xla(equation, operands)
+                if result is not None:
                     values[equation.outvars[0]] = result
                     continue
         values.update(zip(equation.outvars, bind(equation, operands, changed), strict=True))

@@ -10,6 +10,7 @@ from jax.extend import core
 
 from models.lowering.choice import choose, target
 from models.lowering.contract import Lowering
+from models.lowering.convolution import choose_lowering, convolve
 from models.lowering.depthwise import convolve_depthwise, is_depthwise
 from models.tracing.chain import Link
 from models.tracing.labels import shape_of
@@ -85,6 +86,26 @@ def lowered_convolutions(link: Link) -> tuple[LoweredConvolution, ...]:
                 axes = tuple(numbers.lhs_spec), tuple(numbers.rhs_spec), tuple(numbers.out_spec)
                 found.append(LoweredConvolution(number, kernel, size, window, axes))
     return tuple(found)
+
+
+def slow_in_xla(equation: core.JaxprEqn, operands: Sequence[jax.Array]) -> jax.Array | None:
+    """The result of a convolution that XLA computes slowly on CPU; None for any other convolution.
+
+    ``operands`` are ``float32``, and may be narrower than the program's.
+    """
+    window = _window(equation)
+    if window is None:
+        return None
+    numbers = equation.params["dimension_numbers"]
+    first, channels, height, width = numbers.lhs_spec
+    outputs, inputs, rows, columns = numbers.rhs_spec
+    image = jnp.transpose(operands[0], (first, height, width, channels))
+    kernel = jnp.transpose(operands[1], (rows, columns, inputs, outputs))
+    given = (window.stride, window.stride), window.padding
+    if choose_lowering(image.shape, kernel.shape, *given, target()) == "xla":
+        return None
+    first, channels, height, width = numbers.out_spec
+    return jnp.moveaxis(convolve(image, kernel, *given), (0, 3, 1, 2), (first, channels, height, width))
 
 
 def depthwise(equation: core.JaxprEqn, operands: Sequence[jax.Array], groups: int) -> jax.Array | None:

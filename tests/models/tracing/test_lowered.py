@@ -8,7 +8,7 @@ from flax import nnx
 
 from models.arrays import stage_arrays
 from models.contract import run_chain
-from models.lowering import winograd
+from models.lowering import convolution, winograd
 from models.tracing import factories
 from models.tracing.architecture import ModuleArchitecture
 from tests.models.support.random_pruning import disturbed
@@ -76,3 +76,27 @@ def test_a_lowered_stage_computes_what_the_program_does(network, monkeypatch):
     # All images at once, and each convolution once.
     assert {shape[1:] for shape in computed} == {(2, 2, 5), (2, 2, 4)}
     assert max(shape[0] for shape in computed) == 9
+
+
+def test_on_small_maps_a_program_is_as_fast_as_ours_and_has_the_gradient_of_its_module(network, monkeypatch):
+    computed = []
+    positions = convolution.convolve_positions
+
+    def counted(inputs, kernel):
+        computed.append(inputs.shape)
+        return positions(inputs, kernel)
+
+    monkeypatch.setattr(convolution, "convolve_positions", counted)
+    images = jnp.asarray(np.random.default_rng(0).standard_normal((9, 4, 4, 3)), jnp.float32)
+    network.module.eval()
+
+    def of_chain(images):
+        return jnp.square(run_chain(network.stages, images, {})).sum()
+
+    def of_module(images):
+        return jnp.square(network.module(images)).sum()
+
+    gradient = jax.grad(of_chain)(images)
+    # plain, first, and twice, which has two uses.
+    assert len(computed) == 4
+    assert_close(gradient, jax.grad(of_module)(images))
