@@ -50,7 +50,7 @@ FEATURES = {
         "objective": "latency",
     },
 }
-ALWAYS_ON_RAY = ("plain", "front", "everything")
+ALWAYS_ON_RAY = ("plain", "everything")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -33,7 +33,7 @@ def counts_of(counter, placed, genome, names, keeps):
     [
         ("vgg", "mean", WHOLE),
         ("vgg-batch-norm", "merge", WHOLE),
-        ("resnet", "linear", Compaction(2, spacing=2)),
+        pytest.param("resnet", "linear", Compaction(2, spacing=2), marks=pytest.mark.slow),
     ],
 )
 def test_counts_are_those_of_the_same_network_of_ours(kind, method, compaction, quick_compilation, tmp_path):

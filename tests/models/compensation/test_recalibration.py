@@ -128,7 +128,7 @@ def measured_by_flax(network, images, untouched=()):
     ("name", "untouched"),
     [
         ("ResNet", {"bn"}),
-        ("DenseNet", {"block1.0.bn"}),
+        pytest.param("DenseNet", {"block1.0.bn"}, marks=pytest.mark.slow),
         pytest.param("MobileNet", set(), marks=pytest.mark.slow),
     ],
 )

@@ -73,7 +73,9 @@ def test_the_grid_reaches_from_one_filter_to_all(size):
     assert len(found) == min(4, size)
 
 
-@pytest.mark.parametrize("name", ["vgg-average", pytest.param("resnet20", marks=pytest.mark.slow), "lenet5"])
+@pytest.mark.parametrize(
+    "name", ["lenet5", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vgg-average", "resnet20"))]
+)
 def test_every_stage_is_timed_at_its_own_widths(name, monkeypatch):
     """Were parameters microseconds, the table would be the closed form: it is linear in each width."""
     network = small(name)
