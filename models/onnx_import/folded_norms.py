@@ -38,32 +38,42 @@ def with_folded_norms(read: Read, input_shape: tuple[int, int, int]) -> tuple[Re
         if node.outputs[0] not in behind:
             nodes.append(node)
             continue
-        output, bias = node.outputs[0], graph.arrays[node.inputs[2]]
-        layer = bias.path.rpartition(".")[0]
-        raw, *names = (f"{output}.{part}" for part in ("raw", "mean", "variance"))
-        for name, role, value in zip(names, ("mean", "var"), (0, 1), strict=True):
-            arrays[name] = Array(f"{layer}.{role}", bias.shape, trained=False)
-            weights[f"{layer}.{role}"] = np.full(bias.shape, value, np.float32)
+        output, shape = node.outputs[0], graph.arrays[node.inputs[2]].shape
+        (raw, *names), paths = _new_names(graph, node)
+        for name, path, value in zip(names, paths, (0, 1), strict=True):
+            arrays[name] = Array(path, shape, trained=False)
+            weights[path] = np.full(shape, value, np.float32)
         nodes.append(replace(node, outputs=(raw, *node.outputs[1:])))
         nodes.append(Node(FOLDED_NORM, f"{node.name or output}.norm", (raw, *names), (output,)))
     found = replace(graph, nodes=tuple(nodes), arrays=arrays)
     return read._replace(graph=found, weights=weights), len(behind)
 
 
+def _new_names(graph: Graph, node: Node) -> tuple[list[str], list[str]]:
+    """The values of a norm behind a convolution (its input, mean and variance), and the paths of its arrays."""
+    layer = graph.arrays[node.inputs[2]].path.rpartition(".")[0]
+    values = [f"{node.outputs[0]}.{part}" for part in ("raw", "mean", "variance")]
+    return values, [f"{layer}.mean", f"{layer}.var"]
+
+
 def _candidates(graph: Graph, input_shape: tuple[int, int, int]) -> Iterator[Node]:
     """Convolutions that alone read their kernel and bias, and that no norm follows.
 
-    Not one of a single position, as in squeeze-and-excitation, where networks have no norm.
+    Not one of a single position, as in squeeze-and-excitation, where networks have no norm; nor one where the file
+    has a name that the norm would need.
     """
     convolutions = [node for node in graph.nodes if node.operator == "Conv" and len(node.inputs) == 3]
     if not convolutions:
         return
     values = values_of(graph, input_shape)
     uses = Counter(name for node in graph.nodes for name in node.inputs)
+    used = {array.path for array in graph.arrays.values()}
     normed = {node.inputs[0] for node in graph.nodes if node.operator in _NORMS}
     for node in convolutions:
         output = node.outputs[0]
         stored = all(name in graph.arrays and uses[name] == 1 for name in node.inputs[1:])
         positions = int(np.prod(values[output].shape[2:]))
-        if stored and output not in normed and output != graph.output and positions > 1:
+        names, paths = _new_names(graph, node) if stored else ([], [])
+        free = values.keys().isdisjoint(names) and used.isdisjoint(paths)
+        if stored and free and output not in normed and output != graph.output and positions > 1:
             yield node

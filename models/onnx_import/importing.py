@@ -61,8 +61,8 @@ def _assumed(ending: str, folded: int, network: TracedNetwork) -> Iterator[str]:
         yield f"the logits are the input of the last {ending}, which an export keeps"
     if folded:
         yield (
-            f"{folded} convolutions with a bias hold batch norms that an exporter folded in, so they are "
-            "recalibrated; without them, search with `compensate` linear"
+            f"{folded} convolutions with a bias may hold batch norms that an exporter folded in, and are "
+            "recalibrated; if the network never had any, search with `compensate` linear"
         )
     for layer in network.left_whole:
         yield str(layer)

@@ -117,7 +117,9 @@ def test_a_norm_behind_each_convolution_changes_nothing(pair):
         len(norm["bias"]) for norm in NORMS.values()
     )
     assert network_cost(network)[0] == parameters
-    assert any(sentence.startswith("3 convolutions with a bias hold batch norms") for sentence in found.assumed)
+    assert any(
+        sentence.startswith("3 convolutions with a bias may hold batch norms") for sentence in found.assumed
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
