@@ -59,8 +59,8 @@ def _new_names(graph: Graph, node: Node) -> tuple[list[str], list[str]]:
 def _candidates(graph: Graph, input_shape: tuple[int, int, int]) -> Iterator[Node]:
     """Convolutions that alone read their kernel and bias, and that no norm follows.
 
-    Not one of a single position, as in squeeze-and-excitation, where networks have no norm; nor one where the file
-    has a name that the norm would need.
+    Not one of a single position, as in squeeze-and-excitation, where networks have no norm. Not one where the
+    file has a name that the norm would need.
     """
     convolutions = [node for node in graph.nodes if node.operator == "Conv" and len(node.inputs) == 3]
     if not convolutions:

@@ -187,3 +187,19 @@ def test_only_convolutions_that_may_hold_a_norm_get_one(tmp_path):
     means = [norm.mean for norm in norms_of(network)]
     assert means[0].endswith("plain.mean")
     assert len(means) == 2
+
+
+@pytest.mark.parametrize("taken", ["conv.raw", "conv.mean"])
+def test_a_norm_takes_no_name_that_the_file_has(tmp_path, taken):
+    nodes = [
+        helper.make_node("Conv", ["images", "w", "b"], ["conv"], kernel_shape=[1, 1]),
+        helper.make_node("Relu", ["conv"], [taken]),
+        helper.make_node("GlobalAveragePool", [taken], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "fc.weight", "fc.bias"], ["logits"], transB=1),
+    ]
+    arrays = {"w": ARRAYS["a.weight"][:, :, :1, :1], "b": NORMS["a"]["bias"], "fc.bias": ARRAYS["fc.bias"]}
+    path = written(tmp_path / "taken.onnx", nodes, arrays | {"fc.weight": ARRAYS["fc.weight"][:, :6]})
+    network = import_onnx(path, NORMALISATION).model.network
+    assert norms_of(network) == []
+    np.testing.assert_allclose(network(INPUTS), runtime_logits(path, INPUTS), rtol=1e-4, atol=1e-5)
