@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -71,3 +72,18 @@ def put_stage_arrays(stage: Stage, arrays: Mapping[str, Any]) -> None:
         value = arrays[".".join(map(str, path))]
         flat.append((path, variable.replace(jax.numpy.asarray(value, jax.numpy.float32))))
     nnx.update(stage, nnx.from_flat_state(flat))
+
+
+def take_or_zero(array: jax.Array, indices: jax.Array, axis: int) -> jax.Array:
+    """The slices of an array at ``int[k]`` along an axis; zeros for an index beyond the last slice."""
+    shape = [1] * array.ndim
+    shape[axis] = len(indices)
+    within = (indices < array.shape[axis]).reshape(shape)
+    return jnp.where(within, jnp.take(array, indices, axis=axis, mode="clip"), 0)
+
+
+def take_or_zero_on_host(array: np.ndarray, indices: np.ndarray, axis: int) -> np.ndarray:
+    """As :func:`take_or_zero`."""
+    taken = array.take(indices, axis=axis, mode="clip")
+    np.moveaxis(taken, axis, 0)[indices >= array.shape[axis]] = 0
+    return taken

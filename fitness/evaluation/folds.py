@@ -23,8 +23,8 @@ CACHED_BYTES = 256 * 2**20
 Fold = Prediction
 """Padded, so that few programs serve all masks: ``removed`` with the group's size, the others with zeros.
 
-The number of rows follows from the width of the kept channels; ``matrix`` has as many columns as the group is
-computed with.
+The number of rows follows from the width of the kept channels; ``matrix`` has a column for each channel that the
+group is computed with, and the constants.
 """
 
 Key = tuple[str, str]
@@ -53,7 +53,7 @@ class Folds:
         return found
 
     def outlined(self) -> "Folds":
-        """The same with shapes in place of arrays, which takes no regression."""
+        """The same with shapes in place of predictions, which takes no regression."""
         return _Outlines(self._compensation, self._compaction)
 
     def _cached(self, compensation: Compensation, reader: str, keep: np.ndarray) -> Fold:
@@ -75,11 +75,11 @@ class Folds:
         # Where the group is computed whole, kept channels are in their own places, else in front.
         columns = kept if width == len(keep) else np.arange(len(kept))
         removed = np.full(rows, len(keep), np.int32)
-        matrix, constant = np.zeros((rows, width), np.float32), np.zeros(rows, np.float32)
+        matrix = np.zeros((rows, width + 1), np.float32)
         removed[: len(gone)] = gone
         matrix[: len(gone), columns] = found.matrix
-        constant[: len(gone)] = found.constant
-        return Fold(jnp.asarray(removed), jnp.asarray(matrix), jnp.asarray(constant))
+        matrix[: len(gone), -1] = found.constant
+        return Fold(removed, jnp.asarray(matrix))
 
     def _shape(self, keep: np.ndarray) -> tuple[int, int]:
         """Rows and columns of the matrix of a fold."""
@@ -93,8 +93,7 @@ class _Outlines(Folds):
 
     def _cached(self, compensation: Compensation, reader: str, keep: np.ndarray) -> Fold:
         rows, width = self._shape(keep)
-        shapes = ((rows,), jnp.int32), ((rows, width), jnp.float32), ((rows,), jnp.float32)
-        return Fold(*(jax.ShapeDtypeStruct(*each) for each in shapes))  # type: ignore[arg-type]
+        return Fold(np.zeros(rows, np.int32), jax.ShapeDtypeStruct((rows, width + 1), jnp.float32))
 
 
 def _size(fold: Fold) -> int:

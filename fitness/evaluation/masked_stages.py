@@ -12,12 +12,12 @@ from engine.layout import Layout
 from fitness.evaluation import programs
 from fitness.evaluation.compaction import Compaction
 from fitness.evaluation.folds import Fold, Folds, Key
+from fitness.evaluation.narrowing import StageArrays
 from fitness.evaluation.prefix_tree import branching
-from models.arrays import stage_arrays
-from models.axes import groups_of
+from fitness.evaluation.structures import structure_of
 from models.compensation.method import Compensation
 from models.compensation.recalibration import reached
-from models.contract import DType, Keeps, Network, Norm, Stage
+from models.contract import DType, Keeps, Network, Norm
 from models.lowering.choice import target
 from models.normalisation import Normalisation
 
@@ -67,15 +67,16 @@ class MaskedStages:
         self._compaction = compaction
         self._precision = precision
         self._folds = Folds(compensation, compaction)
-        self._arrays = [stage_arrays(stage) for stage in stages]
-        self._structures = [programs.structure_of(stage) for stage in stages]
+        self._structures = [structure_of(stage) for stage in stages]
+        calibration = None if compensation is None else compensation.calibration
         sizes = {group.name: group.size for group in network.filter_groups}
-        self._sizes = [_sizes_within(stage, sizes) for stage in stages]
+        self._arrays = [
+            StageArrays(stage, sizes, {} if calibration is None else calibration.within(stage))
+            for stage in stages
+        ]
         self._normalisations: list[Normalisation | None] = [normalisation, *[None] * (len(stages) - 1)]
         self._call: programs.Call = programs.call
         self._whole: dict[int, Any] = {}
-        calibration = None if compensation is None else compensation.calibration
-        self._matchings = [{} if calibration is None else calibration.within(stage) for stage in stages]
 
     def outlined(self, call: programs.Call) -> Self:
         """The same stages with shapes in place of all results, for a ``call`` that runs no program."""
@@ -123,11 +124,10 @@ class MaskedStages:
     ) -> tuple[Statistics, jax.Array]:
         """See :func:`fitness.evaluation.programs.calibrate`."""
         programs.make_room()
-        fixed = self._structures[number], target(), self._precision, self._sizes[number]
-        arrays, normalisation = self._arrays[number], self._normalisations[number]
-        changes = variant.indices, variant.folds
-        given = carry, variant.keeps, self._matchings[number]
-        return self._call(programs.calibrate, *fixed, normalisation, measured, arrays, *changes, *given)
+        fixed = self._structures[number], target(), self._precision, self._normalisations[number], measured
+        arrays = self._arrays[number].at(variant.indices, variant.folds, self._call)
+        matchings = self._arrays[number].matchings_at(variant.indices)
+        return self._call(programs.calibrate, *fixed, arrays, carry, variant.keeps, matchings)
 
     def weights(self, number: int, variant: Variant, statistics: Statistics = STORED) -> Any:
         """The prepared weights of stage ``number``. Those of the whole stage are kept for the next call.
@@ -159,9 +159,9 @@ class MaskedStages:
         return self._call(programs.margins, *self._tail(weights), carry, keeps, labels)
 
     def _prepared(self, number: int, variant: Variant, statistics: Statistics) -> Any:
-        fixed = self._structures[number], target(), self._precision, self._sizes[number]
-        changes = variant.indices, variant.folds, statistics
-        return self._call(programs.prepare, *fixed, self._arrays[number], *changes)
+        arrays = self._arrays[number].at(variant.indices, variant.folds, self._call)
+        fixed = self._structures[number], target(), self._precision
+        return self._call(programs.prepare, *fixed, {**arrays, **statistics})
 
     def _tail(self, weights: Any) -> tuple[programs.Tail, str, Normalisation | None, list[Any]]:
         last = len(self.chain) - 1
@@ -170,9 +170,3 @@ class MaskedStages:
         ]
         tail = tuple(self._structures[last:])
         return tail, target(), self._normalisations[last], [weights, *unchanged]
-
-
-def _sizes_within(stage: Stage, sizes: dict[str, int]) -> tuple[tuple[str, int], ...]:
-    """Name and size of each group that the arrays of a stage run over."""
-    names = {name for spec in stage.specs().values() for axis in spec.axes for name in groups_of(axis)}
-    return tuple(sorted((name, sizes[name]) for name in names))

@@ -10,18 +10,18 @@ import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from functools import partial
-from typing import Any, Self
-from weakref import WeakValueDictionary
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
+import numpy as np
 
 from fitness.evaluation.folds import Fold, Key
-from models.axes import ArraySpec, groups_of, rows
+from fitness.evaluation.structures import Structure
+from models.arrays import take_or_zero, take_or_zero_on_host
 from models.compensation import recalibration
 from models.compensation.folding import folded
-from models.contract import DType, Keeps, Matching, Norm, Stage
+from models.contract import DType, Keeps, Matching, Norm
 from models.normalisation import Normalisation
 
 MOST_PROGRAMS = 1_000
@@ -32,128 +32,124 @@ ends the process when none is left. Dropped programs come back from JAX's persis
 """
 
 
-class Structure:
-    """All of a stage but the values of its arrays; see :func:`structure_of`.
-
-    Equal structures are one object, so programs find them by identity.
-
-    Attributes:
-        stage: the stage with shapes in place of arrays. A program that read an array from here, rather than from
-            its arguments, would fail.
-    """
-
-    def __init__(self, graph: Any, state: Any):
-        shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), state)
-        self.stage: Stage = nnx.merge(graph, shapes)
-
-
-_STRUCTURES: WeakValueDictionary[tuple[Any, str], Structure] = WeakValueDictionary()
-
-
-def structure_of(stage: Stage) -> Structure:
-    """The structure of a stage: one object for all stages that differ in nothing but the values of their arrays.
-
-    Two structures are the same if their Flax graphs are: the class of every module in the stage, and every
-    attribute that is no array (names, window, activation, pool, epsilon, dropout, ...). The graph of a traced
-    stage holds its traced program, which equals itself alone, so two traces of a user's module share nothing.
-    """
-    graph, state = nnx.split(stage)
-    # Python holds 1, 1.0 and True for equal, which a program need not do; their texts differ.
-    key = graph, repr(graph.attributes)
-    found = _STRUCTURES.get(key)
-    if found is None:
-        found = _STRUCTURES[key] = Structure(graph, state)
-    return found
-
-
 Tail = tuple[Structure, ...]
 """The stages that run together at the end: the last one that a mask can change, and all that follow."""
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def prepare(
+Take = Callable[[Any, Any, int], Any]
+"""Slices of an array at indices along an axis."""
+
+
+class Narrow(NamedTuple):
+    """What a stage needs of its arrays where some channels are left out.
+
+    Attributes:
+        arrays: path -> the array at some channels; only those that change.
+        lost: reader -> rows of removed channels ``float32[..., p * r, o]``, as in
+            :func:`models.compensation.folding.lost_rows`.
+    """
+
+    arrays: dict[str, Any]
+    lost: dict[Key, Any]
+
+
+def _narrowed(
+    take: Take,
     structure: Structure,
-    backend: str,
-    precision: DType,
-    sizes: tuple[tuple[str, int], ...],
+    arrays: Mapping[str, Any],
+    kernels: Mapping[Key, Any],
+    taken: Mapping[int, Any],
+    removed: Mapping[Key, Any],
+) -> Narrow:
+    """Take some channels of the arrays of a stage.
+
+    Args:
+        take: slices of an array; see :func:`models.arrays.take_or_zero`.
+        structure: of the stage.
+        arrays: of the whole stage, by variable path.
+        kernels: of its readers, whole, ``[..., rows, outputs]``.
+        taken: number of an axis in ``structure.axes`` -> indices to keep, ``int32[k]``; axes that are absent stay
+            whole.
+        removed: reader -> rows of its kernel to give as lost, ``int32[p * r]``.
+    """
+    indices = {structure.axes[number]: each for number, each in taken.items()}
+    narrow: dict[str, Any] = {}
+    for path, spec in structure.stage.specs().items():
+        for number, axis in enumerate(spec.axes):
+            if axis in indices:
+                narrow[path] = take(narrow.get(path, arrays[path]), indices[axis], number)
+    lost = {}
+    for reader in structure.stage.readers():
+        key = reader.kernel, reader.group
+        if key in removed:
+            rows = take(kernels[key], removed[key], -2)
+            lost[key] = take(rows, indices[reader.outputs], -1) if reader.outputs in indices else rows
+    return Narrow(narrow, lost)
+
+
+narrow = jax.jit(partial(_narrowed, take_or_zero), static_argnums=0)
+"""As :func:`narrow_on_host`, on the device."""
+
+narrow_on_host = partial(_narrowed, take_or_zero_on_host)
+"""See :func:`_narrowed`. Nothing is compiled for the widths."""
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def fold(
+    structure: Structure,
+    widths: tuple[tuple[str, int], ...],
     arrays: Mapping[str, jax.Array],
-    indices: Mapping[str, jax.Array],
+    lost: Mapping[Key, jax.Array],
     folds: Mapping[Key, Fold],
-    statistics: Mapping[str, jax.Array],
-) -> Any:
-    """Cut the arrays of a stage to some channels and bring the arrays into the form that computes fastest.
+) -> dict[str, jax.Array]:
+    """The kernels and biases of a stage that include compensation.
+
+    Args:
+        structure: of the stage.
+        widths: name of each group that the arrays run over, and its channels there.
+        arrays: of the stage, at these widths.
+        lost: see :class:`Narrow`.
+        folds: the compensation.
+    """
+    found: dict[str, jax.Array] = {}
+    for reader in structure.stage.readers():
+        key = reader.kernel, reader.group
+        if key in folds:
+            found |= folded(reader, {**arrays, **found}, lost[key], dict(widths), folds[key])
+    return found
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def prepare(structure: Structure, backend: str, precision: DType, arrays: Mapping[str, jax.Array]) -> Any:
+    """Bring the arrays of a stage into the form that computes fastest.
 
     Args:
         structure: of the stage.
         backend: :func:`models.lowering.choice.target`, which decides the form; here only to tell programs apart.
         precision: of the result.
-        sizes: name and size of each group that the arrays run over.
-        arrays: of the whole stage, by variable path.
-        indices: group -> channels to keep, ``int32[width]``, filled up with the group's size; groups that are
-            absent stay whole.
-        folds: compensation to add to kernels and biases.
-        statistics: path of an array -> what :func:`calibrate` measured in its place.
+        arrays: by variable path, at any widths.
     """
-    return structure.stage.prepare(
-        {**_cut_and_folded(structure, sizes, arrays, indices, folds), **statistics}, precision
-    )
+    return structure.stage.prepare(arrays, precision)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4, 5))
+@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
 def calibrate(
     structure: Structure,
     backend: str,
     precision: DType,
-    sizes: tuple[tuple[str, int], ...],
     normalisation: Normalisation | None,
     measured: tuple[Norm, ...],
     arrays: Mapping[str, jax.Array],
-    indices: Mapping[str, jax.Array],
-    folds: Mapping[Key, Fold],
     carry: jax.Array,
     keeps: Keeps,
     matchings: Mapping[str, Matching],
 ) -> tuple[dict[str, jax.Array], jax.Array]:
-    """The statistics of some batch norms at the widths of ``indices``, and the carry behind the stage.
+    """The statistics of some batch norms with the arrays of a stage, and the carry behind the stage.
 
     One program sees all calibration images, so the sums always have the same order.
     """
-    cut = _cut_and_folded(structure, sizes, arrays, indices, folds)
     inputs = carry if normalisation is None else normalisation(carry)
-    specs, by_name = structure.stage.specs(), dict(sizes)
-    narrow = {
-        path: jax.tree.map(lambda part, path=path: _cut(part, specs[path], by_name, indices), matching)
-        for path, matching in matchings.items()
-    }
-    return recalibration.calibrate(structure.stage, cut, precision, inputs, keeps, measured, narrow)
-
-
-def _cut_and_folded(
-    structure: Structure,
-    sizes: tuple[tuple[str, int], ...],
-    arrays: Mapping[str, jax.Array],
-    indices: Mapping[str, jax.Array],
-    folds: Mapping[Key, Fold],
-) -> dict[str, jax.Array]:
-    stage, by_name = structure.stage, dict(sizes)
-    specs = stage.specs()
-    cut = {path: _cut(arrays[path], spec, by_name, indices) for path, spec in specs.items()}
-    for reader in stage.readers():
-        if (reader.kernel, reader.group) in folds:
-            prediction = folds[reader.kernel, reader.group]
-            cut |= folded(reader, cut, arrays[reader.kernel], by_name, indices, prediction)
-    return cut
-
-
-def _cut(
-    array: jax.Array, spec: ArraySpec, sizes: Mapping[str, int], indices: Mapping[str, jax.Array]
-) -> jax.Array:
-    """The channels in ``indices``; zeros where a channel lies beyond the last."""
-    for number, axis in enumerate(spec.axes):
-        if any(group in indices for group in groups_of(axis)):
-            taken = rows(axis, sizes, indices, jnp)
-            array = jnp.take(array, taken, axis=number, mode="fill", fill_value=0)
-    return array
+    return recalibration.calibrate(structure.stage, arrays, precision, inputs, keeps, measured, matchings)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -227,7 +223,7 @@ def _logits(
     return carry
 
 
-_PROGRAMS: tuple[Any, ...] = (prepare, calibrate, run, count, predict, margins)
+_PROGRAMS: tuple[Any, ...] = (narrow, fold, prepare, calibrate, run, count, predict, margins)
 
 Call = Callable[..., Any]
 """Takes a program and its arguments, and gives its results or their shapes."""
@@ -255,6 +251,8 @@ class Orders:
 
         Arguments may be shapes in place of arrays. A call of the program with such arrays finds it compiled.
         """
+        if program is narrow_on_host:
+            return _narrowed(_taken_shape, *arguments)
         leaves, tree = jax.tree.flatten(arguments)
         kinds = tuple((leaf.shape, leaf.dtype) if hasattr(leaf, "shape") else leaf for leaf in leaves)
         key = program, tree, kinds
@@ -294,6 +292,12 @@ class Orders:
         finally:
             for future in self._under_way:
                 future.cancel()
+
+
+def _taken_shape(array: Any, indices: np.ndarray, axis: int) -> jax.ShapeDtypeStruct:
+    shape = list(array.shape)
+    shape[axis] = len(indices)
+    return jax.ShapeDtypeStruct(shape, array.dtype)
 
 
 def held() -> int:

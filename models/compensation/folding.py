@@ -10,14 +10,14 @@ fitted without one too (:func:`models.compensation.moments.gather_moments`).
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from models.arrays import arrays_of, set_arrays, stage_arrays
-from models.axes import groups_of, places, rows
+from models.arrays import arrays_of, set_arrays, stage_arrays, take_or_zero
+from models.axes import extent, places
 from models.compensation.method import Compensation
 from models.compensation.moments import reader_name
 from models.contract import Network, Reader
@@ -28,58 +28,56 @@ class Prediction(NamedTuple):
 
     Attributes:
         removed: ``int32[r]`` channels; the group's size stands for none.
-        matrix: ``float32[r, w]``.
-        constant: ``float32[r]``.
+        matrix: ``float32[r, w + 1]``, the constants in the last column.
     """
 
-    removed: jax.Array
-    matrix: jax.Array
-    constant: jax.Array
+    removed: np.ndarray
+    matrix: Any
+
+
+def lost_rows(reader: Reader, removed: np.ndarray, sizes: Mapping[str, int]) -> np.ndarray:
+    """The rows ``int32[p * r]`` of a reader's whole kernel that read removed channels: ``p`` places of each.
+
+    Args:
+        reader: of a stage.
+        removed: see :class:`Prediction`. Where it stands for none, the row is beyond the last.
+        sizes: channels of each whole group.
+    """
+    indices = places(reader.rows, reader.group, sizes)
+    beyond = np.full((len(indices), 1), extent(reader.rows, sizes))
+    return np.concatenate([indices, beyond], axis=1)[:, removed].reshape(-1).astype(np.int32)
 
 
 def folded(
     reader: Reader,
     arrays: Mapping[str, jax.Array],
-    kernel: jax.Array,
-    sizes: Mapping[str, int],
-    channels: Mapping[str, jax.Array],
+    lost: jax.Array,
+    widths: Mapping[str, int],
     prediction: Prediction,
 ) -> dict[str, jax.Array]:
     """The kernel and bias of a reader that read kept channels and include the predictions of removed ones.
 
     Args:
         reader: of a stage.
-        arrays: of the stage by path, cut to ``channels``. The kernel's rows of other groups do not change.
-        kernel: as it is stored, whole.
-        sizes: channels of each whole group.
-        channels: group -> ``int32[w]``, those that ``arrays`` have; absent groups are whole. A number beyond the
-            last channel stands for a channel of zeros.
+        arrays: of the stage by path, cut to some channels. The kernel's rows of other groups do not change.
+        lost: the original kernel at :func:`lost_rows` and the outputs in ``arrays``, ``[..., p * r, outputs]``.
+        widths: channels of each group in ``arrays``.
         prediction: of the removed channels.
 
     Returns:
         By path, of the shapes in ``arrays``.
     """
-    removed, matrix, constant = prediction
-    widths = {**sizes, **{name: len(chosen) for name, chosen in channels.items()}}
-    whole, group = reader.layout.rows(kernel, sizes), reader.group
-    indices = places(reader.rows, group, sizes)
-    beyond = np.full((len(indices), 1), whole.shape[-2])
-    taken = jnp.asarray(np.concatenate([indices, beyond], axis=1))[:, removed]
-    lost = jnp.take(whole, taken.reshape(-1), axis=-2, mode="fill", fill_value=0)
-    if any(name in channels for name in groups_of(reader.outputs)):
-        outputs = rows(reader.outputs, sizes, channels, jnp)
-        lost = jnp.take(lost, outputs, axis=-1, mode="fill", fill_value=0)
-    lost = lost.reshape(-1, *taken.shape, lost.shape[-1])
-    highest = jax.lax.Precision.HIGHEST
-    moved = jnp.einsum("rk,tpro->tpko", matrix, lost, precision=highest)
+    removed = len(prediction.removed)
+    lost = lost.reshape(-1, lost.shape[-2] // removed, removed, lost.shape[-1])
+    moved = jnp.einsum("rk,tpro->tpko", prediction.matrix, lost, precision=jax.lax.Precision.HIGHEST)
+    moved, shift = moved[:, :, :-1], moved[:, :, -1].sum((0, 1))
     kept = reader.layout.rows(arrays[reader.kernel], widths)
     moved = _in_rows(
-        moved.reshape(*kept.shape[:-2], -1, kept.shape[-1]), places(reader.rows, group, widths), kept
+        moved.reshape(*kept.shape[:-2], -1, kept.shape[-1]), places(reader.rows, reader.group, widths), kept
     )
     found = {reader.kernel: reader.layout.stored(kept + moved, widths)}
     if reader.bias is not None:
         bias = arrays[reader.bias]
-        shift = jnp.einsum("r,tpro->o", constant, lost, precision=highest)
         found[reader.bias] = bias + (reader.layout.factor(arrays, widths) * shift).reshape(bias.shape)
     return found
 
@@ -91,7 +89,7 @@ def _in_rows(moved: jax.Array, indices: np.ndarray, kernel: jax.Array) -> jax.Ar
     sources[order] = np.arange(len(order))
     if np.array_equal(sources, np.arange(len(order))):
         return moved
-    return jnp.take(moved, jnp.asarray(sources), axis=-2, mode="fill", fill_value=0)
+    return take_or_zero(moved, jnp.asarray(sources), -2)
 
 
 def compensated(network: Network, keeps: Mapping[str, np.ndarray], compensation: Compensation) -> Network:
@@ -114,10 +112,13 @@ def compensated(network: Network, keeps: Mapping[str, np.ndarray], compensation:
             keep = keeps.get(reader.group)
             if keep is not None and not keep.all():
                 found = compensation.coefficients(reader_name(stage, reader), keep)
-                matrix = np.zeros((len(found.constant), len(keep)), np.float32)
-                matrix[:, keep] = found.matrix
-                parts = map(jnp.asarray, (np.flatnonzero(~keep), matrix, found.constant))
-                own |= folded(reader, own, original[reader.kernel], sizes, {}, Prediction(*parts))
+                matrix = np.zeros((len(found.constant), len(keep) + 1), np.float32)
+                matrix[:, np.append(keep, False)] = found.matrix
+                matrix[:, -1] = found.constant
+                removed = np.flatnonzero(~keep)
+                rows = reader.layout.rows(original[reader.kernel], sizes)
+                lost = jnp.take(rows, lost_rows(reader, removed, sizes), axis=-2)
+                own |= folded(reader, own, lost, sizes, Prediction(removed, matrix))
         for path, array in own.items():
             if array is not original[path]:
                 arrays[f"{stage.name}.{path}"] = np.asarray(array)

@@ -13,12 +13,14 @@ from fitness.evaluation.counting import MaskedCounter
 from fitness.evaluation.division import Batches
 from fitness.evaluation.evaluator import LocalEvaluator
 from fitness.evaluation.folds import Folds
+from fitness.evaluation.masked_stages import MaskedStages
 from fitness.evaluation.shard_worker import Request, blueprint, from_blueprint, local_worker
 from fitness.genome import Genome
 from models.arrays import arrays_of, set_arrays
 from models.compensation.folding import compensated
 from models.compensation.method import Compensation
 from models.compensation.moments import gather_moments
+from models.lowering.choice import traced_for
 from models.normalisation import Normalisation
 from models.pruning import prune
 from tests.fitness.evaluation.test_evaluator import crossed_masks, random_masks
@@ -192,3 +194,19 @@ def test_old_folds_are_forgotten(tiny_model, tiny_genome, tiny_compensation, mon
     again = folds.of(stage, {"conv1_1": np.array([True, False, True, True])})
     np.testing.assert_array_equal(again[key].matrix, first[key].matrix)
     assert folds.of(stage, {"conv1_1": np.ones(4, bool)}) == {}
+
+
+@pytest.mark.parametrize("network", [built("residual"), built("plain")], ids=["residual", "plain"])
+def test_channels_taken_on_the_device_are_those_taken_on_the_host(network, tiny_images):
+    layout = Genome.of(network, "all").layout
+    products = gather_moments(network, NORMALISATION, tiny_images[0], layout.names)
+    fixed = NORMALISATION, layout, Compaction(3, spacing=1), jnp.float32, Compensation("linear", products)
+    on_host = MaskedStages(network, *fixed)
+    with traced_for("gpu"):
+        on_device = MaskedStages(network, *fixed)
+    for mask in random_masks(layout, 3, seed=0):
+        for number in range(len(on_host.chain)):
+            host, device = (
+                stages.weights(number, stages.variant(number, mask)) for stages in (on_host, on_device)
+            )
+            jax.tree.map(np.testing.assert_array_equal, host, device)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from fitness.evaluation import programs
+from fitness.evaluation import programs, structures
 from fitness.evaluation.compaction import Compaction
 from fitness.evaluation.compilation import compile_programs
 from fitness.evaluation.counting import MaskedCounter
@@ -18,7 +18,7 @@ from fitness.evaluation.division import Batches
 from fitness.evaluation.evaluator import LocalEvaluator
 from fitness.evaluation.masked_stages import MaskedStages
 from fitness.evaluation.prefix_tree import plan
-from fitness.evaluation.programs import structure_of
+from fitness.evaluation.structures import structure_of
 from fitness.genome import Genome
 from models.compensation.method import Compensation
 from models.compensation.moments import gather_moments
@@ -92,7 +92,7 @@ def test_what_is_the_same_is_shared_and_what_differs_is_not(tiny_model, tiny_ima
         assert programs.held() == held
 
 
-OF_STAGES = {"jit(prepare)", "jit(calibrate)", "jit(run)", "jit(count)"}
+OF_STAGES = {"jit(fold)", "jit(prepare)", "jit(calibrate)", "jit(run)", "jit(count)"}
 
 
 @pytest.mark.parametrize("network", [small("resnet20"), built("ResNet")], ids=["ours", "own"])
@@ -221,11 +221,11 @@ def test_a_structure_holds_no_weights_and_goes_with_its_programs(tiny_model):
     leaves = jax.tree.leaves(nnx.state(structure_of(tiny_model.network.stages[0]).stage))
     assert leaves
     assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
-    before = len(programs._STRUCTURES)
+    before = len(structures._STRUCTURES)
     kept = structure_of(convolution(name="of no program"))
-    assert len(programs._STRUCTURES) == before + 1
+    assert len(structures._STRUCTURES) == before + 1
     del kept
-    assert len(programs._STRUCTURES) == before
+    assert len(structures._STRUCTURES) == before
 
 
 def test_networks_of_somebodys_own_share_by_identity_only():
