@@ -4,6 +4,7 @@ The course of a finish follows from the state of the search and from judgements,
 the next begins. So a finish that was killed goes on where it was, and ends with the same RESULT.
 """
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -91,10 +92,10 @@ class Finish:
         judged = judge(pupil.mask, state.generation, LESSON)
         after = judge.drop(judged)
         found = learned_reach(threshold, before, after)
-        told = "cannot be refitted" if judged.failed else f"loses {after:.2f}% once it is refitted"
+        told = "cannot be used" if judged.failed else f"loses {after:.2f}% {_with_weights(judged)}"
         self._reporter.message(
-            f"the best mask loses {before:.2f}% and {told}: the search goes on up to an accuracy drop of "
-            f"{found:.2f}%."
+            f"the best mask loses {before:.2f}% and, when it is judged, {told}: the search goes on up to an "
+            f"accuracy drop of {found:.2f}%."
         )
         return found
 
@@ -165,8 +166,8 @@ class Finish:
             weights = kept[1]
         else:
             # The mask was judged for a lesson, which keeps no weights.
-            smaller = judge.leaving(mask)
-            judged = judge.count(smaller, mask, state.generation, FINISH)
+            smaller = judge.leaving(mask, judged.refitted)
+            judged = replace(judge.count(smaller, mask, state.generation, FINISH), refitted=judged.refitted)
             weights = write_weights(self._run, self._problem, Leaving(mask, smaller))
         original, images = judge.original(state.generation), judge.images
         counts = np.array([judged.fitness], np.int64)
@@ -182,7 +183,7 @@ class Finish:
             removed_filters=int((~mask).sum()),
             filters=len(mask),
             judged=count,
-            refit_images=None if images.fitted is None else len(images.fitted),
+            refit_images=len(images.fitted) if judged.refitted and images.fitted is not None else None,
             check=Check(
                 len(images.check), original.check, judged.check, judged.lost, judged.gained, images.unseen
             ),
@@ -214,10 +215,9 @@ class Finish:
         if judged.failed:
             self._reporter.message(f"candidate {number} cannot be used: {judged.failed}")
             return
-        refitted = "judged" if judge.images.fitted is None else "refitted"
         self._reporter.message(
-            f"candidate {number}, {refitted}: accuracy drop {judge.fitness_drop(judged):.2f}% on the fitness "
-            f"images ({before:.2f}% in the search), {judge.check_drop(judged):.2f}% on "
+            f"candidate {number}, {_with_weights(judged)}: accuracy drop {judge.fitness_drop(judged):.2f}% on "
+            f"the fitness images ({before:.2f}% in the search), {judge.check_drop(judged):.2f}% on "
             f"{len(judge.images.check):,} check images."
         )
 
@@ -236,3 +236,7 @@ class Finish:
 def _right(original: Judged) -> bool:
     """Whether the unpruned network gets some images right, so that a drop can be told in percent."""
     return original.fitness > 0 and original.check > 0
+
+
+def _with_weights(judged: Judged) -> str:
+    return "refitted" if judged.refitted else "with the weights of the search"

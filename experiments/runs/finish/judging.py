@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import msgspec
 import numpy as np
@@ -36,6 +36,7 @@ class Judged:
         check: check images that the network gets right.
         lost: check images that the original alone gets right.
         gained: check images that this network alone gets right.
+        refitted: whether the weights are refitted; else they are those that the search scored.
         failed: why there are no counts; else empty.
     """
 
@@ -47,6 +48,7 @@ class Judged:
     check: int = 0
     lost: int = 0
     gained: int = 0
+    refitted: bool = False
     failed: str = ""
 
 
@@ -97,7 +99,10 @@ class Judge:
         purpose: str,
         keep: Callable[[Model, Judged], None] = lambda model, judged: None,
     ) -> Judged:
-        """Judge ``bool[f]``. ``keep`` receives the smaller network before a new judgement becomes durable.
+        """Judge ``bool[f]``, refitted and with the weights of the search: the better of the two counts.
+
+        The search chose the mask for the weights that it scored, so a refit can lose accuracy too. ``keep``
+        receives the smaller network before a new judgement becomes durable.
 
         Raises:
             DataError: an image cannot be read.
@@ -105,29 +110,39 @@ class Judge:
         known = self._known.get(mask_sha256(mask))
         if known is not None:
             return known
-        original = self.original(generation)
-        try:
-            smaller = self.leaving(mask)
-        except CompensationError as error:
-            # A candidate whose activations overflow is no reason to lose the others.
-            failed = Judged(generation, purpose, mask_sha256(mask), original.key, failed=str(error))
-            return self._record(failed)
-        judged = self.count(smaller, mask, generation, purpose)
-        if not judged.failed:
+        tries = [True, False] if self.images.fitted is not None else [False]
+        judged, smaller = min(
+            (self._tried(mask, generation, purpose, refitted) for refitted in tries),
+            key=lambda found: self.drop(found[0]),
+        )
+        if smaller is not None:
             keep(smaller, judged)
         return self._record(judged)
 
-    def leaving(self, mask: np.ndarray) -> Model:
+    def _tried(
+        self, mask: np.ndarray, generation: int, purpose: str, refitted: bool
+    ) -> tuple[Judged, Model | None]:
+        """The counts and the smaller network; no network where it has none."""
+        try:
+            smaller = self.leaving(mask, refitted)
+        except CompensationError as error:
+            # A candidate whose activations overflow is no reason to lose the others.
+            return Judged(generation, purpose, mask_sha256(mask), self._key, failed=str(error)), None
+        judged = replace(self.count(smaller, mask, generation, purpose), refitted=refitted)
+        return judged, None if judged.failed else smaller
+
+    def leaving(self, mask: np.ndarray, refitted: bool) -> Model:
         """The smaller network of ``bool[f]``: refitted, or with the weights that the search scored.
 
         Raises:
             CompensationError: activations are infinite or NaN.
         """
         model, keeps = self._problem.model, self._problem.genome.layout.split(mask)
-        if self.images.fitted is None:
-            network = network_of(model.network, keeps, self._compensation)
-        else:
+        if refitted:
+            assert self.images.fitted is not None, "there are no images to refit to"
             network = refitted_network(model, keeps, self._compensation, self.images.fitted.images)
+        else:
+            network = network_of(model.network, keeps, self._compensation)
         return Model(prune(network, keeps), model.normalisation, model.classes)
 
     def drop(self, judged: Judged) -> float:

@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,15 +19,18 @@ from experiments.data import datasets
 from experiments.data.loading import open_images
 from experiments.measurement.measuring import evaluate_model, measure
 from experiments.runs.exporting.export import export_run
+from experiments.runs.exporting.refit import refitted_network
 from experiments.runs.finish import finish, judging
 from experiments.runs.finish.images import FinishImages, check_places, finish_images, images_within
 from experiments.runs.finish.result import NAME as RESULT_FILE
 from experiments.runs.finish.weights import NAME as WEIGHTS_FILE
+from experiments.runs.finish.weights import weights_of
 from experiments.runs.options import SearchOptions
 from experiments.runs.saved import SavedRun
 from experiments.runs.search import resume_search, start_search
 from experiments.runs.watching.status import read_status
 from models import model_directory
+from models.arrays import arrays_of, set_arrays
 from tests.support import runs
 from tests.support.runs import Listening, options_for, progress_of, traces
 
@@ -63,6 +67,12 @@ def files_of(run) -> dict[str, bytes]:
     return {name: store.read(name) for name in FILES}
 
 
+def judgement_of(run, result) -> dict[str, Any]:
+    """The row of the judgements by which a RESULT was chosen."""
+    (row,) = (row for row in RunDirectory.open(run).judgements() if row["sha256"] == result.sha256)
+    return row
+
+
 def drop(before: int, after: int) -> float:
     return 100 * (before - after) / before
 
@@ -79,7 +89,8 @@ def test_the_exported_network_is_the_result_image_by_image(whole, options, tiny_
     test = evaluate_model(pruned, replace(options.data, split="test", images=None))
     assert (test.correct, test.total) == (found.held_out.result_correct, found.held_out.total)
     smaller, original = model_directory.load(pruned), model_directory.load(tiny_directory)
-    assert smaller.notes["pruned_from"]["refit_images"] == FITTED
+    assert result.refit_images == (FITTED if judgement_of(run, result)["refitted"] else None)
+    assert smaller.notes["pruned_from"].get("refit_images") == result.refit_images
     check, unseen = check_places(options, 40, refits=True)
     images = open_images(replace(options.data, images=None), original).at(check)
     before, after = measure(original, images).correct, measure(smaller, images).correct
@@ -122,9 +133,10 @@ def counting(monkeypatch) -> list[np.ndarray]:
     """The masks that are refitted from now on."""
     masks, leaving = [], judging.Judge.leaving
 
-    def noted(self, mask):
-        masks.append(mask)
-        return leaving(self, mask)
+    def noted(self, mask, refitted):
+        if refitted:
+            masks.append(mask)
+        return leaving(self, mask, refitted)
 
     monkeypatch.setattr(judging.Judge, "leaving", noted)
     return masks
@@ -238,6 +250,25 @@ def test_where_no_candidate_holds_best_is_the_result(options, tmp_path, monkeypa
     assert export_run(run, tmp_path / "pruned").mask == "BEST"
 
 
+def test_a_refit_that_loses_accuracy_is_not_taken(options, tmp_path, monkeypatch):
+    def spoilt(*arguments):
+        network = refitted_network(*arguments)
+        set_arrays(network, {name: 0 * array for name, array in arrays_of(network).items()})
+        return network
+
+    monkeypatch.setattr(judging, "refitted_network", spoilt)
+    listening, run, pruned = Listening(), tmp_path / "run", tmp_path / "pruned"
+    found = start_search(run, options, reporter=listening)
+    assert not found.result.is_best
+    assert found.result.refit_images is None
+    assert "with the weights of the search: accuracy drop" in " ".join(listening.sentences)
+    assert export_run(run, pruned).mask == "RESULT"
+    assert evaluate_model(pruned, options.data).correct == found.result.correct
+    saved = SavedRun.open(str(run))
+    mask = weights_of(saved.run, saved.problem, found.result).mask
+    assert saved.newest.state.archive.look_up(mask[None])[0] == found.result.correct
+
+
 def test_without_a_finish_there_is_no_result(options, tmp_path):
     run = tmp_path / "run"
     found = start_search(run, replace(options, finish=False))
@@ -251,8 +282,9 @@ def test_masks_alone_and_fronts_have_a_result_too(changes, options, tmp_path):
     run = tmp_path / "run"
     found = start_search(run, replace(options, generations=1, **changes))
     assert not found.result.is_best
-    refitted = "compensate" not in changes
+    refitted = judgement_of(run, found.result)["refitted"]
     assert found.result.refit_images == (FITTED if refitted else None)
+    assert not (refitted and "compensate" in changes)
     pruned = tmp_path / "pruned"
     assert export_run(run, pruned).mask == "RESULT"
     assert evaluate_model(pruned, options.data).correct == found.result.correct
