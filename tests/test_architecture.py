@@ -3,6 +3,7 @@
 import ast
 import configparser
 import json
+import os
 import re
 import subprocess
 import sys
@@ -192,3 +193,10 @@ def test_workers_import_no_more_than_what_is_shipped_to_them():
     # Flax imports the last two itself, and JAX the first if it is there.
     ours -= {"filelock", "optax", "pyyaml"}
     assert {name for name in ours if modules.get(name, name) in loaded} == set(shipping.IMPORTED)
+
+
+def test_the_tests_of_a_file_run_on_one_worker(request):
+    """Else their fixtures are made on each worker; pytest-xdist says nothing where it does not group."""
+    if "PYTEST_XDIST_WORKER" not in os.environ or request.config.getoption("dist") != "loadgroup":
+        pytest.skip("the tests do not run on several workers in groups")
+    assert request.node.nodeid.endswith("@test_architecture")
