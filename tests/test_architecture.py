@@ -3,7 +3,6 @@
 import ast
 import configparser
 import json
-import os
 import re
 import subprocess
 import sys
@@ -197,6 +196,6 @@ def test_workers_import_no_more_than_what_is_shipped_to_them():
 
 def test_the_tests_of_a_file_run_on_one_worker(request):
     """Else their fixtures are made on each worker; pytest-xdist says nothing where it does not group."""
-    if "PYTEST_XDIST_WORKER" not in os.environ or request.config.getoption("dist") != "loadgroup":
+    if not getattr(request.config.option, "loadgroup", False):
         pytest.skip("the tests do not run on several workers in groups")
     assert request.node.nodeid.endswith("@test_architecture")
