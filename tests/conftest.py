@@ -31,6 +31,9 @@ settings.load_profile("evoprune")
 MOST_MAPPINGS = 25_000
 """Memory mappings of a process. A compiled program has about two dozen and takes 2 MB; Linux allows 65,530."""
 
+LONGEST_FIRST = ("fitness", "models", "experiments")
+"""Folders by the time that a test takes; the others are short."""
+
 RAY_WORKERS = 4
 SHARED_RAY = []
 """What ends the Ray that ``local_ray`` started, while tests share it."""
@@ -41,7 +44,12 @@ TINY = VGGArchitecture("tiny", ((4, 6), (8,)), (9,), 3, (8, 8, 2), dropout=0.0)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Forms the groups of ``--dist loadgroup``: the tests that share the local Ray, and the tests of each file."""
+    """Forms the groups of ``--dist loadgroup``: the tests that share the local Ray, and the tests of each file.
+
+    The longest come first, so that no worker is left alone with one of them at the end.
+    """
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.relative_to(Path(__file__).parent).parts[0], len(places)))
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             shares_ray = "local_ray" in getattr(item, "fixturenames", ())

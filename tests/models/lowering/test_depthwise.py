@@ -25,7 +25,7 @@ def by_xla(inputs, kernel, strides, padding, dilations):
     )
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(
     st.tuples(st.integers(1, 3), st.integers(1, 3)),
     st.integers(2, 3),
