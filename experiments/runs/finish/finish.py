@@ -89,7 +89,7 @@ class Finish:
         if pupil.correct < 0 or pupil.mask.all() or judge is None or not _right(judge.original(state.generation)):
             return threshold
         before = 100 * (state.original_correct - pupil.correct) / state.original_correct
-        judged = judge(pupil.mask, state.generation, LESSON)
+        judged = judge(pupil.mask, state.generation, LESSON, before)
         after = judge.drop(judged)
         found = learned_reach(threshold, before, after)
         told = "cannot be used" if judged.failed else f"loses {after:.2f}% {_with_weights(judged)}"
@@ -145,7 +145,7 @@ class Finish:
                     write_weights(self._run, self._problem, Leaving(found.masks[place], smaller))
 
             self._reporter.finish(len(judged), most)
-            judged[place] = judge(found.masks[place], state.generation, FINISH, keep)
+            judged[place] = judge(found.masks[place], state.generation, FINISH, drops[place], keep)
             after = judge.drop(judged[place])
             self._tell(judge, judged[place], found.accuracy_drops[place], len(judged))
             return after

@@ -97,11 +97,13 @@ class Judge:
         mask: np.ndarray,
         generation: int,
         purpose: str,
+        before: float,
         keep: Callable[[Model, Judged], None] = lambda model, judged: None,
     ) -> Judged:
         """Judge ``bool[f]``, refitted and with the weights of the search: the better of the two counts.
 
-        The search chose the mask for the weights that it scored, so a refit can lose accuracy too. ``keep``
+        The search chose the mask for the weights that it scored, so a refit can lose accuracy too. ``before`` is
+        the accuracy drop that the search counted, percent: a refit that loses less is the better one. ``keep``
         receives the smaller network before a new judgement becomes durable.
 
         Raises:
@@ -110,11 +112,11 @@ class Judge:
         known = self._known.get(mask_sha256(mask))
         if known is not None:
             return known
-        tries = [True, False] if self.images.fitted is not None else [False]
-        judged, smaller = min(
-            (self._tried(mask, generation, purpose, refitted) for refitted in tries),
-            key=lambda found: self.drop(found[0]),
-        )
+        refits = self.images.fitted is not None
+        judged, smaller = self._tried(mask, generation, purpose, refits)
+        if refits and self.drop(judged) > before:
+            other = self._tried(mask, generation, purpose, False)
+            judged, smaller = min((judged, smaller), other, key=lambda found: self.drop(found[0]))
         if smaller is not None:
             keep(smaller, judged)
         return self._record(judged)
