@@ -100,11 +100,11 @@ class Judge:
         before: float,
         keep: Callable[[Model, Judged], None] = lambda model, judged: None,
     ) -> Judged:
-        """Judge ``bool[f]``, refitted and with the weights of the search: the better of the two counts.
+        """Judge ``bool[f]`` with the better weights: refitted, or those that the search scored.
 
-        The search chose the mask for the weights that it scored, so a refit can lose accuracy too. ``before`` is
-        the accuracy drop that the search counted, percent: a refit that loses less is the better one. ``keep``
-        receives the smaller network before a new judgement becomes durable.
+        The search chose the mask for the weights that it scored, so a refit can lose accuracy. ``before`` is the
+        accuracy drop that the search counted, percent. Where the refit loses more, both weights are judged.
+        ``keep`` receives the smaller network before a new judgement becomes durable.
 
         Raises:
             DataError: an image cannot be read.

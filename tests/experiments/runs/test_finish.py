@@ -19,7 +19,6 @@ from experiments.data import datasets
 from experiments.data.loading import open_images
 from experiments.measurement.measuring import evaluate_model, measure
 from experiments.runs.exporting.export import export_run
-from experiments.runs.exporting.refit import refitted_network
 from experiments.runs.finish import finish, judging
 from experiments.runs.finish.images import FinishImages, check_places, finish_images, images_within
 from experiments.runs.finish.result import NAME as RESULT_FILE
@@ -250,23 +249,27 @@ def test_where_no_candidate_holds_best_is_the_result(options, tmp_path, monkeypa
     assert export_run(run, tmp_path / "pruned").mask == "BEST"
 
 
-def test_a_refit_that_loses_accuracy_is_not_taken(options, tmp_path, monkeypatch):
-    def spoilt(*arguments):
-        network = refitted_network(*arguments)
+@pytest.mark.parametrize("spoilt", ["refitted_network", "network_of"])
+def test_the_better_weights_are_taken(spoilt, options, tmp_path, monkeypatch):
+    whole = getattr(judging, spoilt)
+
+    def zeros(*arguments):
+        network = whole(*arguments)
         set_arrays(network, {name: 0 * array for name, array in arrays_of(network).items()})
         return network
 
-    monkeypatch.setattr(judging, "refitted_network", spoilt)
-    listening, run, pruned = Listening(), tmp_path / "run", tmp_path / "pruned"
-    found = start_search(run, options, reporter=listening)
+    monkeypatch.setattr(judging, spoilt, zeros)
+    run, pruned = tmp_path / "run", tmp_path / "pruned"
+    found = start_search(run, options)
     assert not found.result.is_best
-    assert found.result.refit_images is None
-    assert "with the weights of the search: accuracy drop" in " ".join(listening.sentences)
+    assert found.result.refit_images == (None if spoilt == "refitted_network" else FITTED)
     assert export_run(run, pruned).mask == "RESULT"
+    assert model_directory.load(pruned).notes["pruned_from"].get("refit_images") == found.result.refit_images
     assert evaluate_model(pruned, options.data).correct == found.result.correct
-    saved = SavedRun.open(str(run))
-    mask = weights_of(saved.run, saved.problem, found.result).mask
-    assert saved.newest.state.archive.look_up(mask[None])[0] == found.result.correct
+    if spoilt == "refitted_network":
+        saved = SavedRun.open(str(run))
+        mask = weights_of(saved.run, saved.problem, found.result).mask
+        assert saved.newest.state.archive.look_up(mask[None])[0] == found.result.correct
 
 
 def test_without_a_finish_there_is_no_result(options, tmp_path):
