@@ -1,6 +1,6 @@
 """Networks as chains of prunable stages: forward, cost, physical pruning, training, storage."""
 
-from models.xla import mend_sums, refuse_too_little
+from models.xla import add_flags, refuse_too_little
 
-mend_sums()
+add_flags()
 refuse_too_little()

@@ -1,4 +1,4 @@
-"""XLA before its first computation: a fusion that sums wrongly, and settings of the user that XLA cannot follow.
+"""XLA before its first computation: flags that evoprune adds, and settings of the user that XLA cannot follow.
 
 XLA reads ``XLA_FLAGS`` once, when JAX computes first, and ends the process at a flag that it does not know.
 """
@@ -19,13 +19,16 @@ except ImportError:
     # Windows has no such limits.
     resource = None  # type: ignore[assignment]
 
-FUSION = "xla_cpu_experimental_ynn_fusion_type"
-"""The flag that names the reductions which YNNPACK computes on a CPU; empty: none."""
+ADDED = {
+    # The reductions that YNNPACK computes on a CPU: none. With more than 32,768 rows, some sums along a short
+    # axis are wrong (jax issue 39103), and with arrays of rank 7 the process can die (issue 39257).
+    "xla_cpu_experimental_ynn_fusion_type": ("", frozenset({"0.10.2", "0.11.0"})),
+    # XLA's newer code generator for fusions takes longer to compile; the programs are as fast without it.
+    "xla_cpu_use_fusion_emitters": ("false", frozenset({"0.10.0", "0.10.1", "0.10.2"})),
+}
+"""What evoprune adds to ``XLA_FLAGS``: by flag, its value and the versions of jaxlib that get it.
 
-SUMS_WRONGLY = frozenset({"0.10.2", "0.11.0"})
-"""Versions of jaxlib that fuse so by default. With more than 32,768 rows, some sums along a short axis are wrong
-(jax issue 39103), and with arrays of rank 7 the process can die (issue 39257). Other versions keep their
-defaults, and may not know the flag."""
+Other versions keep their defaults, and may not know the flag."""
 
 LEAST = {"RLIMIT_AS": ("address space", "v", 2 << 30), "RLIMIT_DATA": ("data", "d", 3 << 29)}
 """Limits of the system: what each limits, its option of ``ulimit``, and bytes.
@@ -39,12 +42,13 @@ _LIST_PLATFORMS = "import jax; print(*sorted({device.platform for device in jax.
 _LOGGED = re.compile(r"^[EF]\d{4} .*?\] (.*)$", re.MULTILINE)
 
 
-def mend_sums() -> None:
-    """Switch the fusion off in ``XLA_FLAGS`` where jaxlib needs it, beside the flags of the user.
+def add_flags() -> None:
+    """Add to ``XLA_FLAGS`` what this version of jaxlib needs, beside the flags of the user.
 
-    Importing :mod:`models` does so, so that every process of ours has the flag before JAX computes.
+    Importing :mod:`models` does so, so that every process of ours has the flags before JAX computes.
     """
-    if not _needs_flag():
+    ours = _added()
+    if not ours:
         return
     flags = os.environ.get(_FLAGS, "")
     if flags.strip() and not flags.lstrip().startswith("-"):
@@ -53,8 +57,9 @@ def mend_sums() -> None:
             flags = Path(flags.strip()).read_text()
         except (OSError, ValueError):
             return
-    if FUSION not in flags:
-        os.environ[_FLAGS] = f"{flags} --{FUSION}=".strip()
+    missing = [flag for name, flag in ours.items() if name not in flags]
+    if missing:
+        os.environ[_FLAGS] = " ".join([flags.strip(), *missing]).strip()
 
 
 def refuse_too_little() -> None:
@@ -100,11 +105,13 @@ def check_devices() -> None:
         raise DeviceError(f"JAX finds no device that it can use ({reason}); set {_PLATFORMS}=cpu.") from error
 
 
-def _needs_flag() -> bool:
+def _added() -> dict[str, str]:
+    """The flags for this version of jaxlib, by name."""
     try:
-        return version("jaxlib") in SUMS_WRONGLY
+        here = version("jaxlib")
     except PackageNotFoundError:
-        return False
+        return {}
+    return {name: f"--{name}={value}" for name, (value, versions) in ADDED.items() if here in versions}
 
 
 def _too_little() -> str | None:
@@ -129,7 +136,7 @@ def _check_limit() -> None:
 
 def _check_flags() -> None:
     """Have another process read the flags of the user: XLA ends the process that reads an unknown one."""
-    if os.environ.get(_FLAGS, "").strip() in ("", f"--{FUSION}="):
+    if set(os.environ.get(_FLAGS, "").split()) <= set(_added().values()):
         return
     tried = _run(_READ_FLAGS)
     reasons = [reason for reason in _LOGGED.findall(tried.stderr) if "flag" in reason.lower()]

@@ -166,7 +166,7 @@ class ActiveRun:
             state = self._state
             reporter.generation(state, generations)
         while not ended(state) and not enough(state):
-            state = self._search.step(self._prepared(state))
+            state = self._next(state)
             record(state)
         result = leaving = None
         if self._finish is not None and ended(state):
@@ -189,13 +189,13 @@ class ActiveRun:
         facts = facts.adding(remarks=[remark])
         return SearchResult(**vars(status), held_out=held_out, facts=facts)
 
-    def _prepared(self, state: SearchState) -> SearchState:
-        """The state, scored for the next generation: as far beyond the threshold as the finish has learned."""
+    def _next(self, state: SearchState) -> SearchState:
+        """The next generation, scored as far beyond the threshold as the finish has learned."""
         reach = None if self._finish is None else self._finish.reach(state)
-        if reach is None or reach == state.reach:
-            return state
-        self._go_up_to(reach)
-        return self._search.rescored(state, reach)
+        if reach is not None and reach != state.reach:
+            self._go_up_to(reach)
+            state = self._search.rescored(state, reach)
+        return self._search.step(state)
 
     def _go_up_to(self, reach: float | None) -> None:
         if reach != self._reach:

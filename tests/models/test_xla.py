@@ -11,7 +11,7 @@ from models import xla
 
 ROOT = Path(__file__).parents[2]
 
-SUMS = """
+ROWS = """
 import jax, jax.numpy as jnp, numpy as np
 {imports}
 i = jnp.arange(40_000, dtype=jnp.float32)
@@ -19,6 +19,7 @@ rows = jnp.stack((i, 0 * i, 0 * i), axis=1)
 sums = jax.jit(jax.vmap(lambda row: jnp.sum((jnp.eye(3) @ row) ** 2)))(rows)
 print(np.allclose(np.asarray(sums, np.float64), np.arange(40_000.0) ** 2, rtol=1e-5))
 """
+SUMS, EMITTERS = (f"--{name}" for name in xla.ADDED)
 CHECK = "from models.xla import check_devices; check_devices(); print('checked')"
 
 
@@ -46,26 +47,27 @@ def test_sums_over_many_rows_are_right_in_every_process_that_imports_us(tmp_path
     """``jit`` in jaxlib 0.10.2 is wrong from row 32,768 on without the flag."""
     (tmp_path / "flags").write_text("--xla_cpu_max_isa=AVX2\n")
     given = {} if flags is None else {"XLA_FLAGS": str(tmp_path / "flags") if flags == "FILE" else flags}
-    done = run(SUMS.format(imports=imports), **given)
+    done = run(ROWS.format(imports=imports), **given)
     assert done.stdout.split() == ["True"], done.stderr
 
 
 @pytest.mark.parametrize(
     ("version", "before", "after"),
     [
-        ("0.10.2", "", f"--{xla.FUSION}="),
-        ("0.11.0", "--a=1 --b", f"--a=1 --b --{xla.FUSION}="),
-        ("0.10.2", f"--{xla.FUSION}=dot", f"--{xla.FUSION}=dot"),
+        ("0.10.2", "", f"{SUMS}= {EMITTERS}=false"),
+        ("0.11.0", "--a=1 --b", f"--a=1 --b {SUMS}="),
+        ("0.10.2", f"{SUMS}=dot", f"{SUMS}=dot {EMITTERS}=false"),
+        ("0.10.2", f"{EMITTERS}=true {SUMS}=dot", f"{EMITTERS}=true {SUMS}=dot"),
         ("0.10.2", "/no/such/file", "/no/such/file"),
-        ("0.10.1", "--a=1", "--a=1"),
+        ("0.10.1", "--a=1", f"--a=1 {EMITTERS}=false"),
         ("0.12.0", "", ""),
     ],
 )
-def test_the_flag_joins_the_users_flags_where_jaxlib_needs_it(monkeypatch, version, before, after):
+def test_flags_join_the_users_flags_where_jaxlib_needs_them(monkeypatch, version, before, after):
     monkeypatch.setattr("models.xla.version", lambda name: version)
     monkeypatch.setenv("XLA_FLAGS", before)
     for _ in range(2):
-        xla.mend_sums()
+        xla.add_flags()
         assert os.environ["XLA_FLAGS"] == after
 
 
