@@ -14,6 +14,9 @@ _EVERY_ON_A_TERMINAL = 0.1
 _EVERY_IN_A_LOG = 30.0
 """Seconds between two states of the progress line."""
 
+_FIGURES = {"parameter": "parameters", "mac": "MACs", "latency": "latency", "accuracy": "accuracy"}
+"""What the progress line calls the drops of BEST."""
+
 
 class Reporter(Protocol):
     """Receives news from long work. The default, :class:`Silent`, ignores it."""
@@ -167,21 +170,26 @@ class Terminal:
         self._line.show(["generation 0", f"{evaluations:,} masks evaluated"])
 
     def generation(self, state: SearchState, total: int) -> None:
-        """Generation, what BEST drops, time left; then score, islands, front and evaluations/s."""
+        """Generation, what BEST drops, time left; then score, islands, front and evaluations/s.
+
+        Where a mask beyond the threshold, which a refit may bring back, has a higher score: this one before BEST.
+        """
         if self._begin("search", state.generation):
             self._evaluations_before = state.evaluations
-        best = state.best
-        figures = [f"generation {state.generation}/{total}"]
-        for figure, noun in (
-            ("parameter", "parameters"),
-            ("mac", "MACs"),
-            ("latency", "latency"),
-            ("accuracy",) * 2,
-        ):
-            if f"{figure}_drop" in best.figures:
-                figures.append(f"{noun} {0 - best.figures[f'{figure}_drop']:+.2f}%")
-        figures += self._left(state.generation, total)
-        figures.append(f"BEST {best.individual.score:.2f}")
+        best, leading = state.best, max(state.population, key=lambda each: each.score)
+        of_best = [
+            f"{noun} {0 - best.figures[f'{figure}_drop']:+.2f}%"
+            for figure, noun in _FIGURES.items()
+            if f"{figure}_drop" in best.figures
+        ]
+        score, left = f"BEST {best.individual.score:.2f}", self._left(state.generation, total)
+        if state.reach is None or leading.score <= best.individual.score:
+            figures = [*of_best, *left, score]
+        else:
+            # BEST may stand still while the search goes beyond the threshold.
+            drop = 100 * (state.original_correct - leading.correct) / state.original_correct
+            figures = [f"before a refit {leading.score:.2f} at accuracy {0 - drop:+.2f}%", *left, score, *of_best]
+        figures.insert(0, f"generation {state.generation}/{total}")
         if len(state.islands) > 1:
             highest = [max(individual.score for individual in island.population) for island in state.islands]
             figures.append(f"{len(highest)} islands at {min(highest):.2f} to {max(highest):.2f}")

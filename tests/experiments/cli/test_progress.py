@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from experiments.progress import Terminal
+from engine.search.individual import ScoreFitness
+from experiments.progress import Silent, Terminal
+from experiments.runs.saved import SavedRun
 from experiments.runs.search import start_search
 from models.training.loop import Progress
 from tests.support.runs import SETTINGS, options_for
@@ -45,6 +47,22 @@ def test_a_search_on_a_terminal_fits_80_columns(tiny_directory, tiny_data, tmp_p
     assert ", MACs " in seen[0]
     assert ", accuracy " in seen[0]
     assert seen[0].index("accuracy") < seen[0].index(" left")
+
+
+def test_a_search_beyond_the_threshold_shows_its_best_mask(tiny_directory, tiny_data, tmp_path, screen):
+    """BEST may stand still meanwhile, and remove nothing."""
+    search(tiny_directory, tiny_data, tmp_path / "run", Silent())
+    state = SavedRun.open(tmp_path / "run").newest.state
+    (island,), fewer = state.islands, state.original_correct * 3 // 4
+    leading = replace(island.population[0], fitness=ScoreFitness((98.76,)), correct=fewer)
+    beyond = replace(state, islands=[replace(island, population=[*island.population, leading])], reach=30.0)
+    terminal = Terminal(stream=screen)
+    drop = 100 * (1 - fewer / state.original_correct)
+    for shown, told in ((beyond, f"before a refit 98.76 at accuracy -{drop:.2f}%, "), (state, "parameters -")):
+        terminal.generation(shown, 10)
+        assert screen.states()[-1].startswith(f"generation 9/10, {told}")
+        assert f"BEST {state.best.individual.score:.2f}" in screen.states()[-1]
+        assert len(screen.states()[-1]) < 80
 
 
 def test_each_search_has_a_line_of_its_own(tiny_directory, tiny_data, tmp_path, screen):
