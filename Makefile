@@ -44,15 +44,18 @@ lint: $(DEV)
 bench: $(BENCH)
 	$(BIN)/python -m experiments.benchmarks.generations
 
-$(SETUP): setup.cfg pyproject.toml
+$(VENV)/made:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
+
+$(SETUP): $(VENV)/made setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
-$(DEV): $(SETUP)
+$(DEV): $(VENV)/made setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	@touch $@
+	@touch $(SETUP) $@
 
 $(BENCH): $(SETUP)
 	$(BIN)/python -m pip install --quiet --editable '.[bench,dev]'

@@ -120,7 +120,7 @@ def shortened(text: str) -> str:
     line = " ".join(plain.split())
     if len(line) > MOST_CHARACTERS:
         line = line[:MOST_CHARACTERS].rsplit(" ", 1)[0] + " ..."
-    return line if line.endswith("...") else line.rstrip(".")
+    return line if line.endswith("...") else line.rstrip(". ")
 
 
 def _killed_for_memory(text: str) -> Fault:

@@ -1,7 +1,7 @@
 """Ray's exceptions become short clauses of our own, whatever page Ray writes."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.cluster.faults import MOST_CHARACTERS, Kind, fault_of, gist, out_of_memory, shortened
@@ -134,6 +134,7 @@ def test_no_exception_of_ray_gives_a_long_text(known, text):
 
 
 @given(st.text())
+@example("0 .")
 def test_a_shortened_text_is_one_line_of_the_same_words(text):
     line = shortened(text)
     assert len(line) <= MOST_CHARACTERS + len(" ...")
