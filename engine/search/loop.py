@@ -13,10 +13,11 @@ from engine.search.archive import Archive
 from engine.search.best import best_of, better
 from engine.search.evaluation import ArchivedEvaluator, checked_original, counted
 from engine.search.front import Front, extended
-from engine.search.individual import Individual, ScoreFitness, individuals
+from engine.search.individual import Individual, individuals
 from engine.search.islands import Island, generators
 from engine.search.operators.guide import Guide
 from engine.search.operators.mutation import BITS, redrawn
+from engine.search.returning import returning
 from engine.search.settings import SearchSettings
 from engine.search.state import SearchState
 from engine.search.stopping import target_for, target_within
@@ -140,22 +141,24 @@ class Search:
         )
 
     def rescored(self, state: SearchState, reach: float) -> SearchState:
-        """``state`` with the scores that this search's objective gives its population.
+        """``state`` as this search's objective scores it, for a search that goes on with another objective.
 
-        For a search that goes on with another objective. ``reach``: see :class:`SearchState`. BEST stays as it
-        is: the new objective must score feasible masks as the old one did.
+        The best masks of the archive return to the population, because those that the old objective kept may be
+        worth little now. ``reach``: see :class:`SearchState`. BEST stays as it is: the new objective must score
+        feasible masks as the old one did.
         """
         islands = []
         for island in state.islands:
-            masks = np.stack([each.mask for each in island.population])
             counts = np.array([each.correct for each in island.population], np.int64)
-            scores = self.objective.appraise(masks, counts, state.original_correct).score
-            scored = [
-                replace(each, fitness=ScoreFitness((float(score),)))
-                for each, score in zip(island.population, scores, strict=True)
-            ]
-            islands.append(Island(scored, island.rng))
-        return replace(state, islands=islands, reach=reach)
+            members, _ = self._appraised(Brood.of(island.population), counts, state.original_correct)
+            islands.append(Island(members, island.rng))
+        everyone = Brood.of(state.population)
+        most = len(everyone.masks)
+        asked = (state.archive, everyone, self.objective, state.original_correct, most, len(state.origins) - 1)
+        returned, correct = returning(*asked)
+        newcomers, _ = self._appraised(returned, correct, state.original_correct)
+        settled = self._survivors(islands, newcomers, np.arange(len(newcomers)) % len(islands))
+        return replace(state, islands=settled, reach=reach)
 
     def _initial(self, rng: np.random.Generator, evaluator: Evaluator, mutation: int) -> Brood:
         """The initial masks of one island. ``mutation`` is the origin of bits that rounding changes."""
