@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.lowering.depthwise import MOST_TAPS, convolve_depthwise, is_depthwise
@@ -25,7 +25,6 @@ def by_xla(inputs, kernel, strides, padding, dilations):
     )
 
 
-@settings(max_examples=10)
 @given(
     st.tuples(st.integers(1, 3), st.integers(1, 3)),
     st.integers(2, 3),

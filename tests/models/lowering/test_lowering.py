@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.lowering.bilinear import FOUR, WHOLE_ONE, WHOLE_TWO, for_axis
@@ -93,7 +93,6 @@ def test_the_choice(arguments, expected):
     assert choose(*arguments) == expected
 
 
-@settings(max_examples=10)
 @given(st.integers(1, 40), st.integers(1, 9))
 def test_steps_change_no_row(batch, images):
     carry = jnp.arange(batch * 3.0).reshape(batch, 3)
