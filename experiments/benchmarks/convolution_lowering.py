@@ -1,7 +1,7 @@
 """The lowerings of ``models/lowering/`` on every convolution shape of a VGG-16.
 
 Command: ``python -m experiments.benchmarks.convolution_lowering [--width-multiplier 0.25]``. The benchmark takes
-a minute on 2 cores, and ``models/lowering/choice.py`` is based on it. On CPU expect Winograd to win from 32
+a minute on 2 cores, and ``models/lowering/choice.py`` is based on it. On CPU expect Winograd to win from 24
 channels on, and XLA's own lowering (Direct) to collapse at 2x2.
 
 As in evaluation, each core computes a batch of its own, a few images at a time, and kernels are prepared

@@ -2,7 +2,7 @@
 
 Measured by ``experiments/benchmarks/convolution_lowering.py``; ``docs/benchmarks.md`` has the table. On CPU
 (jaxlib 0.10.2, 2 AVX-512 cores, float32) minimal filtering computes 3x3 kernels at 1.8 to 2.4 times the speed of
-XLA's convolution, and at 200 times on 2x2 maps, where XLA's falls to 2 GFLOP/s; below 32 channels its
+XLA's convolution, and at 200 times on 2x2 maps, where XLA's falls to 2 GFLOP/s; below 24 channels its
 transforms cost more than they save. A GPU has cuDNN, which chooses for itself.
 """
 
@@ -21,7 +21,7 @@ from models.windows import Window
 
 _TARGET: ContextVar[str | None] = ContextVar("target", default=None)
 
-MANY_CHANNELS = 32
+MANY_CHANNELS = 24
 """Transforms pay for inputs of at least this many channels."""
 SMALL_MAP = 4
 """On feature maps of at most this many positions, transforms pay for any number of channels."""

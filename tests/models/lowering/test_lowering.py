@@ -77,8 +77,8 @@ def test_small_axes_multiply_nothing_with_padding():
     [
         (((32, 32), Window((3, 3)), 3, "cpu", jnp.float32), Direct()),
         (((2, 2), Window((3, 3)), 5, "cpu", jnp.float32), Winograd(2, 2)),
-        (((32, 32), Window((3, 3)), 31, "cpu", jnp.float32), Direct()),
-        (((32, 32), Window((3, 3)), 32, "cpu", jnp.float32), Winograd(32, 32)),
+        (((32, 32), Window((3, 3)), 23, "cpu", jnp.float32), Direct()),
+        (((32, 32), Window((3, 3)), 24, "cpu", jnp.float32), Winograd(32, 32)),
         (((8, 8), Window((3, 3)), 256, "cpu", jnp.float32), Winograd(8, 8)),
         (((8, 8), Window((3, 3)), 256, "cpu", jnp.bfloat16), Direct()),
         (((8, 8), Window((5, 5)), 256, "cpu", jnp.float32), Direct()),
