@@ -7,7 +7,8 @@ DEV := $(VENV)/installed-dev
 BENCH := $(VENV)/installed-bench
 # Each test process has one thread for BLAS, so that two processes do not compete for two cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
-# XLA would spend a third of the time of tests on optimising and splitting programs of toys. The slow tests run as users do.
+# XLA would spend a third of the tests' time on optimising and splitting programs of toys. The slow tests run with all
+# optimisations.
 QUICK := XLA_FLAGS="$$XLA_FLAGS --xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 NUMERIC := tests/fitness tests/models
 TORCH ?= torch >=2.6,<3
