@@ -18,8 +18,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 import jax
 import jax.numpy as jnp
 
-from models.axes import ArraySpec, Axis, Joined, groups_of
-from models.windows import Sliding
+from models.axes import ArraySpec
+from models.readers import Reader
 
 DType = Any
 """``jnp.float32`` or ``jnp.bfloat16``."""
@@ -51,6 +51,13 @@ class Stage(Protocol):
         """The input of each reader's kernel under ``keeps``: path of the kernel -> ``float32[b, ..., rows]``.
 
         Channels that the kernel reads and ``keeps`` remove may hold any value.
+        """
+        ...
+
+    def sums(self, carry: jax.Array, keeps: Keeps) -> dict[str, jax.Array]:
+        """The sum that each reader's results go into: path of the kernel -> ``float32[b, ..., outputs]``.
+
+        Only of readers with a :class:`models.readers.Sum`. The axes between are those of the kernel's results.
         """
         ...
 
@@ -209,73 +216,6 @@ Keeps = Mapping[str, Any]
 
 ``__call__`` of a stage or network also takes a :class:`Gate` in place of a slice; ``evaluate`` does not.
 """
-
-
-class Layout(Protocol):
-    """How the arrays of a reader are stored.
-
-    ``widths`` are the channels that each group has in the arrays that are given.
-    """
-
-    def rows(self, kernel: jax.Array, widths: Mapping[str, int]) -> jax.Array:
-        """The kernel as ``[..., rows, outputs]``, from the kernel as it is stored."""
-        ...
-
-    def stored(self, rows: jax.Array, widths: Mapping[str, int]) -> jax.Array:
-        """Inverse of :meth:`rows`."""
-        ...
-
-    def factor(self, arrays: Mapping[str, jax.Array], widths: Mapping[str, int]) -> Any:
-        """What to add to the bias so that the kernel's result grows by 1: a number or ``float32[outputs]``.
-
-        ``arrays`` are all those of the stage.
-        """
-        ...
-
-
-class AsComputed:
-    """The layout of arrays that are stored as they are computed with: a :class:`Layout`."""
-
-    def rows(self, kernel: jax.Array, widths: Mapping[str, int]) -> jax.Array:
-        """The kernel itself."""
-        return kernel
-
-    def stored(self, rows: jax.Array, widths: Mapping[str, int]) -> jax.Array:
-        """The kernel itself."""
-        return rows
-
-    def factor(self, arrays: Mapping[str, jax.Array], widths: Mapping[str, int]) -> Any:
-        """The bias is added to the kernel's result."""
-        return 1.0
-
-
-class Reader(NamedTuple):
-    """Weights that read the channels of a group: compensation changes them when some channels are removed.
-
-    A kernel behind a concatenation reads several groups and has a reader for each.
-
-    Attributes:
-        group: the channels.
-        kernel: path of an array, ``[..., rows, outputs]`` in the form that ``layout`` gives.
-        bias: path of an array with a number for each output, which can hold a constant; None if there is none.
-        rows: the axis of the kernel that is summed over; the same as that of :meth:`Stage.observe`.
-        outputs: the last axis of the kernel.
-        sliding: how the kernel moves over what :meth:`Stage.observe` returns.
-        layout: of the kernel and the bias.
-    """
-
-    group: str
-    kernel: str
-    bias: str | None
-    rows: Axis | Joined
-    outputs: Axis | Joined | int
-    sliding: Sliding = Sliding()
-    layout: Layout = AsComputed()
-
-    @property
-    def several(self) -> bool:
-        """Whether the kernel reads other groups too."""
-        return isinstance(self.rows, Joined) and len({*groups_of(self.rows)}) > 1
 
 
 class Norm(NamedTuple):

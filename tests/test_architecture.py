@@ -23,7 +23,7 @@ MAY_IMPORT = {
 LAYERS = {
     "engine": "errors < layout, options < contracts < search < stores < run < cluster",
     "models": (
-        "errors, classes < xla < axes, git_lfs, windows < contract < lowering < normalisation, fields < arrays < cost, logits < stages, "
+        "errors, classes < xla < axes, git_lfs, windows < readers < contract < lowering < normalisation, fields < arrays < cost, logits < stages, "
         "output_directory < tracing < onnx < networks < model_directory < imported, pruning < compensation, training, torch, "
         "onnx_import, latency < export"
     ),

@@ -14,8 +14,9 @@ from fitness.evaluation.structures import structure_of
 from models.arrays import stage_arrays, take_or_zero_on_host
 from models.axes import Axis, Joined, groups_of, rows
 from models.compensation.folding import lost_rows
-from models.contract import Matching, Reader, Stage
+from models.contract import Matching, Stage
 from models.lowering.choice import target
+from models.readers import Reader
 
 
 class StageArrays:

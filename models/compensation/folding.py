@@ -20,7 +20,8 @@ from models.arrays import arrays_of, set_arrays, stage_arrays, take_or_zero
 from models.axes import extent, places
 from models.compensation.method import Compensation
 from models.compensation.moments import reader_name
-from models.contract import Network, Reader
+from models.contract import Network
+from models.readers import Reader
 
 
 class Prediction(NamedTuple):

@@ -9,9 +9,10 @@ import numpy as np
 
 from models.axes import places
 from models.compensation.coefficients import one_thread
-from models.contract import Network, Reader, Stage
+from models.contract import Network, Stage
 from models.errors import CompensationError
 from models.normalisation import Normalisation
+from models.readers import Reader
 
 BATCH = 50
 """Images at a time; the activations and moments of one batch are held in memory."""

@@ -154,14 +154,17 @@ class Recalibration:
         self._calibration = calibration
         self._carry = calibration.normalisation(jnp.asarray(calibration.images))
 
-    def measure(self, stage: Stage, *, final: bool = True) -> None:
+    def measure(self, stage: Stage, *, final: bool = True, kept: Collection[str] = ()) -> None:
         """Put the statistics into the next stage; if they are final, go on behind it.
 
-        A caller who is not done with the weights of the stage measures again.
+        A caller who is not done with the weights of the stage measures again. ``kept``: paths of variances whose
+        norms keep their statistics.
         """
-        if stage.name not in self._left or not (final or self._measured[stage.name]):
+        if stage.name not in self._left:
             return
-        measured = self._measured[stage.name]
+        measured = tuple(norm for norm in self._measured[stage.name] if norm.variance not in kept)
+        if not (final or measured):
+            return
         matchings = self._calibration.within(stage)
         statistics, carry = _calibrate(stage, self._carry, self._keeps, measured, matchings)
         if measured:

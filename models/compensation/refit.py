@@ -10,7 +10,7 @@ The weights of a layer depend on all slices in front of it, unlike those of :mod
 and cost a pass of the images. A refit is therefore meant for the few masks that are exported.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,31 +19,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from models.arrays import arrays_of, put_stage_arrays, set_arrays, stage_arrays
-from models.axes import check_keeps, rows
+from models.axes import check_keeps, extent, groups_of, rows
+from models.compensation.least_squares import Problem, solved
 from models.compensation.patches import patches_at, places
 from models.compensation.recalibration import Calibration, Recalibration
-from models.contract import Keeps, Network, Reader, Stage
+from models.contract import Keeps, Network, Stage
 from models.errors import CompensationError
 from models.normalisation import Normalisation
-
-RIDGE = 1e-2
-"""Penalty on the squared change of a weight, in units of the mean second moment of its input."""
+from models.readers import Reader
 
 PLACES = 8
 """Places of a feature map, drawn at random, whose outputs are fitted for each image."""
 
 BATCH = 100
 """Images at a time; bounds the memory beyond the activations of all images between two stages."""
-
-
-class _Problem(NamedTuple):
-    """Normal equations of ``k`` inputs and a constant: ``float64[k + 1, k + 1]`` and ``[k + 1, outputs]``.
-
-    Without the constant where no bias can hold it.
-    """
-
-    inputs: np.ndarray
-    targets: np.ndarray
 
 
 def refitted(
@@ -71,7 +60,8 @@ def refitted(
             between two stages are held, in both networks: 262 kB an image for 64 channels of 32x32.
         seed: of the places that are fitted.
         calibration: of the statistics of batch norms, which are measured behind each refitted layer, before the
-            layers behind it are refitted; None: the statistics stay.
+            layers behind it are refitted; None: the statistics stay. A norm that a refitted sum is behind keeps
+            its statistics, for which the weights were fitted.
 
     Raises:
         CompensationError: the network's stages list no readers, there are no images, or activations are infinite
@@ -96,131 +86,194 @@ def refitted(
     recalibration = None if calibration is None else Recalibration(result, keeps, calibration)
     wanted = [np.asarray(normalisation(jnp.asarray(batch))) for batch in _batches(images)]
     given = list(wanted)
+    complete = {name: np.asarray(keeps.get(name, np.ones(size, bool))) for name, size in sizes.items()}
     reached = False
     for ideal, stage in zip(original.stages, result.stages, strict=True):
-        for readers in _by_kernel(stage):
-            reached |= any(reader.group in channels for reader in readers)
+        fitted = []
+        for reader in _by_kernel(stage):
+            reached |= any(group in channels for group in groups_of(reader.rows))
             if reached:
-                problem = _gathered((ideal, wanted), (stage, given), readers[0], keeps, channels, sizes, rng)
-                _solve(ideal, stage, readers[0], problem, channels, sizes)
-                if recalibration is not None:
-                    recalibration.measure(stage, final=False)
+                fitted.append(reader)
+        scales = {path for reader in fitted if reader.sum is not None for path in reader.sum.scales}
+        aims, wanted = _aims(ideal, fitted, wanted, channels, sizes, rng)
+        for reader, aim in zip(fitted, aims, strict=True):
+            problem = _problem(stage, reader, aim, given, complete, channels, sizes)
+            _put(stage, reader, solved(problem), channels, sizes)
+            if recalibration is not None:
+                recalibration.measure(stage, final=False, kept=scales)
         if recalibration is not None:
-            recalibration.measure(stage)
-        wanted = [np.asarray(_forward(ideal, carry, {})) for carry in wanted]
-        given = _masked_forward(stage, given, keeps) if reached else wanted
+            recalibration.measure(stage, kept=scales)
+        given = [np.asarray(_forward(stage, carry, complete)) for carry in given] if reached else wanted
     return result
 
 
-def _by_kernel(stage: Stage) -> list[list[Reader]]:
-    """The readers of each kernel, which is fitted once."""
-    found: dict[str, list[Reader]] = {}
-    for reader in stage.readers():
-        found.setdefault(reader.kernel, []).append(reader)
-    return list(found.values())
+def _by_kernel(stage: Stage) -> list[Reader]:
+    """A reader of each kernel, which is fitted once."""
+    return list({reader.kernel: reader for reader in reversed(stage.readers())}.values())[::-1]
 
 
 def _batches(images: np.ndarray) -> list[np.ndarray]:
     return [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
 
 
-def _masked_forward(stage: Stage, carries: list[np.ndarray], keeps: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    touched = {name: keep for name, keep in keeps.items() if name in (stage.reads, *stage.groups)}
-    return [np.asarray(_forward(stage, carry, touched)) for carry in carries]
+class _Aim(NamedTuple):
+    """What a kernel's results should become, a batch of images each.
+
+    Attributes:
+        places: that are fitted: ``int64[b, k, axes]``.
+        wanted: the sums there in the original network, or the kernel's results where no sum is known:
+            ``float32[b * k, outputs]``.
+        kernel, bias: the original ones as they are stored; no bias where there is none.
+    """
+
+    places: list[np.ndarray]
+    wanted: list[np.ndarray]
+    kernel: np.ndarray
+    bias: np.ndarray | None
 
 
-@jax.jit
-def _forward(stage: Stage, carry: jax.Array, keeps: Keeps) -> jax.Array:
-    return stage(carry, keeps)
-
-
-@partial(jax.jit, static_argnames="kernel")
-def _observed(stage: Stage, carry: jax.Array, keeps: Keeps, kernel: str) -> jax.Array:
-    """What the kernel reads under ``keeps``, which are complete, so that one program serves all masks."""
-    return stage.observe(carry, keeps)[kernel]
-
-
-def _gathered(
-    ideal: tuple[Stage, list[np.ndarray]],
-    fitted: tuple[Stage, list[np.ndarray]],
-    reader: Reader,
-    keeps: Mapping[str, np.ndarray],
+def _aims(
+    stage: Stage,
+    readers: Sequence[Reader],
+    carries: Iterable[np.ndarray],
     channels: Mapping[str, np.ndarray],
     sizes: Mapping[str, int],
     rng: np.random.Generator,
-) -> _Problem:
-    """The normal equations of a reader's kernel, summed over images and places.
+) -> tuple[list[_Aim], list[np.ndarray]]:
+    """The aims of a stage of the original network, and the carries behind the stage."""
+    arrays = stage_arrays(stage)
+    aims = []
+    for reader in readers:
+        bias = None if reader.bias is None else np.asarray(arrays[reader.bias])
+        aims.append(_Aim([], [], np.asarray(arrays[reader.kernel]), bias))
+    passed = []
+    for carry in carries:
+        observed, sums, behind = _original(stage, carry, tuple(reader.kernel for reader in readers))
+        passed.append(np.asarray(behind))
+        for reader, aim in zip(readers, aims, strict=True):
+            outputs = rows(reader.outputs, sizes, channels)
+            maps = np.asarray(observed[reader.kernel])
+            chosen = places(maps.shape, reader.sliding, PLACES, rng)
+            if reader.kernel in sums:
+                wanted = _at(np.asarray(sums[reader.kernel])[..., outputs], reader, maps, chosen)
+            else:
+                kernel = np.asarray(reader.layout.rows(jnp.asarray(aim.kernel), sizes))[..., outputs]
+                wanted = patches_at(maps, reader.sliding, chosen) @ kernel.reshape(-1, len(outputs))
+            aim.places.append(chosen)
+            aim.wanted.append(wanted)
+    return aims, passed
 
-    ``ideal``, ``fitted``: the stage in the original and in the pruned network, each with its carries.
-    """
-    aim, stage = ideal[0], fitted[0]
-    outputs = rows(reader.outputs, sizes, channels)
-    kernel = np.asarray(reader.layout.rows(stage_arrays(aim)[reader.kernel], sizes))
-    kernel = kernel[..., outputs].reshape(-1, len(outputs))
-    kept = rows(reader.rows, sizes, channels)
-    whole = {name: np.ones(size, bool) for name, size in sizes.items()}
-    sums: _Problem | None = None
-    for carry, pruned in zip(ideal[1], fitted[1], strict=True):
-        before = np.asarray(_observed(aim, carry, whole, reader.kernel))
-        now = np.asarray(_observed(stage, pruned, {**whole, **keeps}, reader.kernel))[..., kept]
-        chosen = places(before.shape, reader.sliding, PLACES, rng)
-        targets = patches_at(before, reader.sliding, chosen) @ kernel
-        inputs = patches_at(now, reader.sliding, chosen)
-        if reader.bias is not None:
+
+def _problem(
+    stage: Stage,
+    reader: Reader,
+    aim: _Aim,
+    carries: Iterable[np.ndarray],
+    keeps: Keeps,
+    channels: Mapping[str, np.ndarray],
+    sizes: Mapping[str, int],
+) -> Problem:
+    """The problem of a kernel of the pruned network; ``keeps`` are complete."""
+    arrays = stage_arrays(stage)
+    kept, outputs = rows(reader.rows, sizes, channels), rows(reader.outputs, sizes, channels)
+    gain = np.ones(len(outputs))
+    if reader.sum is not None:
+        found = np.asarray(reader.sum.gain(arrays, sizes), np.float64)
+        gain = np.broadcast_to(found, extent(reader.outputs, sizes))[outputs]
+    rectified = reader.sum is not None and reader.sum.rectified
+    problem = Problem([], aim.wanted, [], gain, rectified, reader.bias is not None)
+    for carry, chosen in zip(carries, aim.places, strict=True):
+        observed, sums = _pruned(stage, carry, keeps, reader.kernel)
+        maps = np.asarray(observed)[..., kept]
+        inputs = patches_at(maps, reader.sliding, chosen)
+        if sums is not None:
+            present = _at(np.asarray(sums)[..., outputs], reader, maps, chosen)
+        else:
+            kernel = np.asarray(reader.layout.rows(arrays[reader.kernel], sizes))[..., kept, :][..., outputs]
+            present = inputs @ kernel.reshape(-1, len(outputs))
+            if aim.bias is not None:
+                present += _constant(arrays, aim.bias, reader, sizes)[outputs].astype(np.float32)
+        if problem.constant:
             inputs = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
-        products = _Problem(*((inputs.T @ part).astype(np.float64) for part in (inputs, targets)))
-        sums = products if sums is None else _Problem(*(a + b for a, b in zip(sums, products, strict=True)))
-    assert sums is not None
-    if not all(np.isfinite(part).all() for part in sums):
+        problem.inputs.append(inputs)
+        problem.present.append(present)
+    if not all(np.isfinite(part).all() for parts in problem[:3] for part in parts):
         raise CompensationError(
             f"a refit needs finite activations, but {stage.name} reads infinite or NaN ones; repair the model, "
             "or leave out `refit`."
         )
-    return sums
+    return problem
 
 
-def _solve(
-    aim: Stage,
+@partial(jax.jit, static_argnames="kernels")
+def _original(
+    stage: Stage, carry: jax.Array, kernels: tuple[str, ...]
+) -> tuple[dict[str, jax.Array], dict[str, jax.Array], jax.Array]:
+    """What the kernels read, the sums that their results go into, and the carry behind the stage."""
+    observed, sums = stage.observe(carry, {}), _sums(stage, carry, {}, kernels)
+    return {kernel: observed[kernel] for kernel in kernels}, sums, stage(carry, {})
+
+
+@partial(jax.jit, static_argnames="kernel")
+def _pruned(stage: Stage, carry: jax.Array, keeps: Keeps, kernel: str) -> tuple[jax.Array, jax.Array | None]:
+    """What the kernel reads under ``keeps``, which are complete, and the sum that its results go into, if known.
+
+    One program serves all masks.
+    """
+    return stage.observe(carry, keeps)[kernel], _sums(stage, carry, keeps, (kernel,)).get(kernel)
+
+
+def _sums(stage: Stage, carry: jax.Array, keeps: Keeps, kernels: Collection[str]) -> dict[str, jax.Array]:
+    known = {reader.kernel for reader in stage.readers() if reader.sum is not None and reader.kernel in kernels}
+    if not known:
+        return {}
+    return {kernel: sums for kernel, sums in stage.sums(carry, keeps).items() if kernel in known}
+
+
+@jax.jit
+def _forward(stage: Stage, carry: jax.Array, keeps: Keeps) -> jax.Array:
+    return stage.evaluate(stage.prepare(stage_arrays(stage), jnp.float32), carry, keeps)
+
+
+def _at(sums: np.ndarray, reader: Reader, maps: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The sums at the places that a reader's kernel reaches from ``maps``: ``float32[b * k, outputs]``."""
+    sums = sums.reshape(len(maps), *reader.sliding.outputs(maps.shape[1:-1]), sums.shape[-1])
+    images = np.arange(len(maps))[:, None]
+    return sums[(images, *np.moveaxis(chosen, -1, 0))].reshape(-1, sums.shape[-1])
+
+
+def _put(
     stage: Stage,
     reader: Reader,
-    problem: _Problem,
+    change: np.ndarray,
     channels: Mapping[str, np.ndarray],
     sizes: Mapping[str, int],
 ) -> None:
-    """Put the weights that solve the problem into the stage; ``aim`` is the stage in the original network."""
+    """Change the weights of a stage by ``float64[k, outputs]``; the last row is the constant, if there is one."""
     arrays = stage_arrays(stage)
     weights = np.array(reader.layout.rows(arrays[reader.kernel], sizes))
     kept, outputs = rows(reader.rows, sizes, channels), rows(reader.outputs, sizes, channels)
-    # Rows: inputs, channels fastest, then the constant.
-    start = weights[..., kept, :][..., outputs].reshape(-1, len(outputs)).astype(np.float64)
-    if reader.bias is not None:
-        constant = _constant(aim, stage, reader, sizes)[outputs]
-        start = np.concatenate([start, constant[None]])
-    scale = np.mean(np.diagonal(problem.inputs)[: len(start) - (reader.bias is not None)])
-    ridge = RIDGE * (scale if scale > 0 else 1.0)
-    change = np.linalg.solve(
-        problem.inputs + ridge * np.eye(len(start)), problem.targets - problem.inputs @ start
-    )
     changed: dict[str, Any] = dict(arrays)
     if reader.bias is not None:
         bias, grown = np.array(arrays[reader.bias]), np.zeros(weights.shape[-1])
         grown[outputs] = change[-1]
         factor = np.asarray(reader.layout.factor(arrays, sizes))
         changed[reader.bias] = bias + (factor * grown).astype(np.float32).reshape(bias.shape)
-        start, change = start[:-1], change[:-1]
+        change = change[:-1]
     fitted = weights[..., kept, :]
-    fitted[..., outputs] = (start + change).reshape(*weights.shape[:-2], len(kept), len(outputs))
+    fitted[..., outputs] += change.reshape(*weights.shape[:-2], len(kept), len(outputs)).astype(weights.dtype)
     weights[..., kept, :] = fitted
     changed[reader.kernel] = reader.layout.stored(jnp.asarray(weights), sizes)
     put_stage_arrays(stage, changed)
 
 
-def _constant(aim: Stage, stage: Stage, reader: Reader, sizes: Mapping[str, int]) -> np.ndarray:
-    """How much larger the kernel's results are for the bias of ``stage`` than for the original one's."""
+def _constant(
+    arrays: Mapping[str, jax.Array], original: np.ndarray, reader: Reader, sizes: Mapping[str, int]
+) -> np.ndarray:
+    """How much larger the kernel's results are for the bias in ``arrays`` than for the original one."""
     assert reader.bias is not None, "readers without a bias have no constant"
-    arrays, before = stage_arrays(stage), stage_arrays(aim)[reader.bias]
     factor = np.asarray(reader.layout.factor(arrays, sizes), np.float64)
-    difference = np.asarray(arrays[reader.bias], np.float64) - np.asarray(before, np.float64)
+    difference = np.asarray(arrays[reader.bias], np.float64) - original
     # Where the factor is 0, nothing that is added to the result has an effect.
     difference, factor = np.broadcast_arrays(difference.reshape(-1), factor)
     return np.divide(difference, factor, out=np.zeros(difference.shape), where=factor != 0)

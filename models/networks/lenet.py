@@ -12,10 +12,11 @@ import jax
 from flax import nnx
 
 from models.axes import ArraySpec
-from models.contract import DType, Keeps, Norm, Reader
+from models.contract import DType, Keeps, Norm
 from models.fields import scaled
 from models.networks.chain import Chain, ChainBuilder
 from models.networks.plain import PlainArchitecture
+from models.readers import Reader
 from models.windows import Window
 
 
@@ -91,6 +92,10 @@ class SigmoidStage(nnx.Module):
         return ()
 
     def observe(self, carry: jax.Array, keeps: Keeps) -> dict[str, jax.Array]:
+        """See :class:`models.contract.Stage`."""
+        return {}
+
+    def sums(self, carry: jax.Array, keeps: Keeps) -> dict[str, jax.Array]:
         """See :class:`models.contract.Stage`."""
         return {}
 

@@ -7,9 +7,10 @@ import jax
 from flax import nnx
 
 from models.axes import ArraySpec
-from models.contract import DType, Keeps, Matching, Norm, Reader, silence
+from models.contract import DType, Keeps, Matching, Norm, silence
 from models.lowering.contract import in_steps
 from models.lowering.convolution import POOLS, PoolName
+from models.readers import Reader
 from models.stages.activations import ACTIVATIONS, ActivationName
 from models.stages.normed_convolution import NormedConvolution
 from models.windows import Window
@@ -63,11 +64,15 @@ class ConvolutionStage(NormedConvolution):
         """See :class:`models.contract.Stage`."""
         if self.reads is None:
             return ()
-        return (self.reader(self.reads, self.name),)
+        return (self.reader(self.reads, self.name, rectified=self.activation == "relu"),)
 
     def observe(self, carry: jax.Array, keeps: Keeps) -> dict[str, jax.Array]:
         """See :class:`models.contract.Stage`."""
         return {"convolution.kernel": carry}
+
+    def sums(self, carry: jax.Array, keeps: Keeps) -> dict[str, jax.Array]:
+        """See :class:`models.contract.Stage`."""
+        return {"convolution.kernel": self.convolved(silence(carry, keeps, self.reads), training=False)}
 
     def maps(self, carry: jax.Array) -> dict[str, list[jax.Array]]:
         """See :class:`models.contract.Stage`."""

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from models.axes import ArraySpec, Axis
-from models.contract import DType, Keeps, Norm, Reader, silence
+from models.contract import DType, Keeps, Norm, silence
+from models.readers import Reader, Sum, unit_gain
 from models.stages.activations import ACTIVATIONS, ActivationName
 from models.stages.initialisation import fan_in_normal
 
@@ -62,11 +63,16 @@ class DenseStage(nnx.Module):
         if self.reads is None:
             return ()
         columns = self.units if self.writes is None else Axis(self.writes)
-        return (Reader(self.reads, "dense.kernel", "dense.bias", Axis(self.reads, self.positions), columns),)
+        rows, added = Axis(self.reads, self.positions), Sum(unit_gain, self._rectified())
+        return (Reader(self.reads, "dense.kernel", "dense.bias", rows, columns, sum=added),)
 
     def observe(self, carry: jax.Array, keeps: Keeps) -> dict[str, jax.Array]:
         """See :class:`models.contract.Stage`."""
         return {"dense.kernel": self._vectors(carry)}
+
+    def sums(self, carry: jax.Array, keeps: Keeps) -> dict[str, jax.Array]:
+        """See :class:`models.contract.Stage`."""
+        return {"dense.kernel": self.dense(self._vectors(silence(carry, keeps, self.reads)))}
 
     def maps(self, carry: jax.Array) -> dict[str, list[jax.Array]]:
         """See :class:`models.contract.Stage`."""
@@ -97,6 +103,9 @@ class DenseStage(nnx.Module):
         )
         outputs = outputs + prepared["bias"].astype(jnp.float32)
         return outputs if self.head else ACTIVATIONS[self.activation].function(outputs).astype(kernel.dtype)
+
+    def _rectified(self) -> bool:
+        return not self.head and self.activation == "relu"
 
     def _vectors(self, carry: jax.Array) -> jax.Array:
         """``[b, ...]`` -> ``[b, rows of the kernel]``."""

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 from flax import nnx
 
 from models.axes import ArraySpec, Axis
-from models.contract import DType, Matching, Norm, Reader
+from models.contract import DType, Matching, Norm
 from models.lowering.choice import choose, target
 from models.lowering.contract import Lowering, in_steps
 from models.lowering.convolution import convolve
+from models.readers import Reader, Sum, unit_gain
 from models.stages.activations import ACTIVATIONS, ActivationName
 from models.stages.initialisation import fan_in_normal
 from models.windows import Window
@@ -68,15 +69,24 @@ class NormedConvolution(nnx.Module):
             specs |= {f"norm.{part}": ArraySpec((outputs,), trained=False) for part in ("mean", "var")}
         return specs
 
-    def reader(self, reads: str, writes: str) -> Reader:
-        """The reader of this layer, which reads and writes the channels of these groups."""
+    def reader(self, reads: str, writes: str, *, within: str = "", rectified: bool) -> Reader:
+        """The reader of this layer, which reads and writes the channels of these groups.
+
+        ``within`` precedes its paths. ``rectified``: whether a ReLU alone follows the layer's results, and
+        whatever is added to them.
+        """
+        added = Sum(unit_gain, rectified)
+        if self.norm is not None:
+            gain = partial(_norms_gain, f"{within}norm", self.norm.epsilon)
+            added = Sum(gain, rectified, frozenset({f"{within}norm.scale", f"{within}norm.var"}))
         return Reader(
             reads,
-            "convolution.kernel",
-            "convolution.bias",
+            f"{within}convolution.kernel",
+            f"{within}convolution.bias",
             Axis(reads),
             Axis(writes),
             self.window.sliding,
+            sum=added,
         )
 
     def convolved(self, carry: jax.Array, training: bool) -> jax.Array:
@@ -124,7 +134,7 @@ class NormedConvolution(nnx.Module):
         """Kernel and bias for :meth:`fast`: batch norm folded in, lowered, in ``precision``."""
         kernel, bias = arrays["convolution.kernel"], arrays["convolution.bias"]
         if self.norm is not None:
-            scale = arrays["norm.scale"] * jax.lax.rsqrt(arrays["norm.var"] + self.norm.epsilon)
+            scale = _norms_gain("norm", self.norm.epsilon, arrays, {})
             kernel = kernel * scale
             bias = (bias - arrays["norm.mean"]) * scale + arrays["norm.bias"]
         lowering = self.lowering(kernel.shape[2], precision)
@@ -139,6 +149,13 @@ class NormedConvolution(nnx.Module):
     def lowering(self, inputs: int, precision: Any) -> Lowering:
         """The fastest lowering for ``inputs`` channels."""
         return choose(self.size, self.window, inputs, target(), precision)
+
+
+def _norms_gain(
+    norm: str, epsilon: float, arrays: Mapping[str, jax.Array], widths: Mapping[str, int]
+) -> jax.Array:
+    """By how much a norm's output grows if its input grows by 1: ``float32[channels]``."""
+    return arrays[f"{norm}.scale"] * jax.lax.rsqrt(arrays[f"{norm}.var"] + epsilon)
 
 
 def moments(outputs: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from models.axes import ArraySpec
-from models.contract import DType, Keeps, Matching, Norm, Reader, silence
+from models.contract import DType, Keeps, Matching, Norm, silence
 from models.lowering.contract import in_steps
+from models.readers import Reader
 from models.stages.copied import CopiedChannels
 from models.stages.normed_convolution import NormedConvolution
 from models.windows import Window
@@ -80,8 +81,7 @@ class ResidualStage(nnx.Module):
         found = []
         for part, (layer, reads, writes) in self._layers().items():
             if reads is not None:
-                reader = layer.reader(reads, writes)
-                reader = reader._replace(kernel=f"{part}.{reader.kernel}", bias=f"{part}.{reader.bias}")
+                reader = layer.reader(reads, writes, within=f"{part}.", rectified=True)
                 # :meth:`observe` leaves out the places that the stride of a shortcut skips.
                 window = Window((1, 1)) if part == "shortcut" else layer.window
                 found.append(reader._replace(sliding=window.sliding))
@@ -97,6 +97,17 @@ class ResidualStage(nnx.Module):
             stride = self.shortcut.window.stride
             observed["shortcut.convolution.kernel"] = carry[:, ::stride, ::stride]
         return observed
+
+    def sums(self, carry: jax.Array, keeps: Keeps) -> dict[str, jax.Array]:
+        """See :class:`models.contract.Stage`."""
+        inputs = silence(carry, keeps, self.reads)
+        first = self.first.convolved(inputs, training=False)
+        whole = self._whole(inputs, silence(jax.nn.relu(first), keeps, self.name), training=False)
+        return {
+            "first.convolution.kernel": first,
+            "second.convolution.kernel": whole,
+            "shortcut.convolution.kernel": whole,
+        }
 
     def maps(self, carry: jax.Array) -> dict[str, list[jax.Array]]:
         """See :class:`models.contract.Stage`."""
@@ -150,9 +161,13 @@ class ResidualStage(nnx.Module):
         """See :class:`models.contract.Stage`."""
         inputs = silence(carry, keeps, self.reads)
         hidden = jax.nn.relu(self.first.convolved(inputs, training))
-        outputs = self.second.convolved(silence(hidden, keeps, self.name), training)
+        return jax.nn.relu(self._whole(inputs, silence(hidden, keeps, self.name), training))
+
+    def _whole(self, inputs: jax.Array, hidden: jax.Array, training: bool) -> jax.Array:
+        """The second convolution's results plus the shortcut, in front of the ReLU."""
+        outputs = self.second.convolved(hidden, training)
         passed = inputs if self.shortcut is None else self.shortcut.convolved(inputs, training)
-        return jax.nn.relu(passed + outputs)
+        return passed + outputs
 
     def prepare(self, arrays: Mapping[str, jax.Array], precision: DType) -> dict[str, dict[str, jax.Array]]:
         """See :class:`models.contract.Stage`."""

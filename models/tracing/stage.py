@@ -13,16 +13,18 @@ from jax.extend import core
 
 from models.arrays import stage_arrays
 from models.axes import ArraySpec, Axis, groups_of
-from models.contract import DType, Gate, Keeps, Matching, Norm, Reader
+from models.contract import DType, Gate, Keeps, Matching, Norm
 from models.lowering.choice import target
 from models.lowering.contract import in_steps
+from models.readers import Reader
 from models.tracing.analysis import Dependencies
 from models.tracing.chain import Link
 from models.tracing.execution import execute
 from models.tracing.lowered import lowered_convolutions
-from models.tracing.readers.finding import LinkReaders
+from models.tracing.readers.finding import LinkReaders, Shown
 from models.tracing.readers.maps import FeatureMap
 from models.tracing.readers.norms import IMAGES, TracedNorm
+from models.tracing.readers.terms import TracedSum
 
 
 @jax.tree_util.register_dataclass
@@ -102,10 +104,19 @@ class TracedStage(nnx.Module):
 
     def observe(self, carry: jax.Array, keeps: Keeps) -> dict[str, jax.Array]:
         """See :class:`models.contract.Stage`."""
-        shown = self.found_readers.shown
+        return self._shown(self.found_readers.shown, carry, keeps)
+
+    def sums(self, carry: jax.Array, keeps: Keeps) -> dict[str, jax.Array]:
+        """See :class:`models.contract.Stage`."""
+        return self._shown(self.found_readers.sums, carry, keeps)
+
+    def _shown(
+        self, shown: Mapping[str, Shown | TracedSum], carry: jax.Array, keeps: Keeps
+    ) -> dict[str, jax.Array]:
+        """Values of the program by the paths of kernels."""
         prepared = self._prepared(stage_arrays(self), jnp.float32)
         return self._run(
-            prepared, carry, keeps, {}, lambda values: {path: read.of(values) for path, read in shown.items()}
+            prepared, carry, keeps, {}, lambda values: {path: value.of(values) for path, value in shown.items()}
         )
 
     def maps(self, carry: jax.Array) -> dict[str, list[jax.Array]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,14 +10,15 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from models.axes import groups_of
-from models.contract import Reader
+from models.readers import Reader, Sum
 from models.tracing.analysis import Dependencies
 from models.tracing.chain import Link
 from models.tracing.groups import CONTRACTIONS, ChannelRead, layer_of
 from models.tracing.labels import shape_of
 from models.tracing.readers.flow import Flow
 from models.tracing.readers.holders import holder
-from models.tracing.readers.layout import PREFIX, TracedLayout
+from models.tracing.readers.layout import PREFIX, TracedLayout, product
+from models.tracing.readers.terms import TracedSum, last_sum
 from models.windows import Sliding
 
 
@@ -51,11 +53,13 @@ class LinkReaders:
     Attributes:
         readers: in order of the program.
         shown: path of a reader's kernel -> what the kernel reads.
+        sums: path of a reader's kernel -> what the kernel's results go into.
         missing: what reads channels and is no reader.
     """
 
     readers: tuple[Reader, ...]
     shown: Mapping[str, Shown]
+    sums: Mapping[str, TracedSum]
     missing: tuple[NotCompensated, ...]
 
 
@@ -81,6 +85,7 @@ def readers_of(link: Link, dependencies: Dependencies, flow: Flow) -> LinkReader
     """Find the readers of a link; ``flow`` is that of the program."""
     readers: list[Reader] = []
     shown: dict[str, Shown] = {}
+    sums: dict[str, TracedSum] = {}
     missing: list[NotCompensated] = []
     taken: set[str] = set()
     for number, equation in link.equations:
@@ -101,10 +106,15 @@ def readers_of(link: Link, dependencies: Dependencies, flow: Flow) -> LinkReader
         outputs = dependencies.found.contracted[number][operand][found.order[-1]]
         kernel, bias = f"{PREFIX}{stored.path}", None if held is None else f"{PREFIX}{held.path}"
         shown[kernel] = found.shown
+        sums[kernel] = last_sum(flow, result, found.axis, link)
+        term = sums[kernel].term
+        gain = partial(product, dependencies, link, term.sign, term.factors)
+        scales = {path for factor, _ in term.factors for path in flow.arrays_behind(factor)}
+        added = Sum(gain, sums[kernel].rectified, frozenset(f"{PREFIX}{path}" for path in scales))
         over = reads[0].runs_over
         for group in dict.fromkeys(groups_of(over)):
-            readers.append(Reader(group, kernel, bias, over, outputs, found.sliding, layout))
-    return LinkReaders(tuple(readers), shown, tuple(missing))
+            readers.append(Reader(group, kernel, bias, over, outputs, found.sliding, layout, added))
+    return LinkReaders(tuple(readers), shown, sums, tuple(missing))
 
 
 def _contraction(equation: core.JaxprEqn, reads: Iterable[ChannelRead], flow: Flow) -> _Contraction | str:
@@ -166,13 +176,9 @@ def _product(equation: core.JaxprEqn, read: ChannelRead) -> _Contraction | str:
 
 def _layer(equation: core.JaxprEqn, reads: Iterable[ChannelRead], flow: Flow) -> str:
     """The layer whose arrays the equation reads; or what the equation reads, if there are none."""
-    pending = [atom for atom in equation.invars if not isinstance(atom, core.Literal) and atom in flow.weights]
-    while pending:
-        atom = pending.pop()
-        if atom in flow.paths:
-            return layer_of(flow.paths[atom])
-        if atom in flow.makers:
-            operands = flow.makers[atom][1].invars
-            pending += [operand for operand in operands if not isinstance(operand, core.Literal)]
+    for atom in reversed(equation.invars):
+        if flow.of_arrays(atom):
+            for path in flow.arrays_behind(atom):
+                return layer_of(path)
     groups = dict.fromkeys(group for read in reads for group in groups_of(read.runs_over))
     return f"the {equation.primitive.name} behind {' and '.join(groups)}"

@@ -1,6 +1,7 @@
 """Who makes and who uses each variable of a program, and the arrays that weights come from unchanged."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from math import prod
 from typing import Any, NamedTuple
 
@@ -63,6 +64,18 @@ class Flow:
     def of_arrays(self, atom: Any) -> bool:
         """Whether an operand depends on arrays alone."""
         return isinstance(atom, core.Literal) or atom in self.weights
+
+    def arrays_behind(self, atom: Any) -> Iterator[str]:
+        """The paths of the arrays that an operand is computed from; one that has several uses may come again."""
+        pending = [atom]
+        while pending:
+            atom = pending.pop()
+            if isinstance(atom, core.Literal):
+                continue
+            if atom in self.paths:
+                yield self.paths[atom]
+            elif atom in self.makers:
+                pending += self.makers[atom][1].invars
 
     def stored(self, atom: Any) -> Stored | str:
         """The array whose elements a variable holds and that nothing else uses; or the reason why none is."""

@@ -12,6 +12,7 @@ from jax.extend import core
 
 from models.tracing.labels import shape_of
 from models.tracing.readers.flow import Flow, is_move
+from models.tracing.readers.terms import Factors, terms
 
 
 class Holder(NamedTuple):
@@ -20,12 +21,12 @@ class Holder(NamedTuple):
     Attributes:
         path: of the array, which has a number for each output of the kernel.
         sign: 1 or -1.
-        factors: operands that the kernel's result is multiplied by, or divided by where the flag is set.
+        factors: of the kernel's result.
     """
 
     path: str
     sign: int
-    factors: tuple[tuple[Any, bool], ...]
+    factors: Factors
 
 
 def holder(flow: Flow, result: core.Var, axis: int, taken: Collection[str]) -> Holder | None:
@@ -37,46 +38,14 @@ def holder(flow: Flow, result: core.Var, axis: int, taken: Collection[str]) -> H
         axis: of the result that runs over the kernel's outputs.
         taken: paths of arrays that are not to be used.
     """
-    outputs, sign = shape_of(result)[axis], 1
-    factors: list[tuple[Any, bool]] = []
-    value: Any = result
-    while len(flow.uses[value]) == 1:
-        use = flow.uses[value][0]
-        if use is None:
-            return None
-        _, equation = use
-        name = equation.primitive.name
-        if name in ("add", "add_any", "sub", "mul", "div"):
-            place = equation.invars.index(value)
-            other = equation.invars[1 - place]
-            by_arrays = flow.of_arrays(other)
-            if name in ("mul", "div"):
-                if not by_arrays or not by_channel(other, axis, outputs) or (name == "div" and place == 1):
-                    return None
-                factors.append((other, name == "div"))
-            else:
-                if by_arrays:
-                    found = held(flow, other, axis, outputs, taken)
-                    if found is not None:
-                        path, direction = found
-                        # ``x - array`` grows as the array falls, and ``array - x`` falls as the array falls.
-                        return Holder(path, sign * direction * (-1 if name == "sub" else 1), tuple(factors))
-                if name == "sub" and place == 1:
-                    sign = -sign
-        elif name == "neg":
-            sign = -sign
-        elif name == "transpose":
-            axis = equation.params["permutation"].index(axis)
-        elif name not in ("copy", "copy_p", "name"):
-            return None
-        value = equation.outvars[0]
+    outputs = shape_of(result)[axis]
+    for term in terms(flow, result, axis):
+        if term.added is not None and flow.of_arrays(term.added):
+            found = held(flow, term.added, term.axis, outputs, taken)
+            if found is not None:
+                path, direction = found
+                return Holder(path, term.sign * term.direction * direction, term.factors)
     return None
-
-
-def by_channel(atom: Any, axis: int, outputs: int) -> bool:
-    """Whether an operand is one number, or one for each output along an axis."""
-    shape = shape_of(atom)
-    return prod(shape) == 1 or (prod(shape) == outputs and shape[axis] == outputs)
 
 
 def held(flow: Flow, atom: Any, axis: int, outputs: int, taken: Collection[str]) -> tuple[str, int] | None:

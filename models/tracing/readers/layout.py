@@ -14,6 +14,7 @@ from models.tracing.chain import Link
 from models.tracing.execution import execute
 from models.tracing.readers.flow import Stored
 from models.tracing.readers.holders import Holder
+from models.tracing.readers.terms import Factors
 
 PREFIX = "arrays."
 """In front of the path of an array of the module, in a stage."""
@@ -21,7 +22,7 @@ PREFIX = "arrays."
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TracedLayout:
-    """A :class:`models.contract.Layout` of arrays in any order of axes.
+    """A :class:`models.readers.Layout` of arrays in any order of axes.
 
     Attributes:
         dependencies: of the program.
@@ -40,13 +41,13 @@ class TracedLayout:
     holder: Holder | None
 
     def rows(self, kernel: jax.Array, widths: Mapping[str, int]) -> jax.Array:
-        """See :class:`models.contract.Layout`."""
+        """See :class:`models.readers.Layout`."""
         values: dict[Any, Any] = {self.stored_as.array: kernel}
         execute(self.stored_as.moves, values, self.dependencies.found, {}, widths)
         return jnp.transpose(values[self.kernel], self.order)
 
     def stored(self, rows: jax.Array, widths: Mapping[str, int]) -> jax.Array:
-        """See :class:`models.contract.Layout`."""
+        """See :class:`models.readers.Layout`."""
         axes = self.dependencies.specs[self.stored_as.path].axes
         kernel = jnp.zeros([extent(axis, widths) for axis in axes], rows.dtype)
         # Elements are moved and not changed, so the transpose of this linear function is its inverse.
@@ -55,17 +56,34 @@ class TracedLayout:
         return kernel
 
     def factor(self, arrays: Mapping[str, jax.Array], widths: Mapping[str, int]) -> Any:
-        """See :class:`models.contract.Layout`."""
+        """See :class:`models.readers.Layout`."""
         assert self.holder is not None, "readers without a bias take no constant"
-        trace = self.dependencies.trace
-        values: dict[Any, Any] = dict(zip(trace.program.jaxpr.constvars, trace.program.consts, strict=True))
-        for variable, path in zip(trace.program.jaxpr.invars, trace.variables, strict=False):
-            if path in self.link.paths:
-                values[variable] = arrays[f"{PREFIX}{path}"]
-        execute(self.link.weights, values, self.dependencies.found, {}, widths)
-        product: Any = float(self.holder.sign)
-        for atom, divides in self.holder.factors:
-            operand = atom.val if isinstance(atom, core.Literal) else values[atom]
-            operand = jnp.reshape(operand, -1)
-            product = product / operand if divides else product * operand
-        return product
+        return product(self.dependencies, self.link, self.holder.sign, self.holder.factors, arrays, widths)
+
+
+def product(
+    dependencies: Dependencies,
+    link: Link,
+    sign: int,
+    factors: Factors,
+    arrays: Mapping[str, jax.Array],
+    widths: Mapping[str, int],
+) -> Any:
+    """The product of a sign and of factors that depend on a link's arrays alone.
+
+    A number, or one for each output.
+
+    ``arrays`` are those of the stage, which have these widths.
+    """
+    trace = dependencies.trace
+    values: dict[Any, Any] = dict(zip(trace.program.jaxpr.constvars, trace.program.consts, strict=True))
+    for variable, path in zip(trace.program.jaxpr.invars, trace.variables, strict=False):
+        if path in link.paths:
+            values[variable] = arrays[f"{PREFIX}{path}"]
+    execute(link.weights, values, dependencies.found, {}, widths)
+    result: Any = float(sign)
+    for atom, divides in factors:
+        operand = atom.val if isinstance(atom, core.Literal) else values[atom]
+        operand = jnp.reshape(operand, -1)
+        result = result / operand if divides else result * operand
+    return result

@@ -13,8 +13,9 @@ from models.tracing.analysis import Dependencies
 from models.tracing.chain import Link
 from models.tracing.labels import shape_of
 from models.tracing.readers.flow import Flow, is_move
-from models.tracing.readers.holders import by_channel, held
+from models.tracing.readers.holders import held
 from models.tracing.readers.layout import PREFIX
+from models.tracing.readers.terms import by_channel
 
 IMAGES = "images"
 """Name of the axis of images while statistics are measured."""

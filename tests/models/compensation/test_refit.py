@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 
 from models.arrays import arrays_of, set_arrays
-from models.compensation import refit
+from models.compensation import least_squares, refit
 from models.compensation.folding import compensated
+from models.compensation.least_squares import Problem, solved
 from models.compensation.method import Compensation
 from models.compensation.moments import gather_moments
 from models.compensation.patches import patches_at, places
@@ -20,6 +22,7 @@ from models.normalisation import Normalisation
 from models.pruning import prune
 from models.windows import Window
 from tests.models.support.compensation_cases import FIRST_GROUP, KINDS, built, with_proportional_filters
+from tests.models.support.gains import assert_gains
 from tests.models.support.small_networks import filled, keeps_of_widths, logits, random_keeps
 
 NORMALISATION = Normalisation((0.4, 0.5), (0.3, 0.2))
@@ -81,7 +84,7 @@ def test_a_layer_gets_the_weights_of_least_squares(images, everywhere):
     arrays = {name: array.astype(np.float64) for name, array in arrays_of(network).items()}
     kernel, bias = arrays["logits.dense.kernel"], arrays["logits.dense.bias"]
     inputs = np.column_stack([read[:, keeps["fc1"]], np.ones(len(read))])
-    ridge = np.sqrt(refit.RIDGE * np.mean(np.sum(inputs[:, :-1] ** 2, axis=0)))
+    ridge = np.sqrt(least_squares.RIDGE * np.mean(np.sum(inputs[:, :-1] ** 2, axis=0)))
     start = np.vstack([kernel[keeps["fc1"]], bias])
     rows = np.vstack([inputs, ridge * np.eye(len(start))])
     solution = np.linalg.lstsq(rows, np.vstack([read @ kernel + bias, ridge * start]), rcond=None)[0]
@@ -89,6 +92,60 @@ def test_a_layer_gets_the_weights_of_least_squares(images, everywhere):
     np.testing.assert_allclose(found["logits.dense.bias"], solution[-1], rtol=1e-3, atol=1e-4)
     changed = {name for name, array in found.items() if not np.array_equal(array, arrays_of(network)[name])}
     assert changed == {"logits.dense.kernel", "logits.dense.bias"}
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_in_front_of_a_relu_negative_sums_are_alike(seed, constant):
+    """The change of the weights against a minimum that SciPy finds by gradients of the error."""
+    rng = np.random.default_rng(seed)
+    inputs, wanted, present = (rng.normal(size=(30, width)).astype(np.float32) for width in (4, 2, 2))
+    if constant:
+        inputs[:, -1] = 1
+    gain = rng.choice([-1, 1], 2) * rng.uniform(0.2, 3, 2)
+    problem = Problem([inputs[:20], inputs[20:]], [wanted], [present], gain, True, constant)
+    problem = problem._replace(wanted=[wanted[:20], wanted[20:]], present=[present[:20], present[20:]])
+    ridge = least_squares.RIDGE * np.mean(np.sum(np.square(inputs, dtype=np.float64), axis=0)[: 4 - constant])
+
+    def error(flat):
+        change = flat.reshape(4, 2)
+        sums = present + gain * (inputs @ change)
+        off = np.where(wanted > 0, sums - wanted, np.maximum(sums, 0)) / gain
+        slope = 2 * inputs.T @ off + 2 * ridge * change
+        return np.sum(off**2) + ridge * np.sum(change**2), slope.ravel()
+
+    best = minimize(error, np.zeros(8), jac=True, method="L-BFGS-B", options={"ftol": 1e-14, "gtol": 1e-9})
+    steps = []
+    for count in (1, 2, 5, 400):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(least_squares, "RECTIFIED_STEPS", count)
+            steps.append(error(solved(problem).ravel())[0])
+    assert steps == sorted(steps, reverse=True)
+    np.testing.assert_allclose(steps[-1], best.fun, rtol=1e-3)
+    assert steps[-1] >= best.fun * (1 - 1e-5)
+
+
+def test_the_weights_of_dead_outputs_stay():
+    rng = np.random.default_rng(0)
+    inputs, wanted, present = (rng.normal(size=(30, width)).astype(np.float32) for width in (4, 3, 3))
+    for dead in (0.0, 1e-20):
+        gain = np.array([1.0, dead, -2.0])
+        change = solved(Problem([inputs], [wanted], [present], gain, False, False))
+        assert np.isfinite(change).all()
+        assert (change != 0).any(axis=0).tolist() == [True, False, True]
+    change = solved(Problem([inputs], [wanted], [present], np.zeros(3), False, False))
+    assert not change.any()
+
+
+RESNET = ResNetArchitecture("any", (4, 5), ((3,), (4, 4)), 3, (8, 8, 2))
+
+
+@pytest.mark.parametrize(
+    "architecture", [KINDS["plain"], KINDS["batch-norm"], RESNET], ids=lambda each: each.family
+)
+def test_the_gain_of_a_sum_is_how_much_it_grows_with_the_kernel(architecture, images):
+    network = filled(architecture, 1)
+    assert_gains(network, NORMALISATION(jnp.asarray(images[:3])), drawn_keeps(network, 3))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -122,7 +179,7 @@ def test_the_refitted_masked_network_equals_the_pruned_one(kind, images):
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_kept_channels_explain_can_go_without_a_trace(kind, images, everywhere, monkeypatch):
     """Removed channels are copies of kept ones; the mask alone does harm."""
-    monkeypatch.setattr(refit, "RIDGE", 1e-9)
+    monkeypatch.setattr(least_squares, "RIDGE", 1e-9)
     network = built(kind)
     with_proportional_filters(network, kind, 1)
     keeps = {FIRST_GROUP[kind]: np.arange(5) != 3}
@@ -154,7 +211,7 @@ def test_logits_come_closer_than_compensation_alone_brings_them(kind, images, ev
 @pytest.mark.slow
 def test_a_shortcut_with_a_stride_is_refitted(images):
     """ResNets have readers that see every second place only."""
-    network = filled(ResNetArchitecture("any", (4, 5), ((3,), (4, 4)), 3, (8, 8, 2)), 1)
+    network = filled(RESNET, 1)
     keeps = drawn_keeps(network, 5)
     found = refitted(network, network, keeps, NORMALISATION, images)
     inputs = NORMALISATION(jnp.asarray(images))

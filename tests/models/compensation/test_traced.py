@@ -20,6 +20,7 @@ from models.normalisation import Normalisation
 from models.pruning import prune
 from models.tracing import factories
 from models.tracing.architecture import ModuleArchitecture
+from tests.models.support.gains import assert_gains
 from tests.models.support.imported_pairs import KINDS, NORMALISATION, images, pair
 from tests.models.support.small_networks import assert_close, logits, random_keeps
 
@@ -71,6 +72,22 @@ def test_an_imported_network_is_refitted_as_ours_is(residual_networks, monkeypat
     changed = refitted(imported, imported, same, NORMALISATION, images())
     np.testing.assert_allclose(logits(changed, inputs, same), expected, rtol=1e-2, atol=1e-2)
     assert_close(logits(prune(changed, same), inputs), logits(changed, inputs, same))
+
+
+def test_the_sums_behind_the_kernels_of_an_imported_network_are_ours(networks):
+    """With batch norms, biases and shortcuts, up to the ReLU."""
+    sums = []
+    for network in networks[:2]:
+        carry, found = NORMALISATION(jnp.asarray(images(3))), []
+        for stage in network.stages:
+            shown = stage.sums(carry, {})
+            found += [(np.squeeze(shown[reader.kernel]), reader.sum.rectified) for reader in stage.readers()]
+            carry = stage(carry, {})
+        sums.append(found)
+    assert len(sums[0]) == len(sums[1])
+    for (first, rectified), (second, same) in zip(*sums, strict=True):
+        np.testing.assert_allclose(second, first, atol=1e-3)
+        assert same == rectified
 
 
 def test_what_a_kernel_reads_under_a_mask_is_what_it_reads_in_the_pruned_network(residual_networks):
@@ -198,6 +215,44 @@ def test_what_a_kept_filter_explains_can_go_without_a_trace(monkeypatch):
         assert np.abs(np.asarray(logits(network, inputs, keeps) - expected)).max() > 1e-2 * scale
 
     check()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_gain_of_a_sum_is_how_much_it_grows_with_the_kernel(monkeypatch, ending):
+    network = built(monkeypatch, lambda: Drawn((3, 2, 0, 1), ending, True, True, False))
+    fill(network, 0)
+    keeps = {"first": np.arange(5) != 3, "middle": np.arange(6) != 2}
+    assert_gains(network, PLAIN(jnp.asarray(images(3))), keeps)
+
+
+class Shortcuts(nnx.Module):
+    """A sum that a ReLU takes, one that a ReLU and a shortcut take, and one whose activation is another."""
+
+    def __init__(self):
+        rngs = nnx.Rngs(0)
+        self.layers = nnx.List(
+            nnx.Conv(inputs, 4, (3, 3), use_bias=number != 1, rngs=rngs)
+            for number, inputs in enumerate((2, 4, 4, 4, 4))
+        )
+        self.norms = nnx.List(nnx.BatchNorm(4, use_running_average=True, rngs=rngs) for _ in range(2))
+        self.head = nnx.Linear(4, 3, rngs=rngs)
+
+    def __call__(self, x):
+        x = nnx.relu(self.layers[0](x))
+        x = nnx.relu(x + self.norms[0](self.layers[1](x)))
+        x = x - self.layers[2](x)
+        x = x + 2 * self.layers[3](nnx.relu(self.norms[1](x)))
+        return self.head(nnx.tanh(self.layers[4](x)).mean((1, 2)))
+
+
+def test_sums_in_front_of_relus_other_activations_and_several_uses(monkeypatch):
+    network = built(monkeypatch, Shortcuts)
+    fill(network, 0)
+    groups = [group.name for group in network.filter_groups]
+    found = [reader for stage in network.stages for reader in stage.readers()]
+    assert len({reader.kernel for reader in found}) == 5, groups
+    assert [reader.sum.rectified for reader in found] == [True, False, False, False, False]
+    assert_gains(network, PLAIN(jnp.asarray(images(3))), {groups[0]: np.arange(4) != 1})
 
 
 class Limited(nnx.Module):

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from models.axes import ArraySpec, Axis
-from models.contract import FilterGroup, Reader, run_chain, silence
+from models.contract import FilterGroup, run_chain, silence
+from models.readers import Reader
 from models.windows import Window
 
 
