@@ -57,7 +57,7 @@ class Stage(Protocol):
     def sums(self, carry: jax.Array, keeps: Keeps) -> dict[str, jax.Array]:
         """The sum that each reader's results go into: path of the kernel -> ``float32[b, ..., outputs]``.
 
-        Only of readers with a :class:`models.readers.Sum`. The axes between are those of the kernel's results.
+        See :class:`models.readers.Sum`. The axes between are those of the kernel's results.
         """
         ...
 

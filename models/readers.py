@@ -85,7 +85,7 @@ class Reader(NamedTuple):
         outputs: the last axis of the kernel.
         sliding: how the kernel moves over what :meth:`models.contract.Stage.observe` returns.
         layout: of the kernel and the bias.
-        sum: what the kernel's results go into; None if that is not known.
+        sum: what the kernel's results go into.
     """
 
     group: str
@@ -95,7 +95,7 @@ class Reader(NamedTuple):
     outputs: Axis | Joined | int
     sliding: Sliding = Sliding()
     layout: Layout = AsComputed()
-    sum: Sum | None = None
+    sum: Sum = Sum(unit_gain, rectified=False)
 
     @property
     def several(self) -> bool:

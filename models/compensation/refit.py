@@ -1,16 +1,20 @@
 """Refits the remaining weights of a pruned network by least squares, layer after layer.
 
-Every layer behind a removal gets the weights that bring its outputs closest to those in the original network.
-Its inputs are those in the pruned network, with all layers in front of it refitted already, so it also corrects
-the error that these leave. He et al. (ICCV 2017, arXiv:1707.06168) reconstruct layers from the pruned network's
-own inputs; OSSCAR (Meng et al., ICML 2024, arXiv:2403.12983) solves for the full kernel by least squares. No
-gradient and no label is used.
+Every layer behind a removal gets the weights that bring the sum that its results go into closest to the sum in
+the original network: the results with their bias, behind their batch norm, with a shortcut
+(:class:`models.readers.Sum`). Its inputs are those in the pruned network, with all layers in front of it
+refitted already. So it also corrects the error that these leave, and the error of the shortcut.
+
+He et al. (ICCV 2017, arXiv:1707.06168) reconstruct layers from the pruned network's own inputs, and residual
+units with the error of their shortcut; OSSCAR (Meng et al., ICML 2024, arXiv:2403.12983) solves for the full
+kernel by least squares; Zhang et al. (2016, arXiv:1505.06798) fit what a ReLU lets through. No gradient and no
+label is used.
 
 The weights of a layer depend on all slices in front of it, unlike those of :mod:`models.compensation.folding`,
 and cost a pass of the images. A refit is therefore meant for the few masks that are exported.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -94,7 +98,7 @@ def refitted(
             reached |= any(group in channels for group in groups_of(reader.rows))
             if reached:
                 fitted.append(reader)
-        scales = {path for reader in fitted if reader.sum is not None for path in reader.sum.scales}
+        scales = {path for reader in fitted for path in reader.sum.scales}
         aims, wanted = _aims(ideal, fitted, wanted, channels, sizes, rng)
         for reader, aim in zip(fitted, aims, strict=True):
             problem = _problem(stage, reader, aim, given, complete, channels, sizes)
@@ -117,19 +121,15 @@ def _batches(images: np.ndarray) -> list[np.ndarray]:
 
 
 class _Aim(NamedTuple):
-    """What a kernel's results should become, a batch of images each.
+    """The sums that a kernel's results should go into, a batch of images each.
 
     Attributes:
         places: that are fitted: ``int64[b, k, axes]``.
-        wanted: the sums there in the original network, or the kernel's results where no sum is known:
-            ``float32[b * k, outputs]``.
-        kernel, bias: the original ones as they are stored; no bias where there is none.
+        wanted: the sums there in the original network: ``float32[b * k, outputs]``.
     """
 
     places: list[np.ndarray]
     wanted: list[np.ndarray]
-    kernel: np.ndarray
-    bias: np.ndarray | None
 
 
 def _aims(
@@ -141,11 +141,7 @@ def _aims(
     rng: np.random.Generator,
 ) -> tuple[list[_Aim], list[np.ndarray]]:
     """The aims of a stage of the original network, and the carries behind the stage."""
-    arrays = stage_arrays(stage)
-    aims = []
-    for reader in readers:
-        bias = None if reader.bias is None else np.asarray(arrays[reader.bias])
-        aims.append(_Aim([], [], np.asarray(arrays[reader.kernel]), bias))
+    aims = [_Aim([], []) for _ in readers]
     passed = []
     for carry in carries:
         observed, sums, behind = _original(stage, carry, tuple(reader.kernel for reader in readers))
@@ -154,13 +150,8 @@ def _aims(
             outputs = rows(reader.outputs, sizes, channels)
             maps = np.asarray(observed[reader.kernel])
             chosen = places(maps.shape, reader.sliding, PLACES, rng)
-            if reader.kernel in sums:
-                wanted = _at(np.asarray(sums[reader.kernel])[..., outputs], reader, maps, chosen)
-            else:
-                kernel = np.asarray(reader.layout.rows(jnp.asarray(aim.kernel), sizes))[..., outputs]
-                wanted = patches_at(maps, reader.sliding, chosen) @ kernel.reshape(-1, len(outputs))
             aim.places.append(chosen)
-            aim.wanted.append(wanted)
+            aim.wanted.append(_at(np.asarray(sums[reader.kernel])[..., outputs], reader, maps, chosen))
     return aims, passed
 
 
@@ -174,29 +165,18 @@ def _problem(
     sizes: Mapping[str, int],
 ) -> Problem:
     """The problem of a kernel of the pruned network; ``keeps`` are complete."""
-    arrays = stage_arrays(stage)
     kept, outputs = rows(reader.rows, sizes, channels), rows(reader.outputs, sizes, channels)
-    gain = np.ones(len(outputs))
-    if reader.sum is not None:
-        found = np.asarray(reader.sum.gain(arrays, sizes), np.float64)
-        gain = np.broadcast_to(found, extent(reader.outputs, sizes))[outputs]
-    rectified = reader.sum is not None and reader.sum.rectified
-    problem = Problem([], aim.wanted, [], gain, rectified, reader.bias is not None)
+    gain = np.asarray(reader.sum.gain(stage_arrays(stage), sizes), np.float64)
+    gain = np.broadcast_to(gain, extent(reader.outputs, sizes))[outputs]
+    problem = Problem([], aim.wanted, [], gain, reader.sum.rectified, reader.bias is not None)
     for carry, chosen in zip(carries, aim.places, strict=True):
         observed, sums = _pruned(stage, carry, keeps, reader.kernel)
         maps = np.asarray(observed)[..., kept]
         inputs = patches_at(maps, reader.sliding, chosen)
-        if sums is not None:
-            present = _at(np.asarray(sums)[..., outputs], reader, maps, chosen)
-        else:
-            kernel = np.asarray(reader.layout.rows(arrays[reader.kernel], sizes))[..., kept, :][..., outputs]
-            present = inputs @ kernel.reshape(-1, len(outputs))
-            if aim.bias is not None:
-                present += _constant(arrays, aim.bias, reader, sizes)[outputs].astype(np.float32)
         if problem.constant:
             inputs = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
         problem.inputs.append(inputs)
-        problem.present.append(present)
+        problem.present.append(_at(np.asarray(sums)[..., outputs], reader, maps, chosen))
     if not all(np.isfinite(part).all() for parts in problem[:3] for part in parts):
         raise CompensationError(
             f"a refit needs finite activations, but {stage.name} reads infinite or NaN ones; repair the model, "
@@ -210,24 +190,21 @@ def _original(
     stage: Stage, carry: jax.Array, kernels: tuple[str, ...]
 ) -> tuple[dict[str, jax.Array], dict[str, jax.Array], jax.Array]:
     """What the kernels read, the sums that their results go into, and the carry behind the stage."""
-    observed, sums = stage.observe(carry, {}), _sums(stage, carry, {}, kernels)
-    return {kernel: observed[kernel] for kernel in kernels}, sums, stage(carry, {})
+    observed, sums = stage.observe(carry, {}), stage.sums(carry, {})
+    return (
+        {kernel: observed[kernel] for kernel in kernels},
+        {kernel: sums[kernel] for kernel in kernels},
+        stage(carry, {}),
+    )
 
 
 @partial(jax.jit, static_argnames="kernel")
-def _pruned(stage: Stage, carry: jax.Array, keeps: Keeps, kernel: str) -> tuple[jax.Array, jax.Array | None]:
-    """What the kernel reads under ``keeps``, which are complete, and the sum that its results go into, if known.
+def _pruned(stage: Stage, carry: jax.Array, keeps: Keeps, kernel: str) -> tuple[jax.Array, jax.Array]:
+    """What the kernel reads under ``keeps``, and the sum that its results go into.
 
-    One program serves all masks.
+    ``keeps`` are complete, so that one program serves all masks.
     """
-    return stage.observe(carry, keeps)[kernel], _sums(stage, carry, keeps, (kernel,)).get(kernel)
-
-
-def _sums(stage: Stage, carry: jax.Array, keeps: Keeps, kernels: Collection[str]) -> dict[str, jax.Array]:
-    known = {reader.kernel for reader in stage.readers() if reader.sum is not None and reader.kernel in kernels}
-    if not known:
-        return {}
-    return {kernel: sums for kernel, sums in stage.sums(carry, keeps).items() if kernel in known}
+    return stage.observe(carry, keeps)[kernel], stage.sums(carry, keeps)[kernel]
 
 
 @jax.jit
@@ -265,15 +242,3 @@ def _put(
     weights[..., kept, :] = fitted
     changed[reader.kernel] = reader.layout.stored(jnp.asarray(weights), sizes)
     put_stage_arrays(stage, changed)
-
-
-def _constant(
-    arrays: Mapping[str, jax.Array], original: np.ndarray, reader: Reader, sizes: Mapping[str, int]
-) -> np.ndarray:
-    """How much larger the kernel's results are for the bias in ``arrays`` than for the original one."""
-    assert reader.bias is not None, "readers without a bias have no constant"
-    factor = np.asarray(reader.layout.factor(arrays, sizes), np.float64)
-    difference = np.asarray(arrays[reader.bias], np.float64) - original
-    # Where the factor is 0, nothing that is added to the result has an effect.
-    difference, factor = np.broadcast_arrays(difference.reshape(-1), factor)
-    return np.divide(difference, factor, out=np.zeros(difference.shape), where=factor != 0)

@@ -48,6 +48,9 @@ class Stem(nnx.Module):
     def observe(self, carry, keeps):
         return {}
 
+    def sums(self, carry, keeps):
+        return {}
+
     def __call__(self, carry, keeps, *, training=False, rngs=None):
         return jax.nn.relu(self.convolution(carry))
 
@@ -92,6 +95,12 @@ class Block(nnx.Module):
         carry = silence(carry, keeps, "tied")
         return {"first.kernel": carry, "second.kernel": jax.nn.relu(self.first(carry))}
 
+    def sums(self, carry, keeps):
+        carry = silence(carry, keeps, "tied")
+        first = self.first(carry)
+        second = self.second(silence(jax.nn.relu(first), keeps, self.inner))
+        return {"first.kernel": first, "second.kernel": carry + second}
+
     def __call__(self, carry, keeps, *, training=False, rngs=None):
         carry = silence(carry, keeps, "tied")
         hidden = silence(jax.nn.relu(self.first(carry)), keeps, self.inner)
@@ -127,6 +136,9 @@ class Head(nnx.Module):
 
     def observe(self, carry, keeps):
         return {"dense.kernel": carry.mean((1, 2))}
+
+    def sums(self, carry, keeps):
+        return {"dense.kernel": self(carry, keeps)}
 
     def __call__(self, carry, keeps, *, training=False, rngs=None):
         return self.dense(silence(carry, keeps, "tied").mean((1, 2)))
