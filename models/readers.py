@@ -58,11 +58,13 @@ class Sum(NamedTuple):
         gain: by how much the sum grows if the kernel's result grows by 1, a number or ``float32[outputs]``, from
             the stage's arrays and the channels that each group has in the arrays.
         rectified: whether nothing but ``max(sum, 0)`` is used, so that all negative sums are alike.
+        alone: whether nothing else in the sum depends on the images.
         scales: paths of the arrays that the gain depends on.
     """
 
     gain: Callable[[Mapping[str, jax.Array], Mapping[str, int]], Any]
     rectified: bool
+    alone: bool = True
     scales: frozenset[str] = frozenset()
 
 

@@ -165,18 +165,29 @@ def _problem(
     sizes: Mapping[str, int],
 ) -> Problem:
     """The problem of a kernel of the pruned network; ``keeps`` are complete."""
+    arrays = stage_arrays(stage)
     kept, outputs = rows(reader.rows, sizes, channels), rows(reader.outputs, sizes, channels)
-    gain = np.asarray(reader.sum.gain(stage_arrays(stage), sizes), np.float64)
+    gain = np.asarray(reader.sum.gain(arrays, sizes), np.float64)
     gain = np.broadcast_to(gain, extent(reader.outputs, sizes))[outputs]
+    kernel = np.asarray(reader.layout.rows(arrays[reader.kernel], sizes))[..., kept, :][..., outputs]
+    kernel = (kernel * gain).astype(np.float32).reshape(-1, len(outputs))
     problem = Problem([], aim.wanted, [], gain, reader.sum.rectified, reader.bias is not None)
+    rest: np.ndarray | None = None
     for carry, chosen in zip(carries, aim.places, strict=True):
-        observed, sums = _pruned(stage, carry, keeps, reader.kernel)
-        maps = np.asarray(observed)[..., kept]
+        maps = np.asarray(_observed(stage, carry, keeps, reader.kernel))[..., kept]
         inputs = patches_at(maps, reader.sliding, chosen)
+        if rest is None:
+            present = _at(
+                np.asarray(_summed(stage, carry, keeps, reader.kernel))[..., outputs], reader, maps, chosen
+            )
+            if reader.sum.alone:
+                rest = np.mean(present - inputs @ kernel, axis=0)
+        else:
+            present = inputs @ kernel + rest
         if problem.constant:
             inputs = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
         problem.inputs.append(inputs)
-        problem.present.append(_at(np.asarray(sums)[..., outputs], reader, maps, chosen))
+        problem.present.append(present)
     if not all(np.isfinite(part).all() for parts in problem[:3] for part in parts):
         raise CompensationError(
             f"a refit needs finite activations, but {stage.name} reads infinite or NaN ones; repair the model, "
@@ -199,12 +210,15 @@ def _original(
 
 
 @partial(jax.jit, static_argnames="kernel")
-def _pruned(stage: Stage, carry: jax.Array, keeps: Keeps, kernel: str) -> tuple[jax.Array, jax.Array]:
-    """What the kernel reads under ``keeps``, and the sum that its results go into.
+def _observed(stage: Stage, carry: jax.Array, keeps: Keeps, kernel: str) -> jax.Array:
+    """What the kernel reads under ``keeps``, which are complete, so that one program serves all masks."""
+    return stage.observe(carry, keeps)[kernel]
 
-    ``keeps`` are complete, so that one program serves all masks.
-    """
-    return stage.observe(carry, keeps)[kernel], stage.sums(carry, keeps)[kernel]
+
+@partial(jax.jit, static_argnames="kernel")
+def _summed(stage: Stage, carry: jax.Array, keeps: Keeps, kernel: str) -> jax.Array:
+    """The sum that the kernel's results go into, as :func:`_observed`."""
+    return stage.sums(carry, keeps)[kernel]
 
 
 @jax.jit

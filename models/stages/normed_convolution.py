@@ -69,16 +69,15 @@ class NormedConvolution(nnx.Module):
             specs |= {f"norm.{part}": ArraySpec((outputs,), trained=False) for part in ("mean", "var")}
         return specs
 
-    def reader(self, reads: str, writes: str, *, within: str = "", rectified: bool) -> Reader:
+    def reader(self, reads: str, writes: str, *, within: str = "", rectified: bool, alone: bool = True) -> Reader:
         """The reader of this layer, which reads and writes the channels of these groups.
 
-        ``within`` precedes its paths. ``rectified``: whether a ReLU alone follows the layer's results, and
-        whatever is added to them.
+        ``within`` precedes its paths. ``rectified`` and ``alone`` are those of the :class:`models.readers.Sum`.
         """
-        added = Sum(unit_gain, rectified)
+        added = Sum(unit_gain, rectified, alone)
         if self.norm is not None:
             gain = partial(_norms_gain, f"{within}norm", self.norm.epsilon)
-            added = Sum(gain, rectified, frozenset({f"{within}norm.scale", f"{within}norm.var"}))
+            added = Sum(gain, rectified, alone, frozenset({f"{within}norm.scale", f"{within}norm.var"}))
         return Reader(
             reads,
             f"{within}convolution.kernel",

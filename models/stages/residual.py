@@ -81,7 +81,7 @@ class ResidualStage(nnx.Module):
         found = []
         for part, (layer, reads, writes) in self._layers().items():
             if reads is not None:
-                reader = layer.reader(reads, writes, within=f"{part}.", rectified=True)
+                reader = layer.reader(reads, writes, within=f"{part}.", rectified=True, alone=part == "first")
                 # :meth:`observe` leaves out the places that the stride of a shortcut skips.
                 window = Window((1, 1)) if part == "shortcut" else layer.window
                 found.append(reader._replace(sliding=window.sliding))

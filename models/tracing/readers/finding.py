@@ -110,7 +110,7 @@ def readers_of(link: Link, dependencies: Dependencies, flow: Flow) -> LinkReader
         term = sums[kernel].term
         gain = partial(product, dependencies, link, term.sign, term.factors)
         scales = {path for factor, _ in term.factors for path in flow.arrays_behind(factor)}
-        added = Sum(gain, sums[kernel].rectified, frozenset(f"{PREFIX}{path}" for path in scales))
+        added = Sum(gain, sums[kernel].rectified, term.alone, frozenset(f"{PREFIX}{path}" for path in scales))
         over = reads[0].runs_over
         for group in dict.fromkeys(groups_of(over)):
             readers.append(Reader(group, kernel, bias, over, outputs, found.sliding, layout, added))

@@ -27,6 +27,7 @@ class Term(NamedTuple):
         factors: a number each, or one for each output.
         added: the operand that was added last; None if the last step was no addition.
         direction: 1, or -1 where ``added`` was subtracted.
+        alone: whether all that was added depends on arrays alone.
     """
 
     value: Any
@@ -35,6 +36,7 @@ class Term(NamedTuple):
     factors: Factors = ()
     added: Any = None
     direction: int = 1
+    alone: bool = True
 
 
 def terms(flow: Flow, result: core.Var, axis: int) -> Iterator[Term]:
@@ -74,7 +76,8 @@ def terms(flow: Flow, result: core.Var, axis: int) -> Iterator[Term]:
             term = term._replace(axis=equation.params["permutation"].index(term.axis))
         elif name not in ("copy", "copy_p", "name"):
             return
-        term = term._replace(value=equation.outvars[0])
+        alone = term.alone and (term.added is None or flow.of_arrays(term.added))
+        term = term._replace(value=equation.outvars[0], alone=alone)
 
 
 def by_channel(atom: Any, axis: int, outputs: int) -> bool:

@@ -81,13 +81,13 @@ def test_the_sums_behind_the_kernels_of_an_imported_network_are_ours(networks):
         carry, found = NORMALISATION(jnp.asarray(images(3))), []
         for stage in network.stages:
             shown = stage.sums(carry, {})
-            found += [(np.squeeze(shown[reader.kernel]), reader.sum.rectified) for reader in stage.readers()]
+            found += [(np.squeeze(shown[reader.kernel]), reader.sum[1:3]) for reader in stage.readers()]
             carry = stage(carry, {})
         sums.append(found)
     assert len(sums[0]) == len(sums[1])
-    for (first, rectified), (second, same) in zip(*sums, strict=True):
+    for (first, flags), (second, others) in zip(*sums, strict=True):
         np.testing.assert_allclose(second, first, atol=1e-3)
-        assert same == rectified
+        assert others == flags
 
 
 def test_what_a_kernel_reads_under_a_mask_is_what_it_reads_in_the_pruned_network(residual_networks):
@@ -252,6 +252,7 @@ def test_sums_in_front_of_relus_other_activations_and_several_uses(monkeypatch):
     found = [reader for stage in network.stages for reader in stage.readers()]
     assert len({reader.kernel for reader in found}) == 5, groups
     assert [reader.sum.rectified for reader in found] == [True, False, False, False, False]
+    assert [reader.sum.alone for reader in found] == [False, False, False, True, True]
     assert_gains(network, PLAIN(jnp.asarray(images(3))), {groups[0]: np.arange(4) != 1})
 
 

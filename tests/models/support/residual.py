@@ -8,7 +8,7 @@ from flax import nnx
 
 from models.axes import ArraySpec, Axis
 from models.contract import FilterGroup, run_chain, silence
-from models.readers import Reader
+from models.readers import Reader, Sum, unit_gain
 from models.windows import Window
 
 
@@ -82,8 +82,9 @@ class Block(nnx.Module):
     def readers(self):
         window = Window((3, 3))
         tied, inner = Axis("tied"), Axis(self.inner)
+        added = Sum(unit_gain, rectified=True, alone=False)
         first = Reader("tied", "first.kernel", "first.bias", tied, inner, window.sliding)
-        return (first, Reader(self.inner, "second.kernel", "second.bias", inner, tied, window.sliding))
+        return (first, Reader(self.inner, "second.kernel", "second.bias", inner, tied, window.sliding, sum=added))
 
     def norms(self):
         return ()
