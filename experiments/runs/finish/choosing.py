@@ -13,6 +13,12 @@ from engine.search.state import SearchState
 MOST = 8
 """Candidates that are judged at most."""
 
+MOST_BETWEEN = 3
+"""Masks between two candidates that are judged at most."""
+
+_BETWEEN = 64
+"""Masks between two candidates from which the judged ones are taken."""
+
 _AT_ONCE = 4096
 
 
@@ -79,4 +85,43 @@ def first_that_holds(
         else:
             low = place + 1
         aim = threshold + drops[place] - after
+    return found
+
+
+def between(found: Candidates, failed: int, held: np.ndarray) -> np.ndarray:
+    """Masks between a candidate that loses too much and a mask that holds: ``bool[k, f]``.
+
+    Filters that ``held`` keeps come back to the candidate, more and more of them. Filters that more of all
+    candidates keep come back first.
+
+    Args:
+        found: all candidates.
+        failed: place of the candidate.
+        held: ``bool[f]``.
+    """
+    mask = found.masks[failed]
+    back = np.flatnonzero(held & ~mask)
+    back = back[np.argsort(-found.masks.sum(axis=0)[back], kind="stable")]
+    counts = np.unique(np.linspace(0, len(back), _BETWEEN + 1).round().astype(int))[1:]
+    masks = np.repeat(mask[None], len(counts), axis=0)
+    for row, count in zip(masks, counts, strict=True):
+        row[back[:count]] = True
+    return masks
+
+
+def halving(goals: Sequence[float], judge: Callable[[int], bool], most: int = MOST_BETWEEN) -> int | None:
+    """The first place, of those judged, that ``judge`` holds; each judgement halves the range of goals.
+
+    ``goals`` fall. Every place behind one that holds is expected to hold.
+    """
+    low, high, found = 0, len(goals), None
+    for _ in range(most):
+        if low == high:
+            break
+        middle = (goals[low] + goals[high - 1]) / 2
+        place = min(range(low, high), key=lambda place: abs(goals[place] - middle))
+        if judge(place):
+            high = found = place
+        else:
+            low = place + 1
     return found

@@ -5,7 +5,7 @@ the next begins. So a finish that was killed goes on where it was, and ends with
 """
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from engine.run.directory import RunDirectory
 from engine.search.state import SearchState
 from experiments.progress import Reporter
 from experiments.runs.exporting.pick import ACCURACY_DROP, goal_of
-from experiments.runs.finish.choosing import MOST, candidates, first_that_holds
+from experiments.runs.finish.choosing import MOST, MOST_BETWEEN, between, candidates, first_that_holds, halving
 from experiments.runs.finish.images import FinishImages, changes_weights, finish_images
 from experiments.runs.finish.judging import Judge, Judged
 from experiments.runs.finish.reach import first_reach, learned_reach, lesson_is_due
@@ -135,28 +135,32 @@ class Finish:
         found = candidates(state, layout, objective, goal)
         if len(found.masks) == 0:
             return self._best(state, 0, NOTHING)
-        judged: dict[int, Judged] = {}
-        most = min(MOST, len(found.masks))
+        drops = found.accuracy_drops.tolist()
+        # Masks between two others would break the rule for widths.
+        steps = MOST_BETWEEN if options.settings.round_to == 1 else 0
+        trials = _Trials(self, judge, state.generation, min(MOST, len(drops)) + steps)
+        failed = []
 
         def drop_after(place: int) -> float:
-            def keep(smaller: Model, judgement: Judged) -> None:
-                # Each candidate that holds is better than the one before that held.
-                if judge.drop(judgement) < options.threshold:
-                    write_weights(self._run, self._problem, Leaving(found.masks[place], smaller))
-
-            self._reporter.finish(len(judged), most)
-            judged[place] = judge(found.masks[place], state.generation, FINISH, drops[place], keep)
-            after = judge.drop(judged[place])
-            self._tell(judge, judged[place], found.accuracy_drops[place], len(judged))
+            after = trials.drop_after(found.masks[place], drops[place], f"{drops[place]:.2f}% in the search")
+            if after >= options.threshold:
+                failed.append(place)
             return after
 
         reach = first_reach(options.threshold) if state.reach is None else state.reach
-        drops = found.accuracy_drops.tolist()
-        place = first_that_holds(drops, options.threshold, reach, drop_after, most)
-        self._reporter.finish(most, most)
-        if place is None:
-            return self._best(state, len(judged), NONE_HOLDS.format(judged=len(judged)))
-        return self._result(state, objective, judge, found.masks[place], judged[place], len(judged))
+        first_that_holds(drops, options.threshold, reach, drop_after)
+        if failed and steps:
+            nearest = max(failed)
+            least = state.best.individual.mask if trials.held is None else trials.held[0]
+            masks = np.concatenate([between(found, nearest, least), least[None]])
+            counts = np.zeros(len(masks), np.int64)
+            goals = objective.appraise(masks, counts, state.original_correct).figures[goal].tolist()
+            larger = [value for value in goals if value > goals[-1]]
+            halving(larger, lambda place: trials.holds(masks[place], drops[nearest], "between two"), steps)
+        self._reporter.finish(trials.most, trials.most)
+        if trials.held is None:
+            return self._best(state, trials.judged, NONE_HOLDS.format(judged=trials.judged))
+        return self._result(state, objective, judge, *trials.held, trials.judged)
 
     def _result(
         self, state: SearchState, objective: Objective, judge: Judge, mask: np.ndarray, judged: Judged, count: int
@@ -211,16 +215,6 @@ class Finish:
             remark=remark,
         )
 
-    def _tell(self, judge: Judge, judged: Judged, before: float, number: int) -> None:
-        if judged.failed:
-            self._reporter.message(f"candidate {number} cannot be used: {judged.failed}")
-            return
-        self._reporter.message(
-            f"candidate {number}, {_with_weights(judged)}: accuracy drop {judge.fitness_drop(judged):.2f}% on "
-            f"the fitness images ({before:.2f}% in the search), {judge.check_drop(judged):.2f}% on "
-            f"{len(judge.images.check):,} check images."
-        )
-
     @cached_property
     def _judge(self) -> Judge | None:
         images = self._images
@@ -231,6 +225,58 @@ class Finish:
     @cached_property
     def _images(self) -> FinishImages | None:
         return finish_images(self._problem)
+
+
+class _Trials:
+    """Judges candidates, and keeps the last one that holds, which drops more than all that held before.
+
+    Attributes:
+        held: the mask and its judgement; None if none holds.
+        judged: number of candidates.
+        most: that are judged.
+    """
+
+    def __init__(self, finish: Finish, judge: Judge, generation: int, most: int):
+        self.held: tuple[np.ndarray, Judged] | None = None
+        self.judged = 0
+        self.most = most
+        self._run, self._problem, self._reporter = finish._run, finish._problem, finish._reporter
+        self._judge = judge
+        self._generation = generation
+
+    def holds(self, mask: np.ndarray, before: float, origin: str) -> bool:
+        """Whether the mask loses less than the threshold; arguments as for :meth:`drop_after`."""
+        return self.drop_after(mask, before, origin) < self._problem.options.threshold
+
+    def drop_after(self, mask: np.ndarray, before: float, origin: str) -> float:
+        """What the mask loses once it is judged, percent; inf if it cannot be.
+
+        Args:
+            mask: ``bool[f]``.
+            before: as for :meth:`Judge.__call__`.
+            origin: of the mask, for the user.
+        """
+        self._reporter.finish(self.judged, self.most)
+        self.judged += 1
+        judged = self._judge(mask, self._generation, FINISH, before, partial(self._keep, mask))
+        if judged.failed:
+            self._reporter.message(f"candidate {self.judged} cannot be used: {judged.failed}")
+            return self._judge.drop(judged)
+        self._reporter.message(
+            f"candidate {self.judged} ({origin}), {_with_weights(judged)}: accuracy drop "
+            f"{self._judge.fitness_drop(judged):.2f}% on the fitness images, "
+            f"{self._judge.check_drop(judged):.2f}% on {len(self._judge.images.check):,} check images."
+        )
+        if self._holds(judged):
+            self.held = mask, judged
+        return self._judge.drop(judged)
+
+    def _keep(self, mask: np.ndarray, smaller: Model, judged: Judged) -> None:
+        if self._holds(judged):
+            write_weights(self._run, self._problem, Leaving(mask, smaller))
+
+    def _holds(self, judged: Judged) -> bool:
+        return self._judge.drop(judged) < self._problem.options.threshold
 
 
 def _right(original: Judged) -> bool:

@@ -1,10 +1,12 @@
 """How far a search goes beyond its threshold, which candidates are judged, and what the interval covers."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.runs.finish.choosing import first_that_holds
+from experiments.runs.finish.choosing import Candidates, between, first_that_holds, halving
 from experiments.runs.finish.reach import MOST, first_reach, learned_reach, lesson_is_due
 from experiments.runs.finish.result import Check
 
@@ -34,6 +36,40 @@ def test_the_largest_candidate_that_holds_is_found(before, share, threshold, rea
     assert len(set(asked)) == len(asked) <= 3 * len(before).bit_length() + 1
     few = first_that_holds(before, threshold, reach, judge, most=2)
     assert few is None or after[few] < threshold
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 300))
+def test_masks_between_two_lead_from_one_to_what_both_keep(seed, filters):
+    rng = np.random.default_rng(seed)
+    masks = rng.random((5, filters)) < rng.random((5, 1))
+    held = masks[4]
+    found = between(Candidates(masks, np.zeros(5)), 1, held)
+    assert len(found) <= 64
+    if not (held & ~masks[1]).any():
+        assert len(found) == 0
+        return
+    assert (found[-1] == (held | masks[1])).all()
+    for before, after in pairwise([masks[1], *found]):
+        assert (after >= before).all()
+        assert after.sum() > before.sum()
+        back, waiting = after & ~before, found[-1] & ~after
+        kept_by = masks.sum(axis=0)
+        assert not waiting.any() or kept_by[back].min() >= kept_by[waiting].max()
+
+
+@given(st.lists(st.floats(0, 100), max_size=64), st.integers(0, 70), st.integers(1, 7))
+def test_halving_ends_at_the_first_that_holds(goals, border, most):
+    goals = sorted(goals, reverse=True)
+    asked = []
+
+    def judge(place):
+        asked.append(place)
+        return place >= border
+
+    found = halving(goals, judge, most)
+    assert len(asked) == len(set(asked)) <= most
+    assert found == min((place for place in asked if place >= border), default=None)
+    assert halving(goals, judge, 64) == (border if border < len(goals) else None)
 
 
 @given(st.floats(0, 100), drops, drops)

@@ -210,7 +210,7 @@ def test_more_generations_make_a_finish_of_their_own(whole, options, tmp_path):
     assert again.complete
 
 
-def judge_one_and_stop(drops, threshold, reach, judge, most):
+def judge_one_and_stop(drops, threshold, reach, judge):
     """In place of the choice among candidates."""
     judge(len(drops) - 1)
     raise KeyboardInterrupt
@@ -250,7 +250,10 @@ def test_where_no_candidate_holds_best_is_the_result(options, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("spoilt", ["refitted_network", "network_of"])
-def test_the_better_weights_are_taken(spoilt, options, tmp_path, monkeypatch):
+@pytest.mark.parametrize("candidates_alone", [True, False])
+def test_the_better_weights_are_taken(spoilt, candidates_alone, options, tmp_path, monkeypatch):
+    if candidates_alone:
+        monkeypatch.setattr(finish, "MOST_BETWEEN", 0)
     whole = getattr(judging, spoilt)
 
     def zeros(*arguments):
@@ -266,7 +269,7 @@ def test_the_better_weights_are_taken(spoilt, options, tmp_path, monkeypatch):
     assert export_run(run, pruned).mask == "RESULT"
     assert model_directory.load(pruned).notes["pruned_from"].get("refit_images") == found.result.refit_images
     assert evaluate_model(pruned, options.data).correct == found.result.correct
-    if spoilt == "refitted_network":
+    if spoilt == "refitted_network" and candidates_alone:
         saved = SavedRun.open(str(run))
         mask = weights_of(saved.run, saved.problem, found.result).mask
         assert saved.newest.state.archive.look_up(mask[None])[0] == found.result.correct
