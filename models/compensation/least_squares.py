@@ -10,7 +10,7 @@ RIDGE = 1e-2
 RECTIFIED_STEPS = 5
 """Least squares problems, one after the other, in front of a ReLU; twice as many gain nothing on other images."""
 
-LEAST_GAIN = 1e-3
+LEAST_GAIN = 1e-6
 """Outputs that are scaled by less than this part of the largest scale are dead."""
 
 

@@ -6,6 +6,7 @@ the next begins. So a finish that was killed goes on where it was, and ends with
 
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import takewhile
 
 import numpy as np
 
@@ -155,7 +156,8 @@ class Finish:
             masks = np.concatenate([between(found, nearest, least), least[None]])
             counts = np.zeros(len(masks), np.int64)
             goals = objective.appraise(masks, counts, state.original_correct).figures[goal].tolist()
-            larger = [value for value in goals if value > goals[-1]]
+            # Measured latencies need not fall.
+            larger = list(takewhile(lambda value: value > goals[-1], goals))
             halving(larger, lambda place: trials.holds(masks[place], drops[nearest], "between two"), steps)
         self._reporter.finish(trials.most, trials.most)
         if trials.held is None:
