@@ -42,7 +42,7 @@ def solved(problem: Problem) -> np.ndarray:
 
     Where all negative sums are alike, a sum that is wanted negative has no error once it is negative. Then the
     problem is solved several times, each time with the negative sums of the solution before as the wanted sums
-    (as Zhang et al. 2016, arXiv:1505.06798, section 3.2). No step makes the error larger.
+    (as Zhang et al. 2016, arXiv:1505.06798). No step makes the error larger.
     """
     # A dead output of a norm would need boundless weights to change anything; its weights stay.
     size = np.abs(problem.gain)
