@@ -18,10 +18,17 @@ def answered(images: ImageSet, original: Model) -> ImageSet:
     """The same images, labelled with the classes that the unpruned network ``original`` answers.
 
     Images that are not in memory are read once, a few batches at a time.
+
+    Raises:
+        DataError: the network answers NaN or infinity.
     """
     layout = Genome.of(original.network, "all").layout
     evaluator = StreamedEvaluator(original, layout, images, usual_batch())
     [answers] = evaluator.predict(layout.full()[None])
+    if (answers < 0).any():
+        raise DataError(
+            f"the unpruned network answers NaN or infinity on `data` {images.source}; train or import it anew."
+        )
     found = np.unique(answers)
     told = (
         f"to the unpruned network's own answers, which are {len(found)} of {len(original.classes)} classes: "

@@ -74,7 +74,7 @@ def measure(
     genome = Genome.of(model.network, "all")
     correct = int(StreamedEvaluator(model, genome.layout, images, batch).evaluate(genome.layout.full()[None])[0])
     if correct < 0:
-        raise DataError(f"the model answers NaN or infinity on `data` {images.source}; train or import it anew.")
+        raise _not_finite(images)
     parameters, macs = network_cost(model.network)
     total, warnings = len(images), doubts(model, images, correct) if doubting else ()
     facts = DataFacts.of(images, warnings)
@@ -82,11 +82,21 @@ def measure(
 
 
 def predictions(model: Model, images: ImageSet, batch: int = CPU_BATCH) -> np.ndarray:
-    """Predicted classes ``int32[n]``. Images that are not in memory are read a few batches at a time."""
+    """Predicted classes ``int32[n]``. Images that are not in memory are read a few batches at a time.
+
+    Raises:
+        DataError: the model answers NaN or infinity.
+    """
     genome = Genome.of(model.network, "all")
     evaluator = StreamedEvaluator(model, genome.layout, images, batch)
     [classes] = evaluator.predict(genome.layout.full()[None])
+    if (classes < 0).any():
+        raise _not_finite(images)
     return np.asarray(classes)
+
+
+def _not_finite(images: ImageSet) -> DataError:
+    return DataError(f"the model answers NaN or infinity on `data` {images.source}; train or import it anew.")
 
 
 def read_model(directory: Path, reporter: Reporter) -> Model:

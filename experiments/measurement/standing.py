@@ -156,12 +156,10 @@ def examine(model: Model, images: ImageSet, batch: int = CPU_BATCH) -> Standing:
     images = _sample(images).decoded()
     genome = Genome.of(model.network, "all")
     with LocalEvaluator(model, genome.layout, images.images, images.labels, batch) as evaluator:
-        full = genome.layout.full()
-        standing = Standing.of(evaluator.predict(full), images.labels)
-        # Answers of NaN look like answers of one class.
-        if (standing.at_chance or standing.constant is not None) and evaluator.evaluate(full[None])[0] == FAILED:
-            checked_original(FAILED)
-    return standing
+        answers = evaluator.predict(genome.layout.full())
+    if (answers < 0).any():
+        checked_original(FAILED)
+    return Standing.of(answers, images.labels)
 
 
 def _sample(images: ImageSet) -> ImageSet:

@@ -75,7 +75,7 @@ class MaskedCounter:
         return counts
 
     def predict(self, placed: Placed, mask: np.ndarray) -> np.ndarray:
-        """Predicted classes ``int32[k * b]`` under one mask; rows of padding included."""
+        """Predicted classes ``int32[k * b]`` under one mask, -1 for NaN or infinity; rows of padding included."""
         leaves = self._leaves(placed, mask[None], MaskedStages.predict)
         return np.concatenate([found for _, found in leaves])
 

@@ -115,7 +115,7 @@ class ShardedEvaluator:
         return counts
 
     def predict(self, mask: np.ndarray) -> np.ndarray:
-        """Predicted classes ``int32[total]`` under the mask ``bool[f]``, in the given order of the images."""
+        """Predicted classes ``int32[total]`` under the mask ``bool[f]``, in the order of the images; -1: NaN."""
         classes = np.empty(self.total, np.int32)
         classes[self._order] = np.concatenate(self._ask("predict", mask[None]))[: self.total]
         return classes

@@ -192,8 +192,10 @@ def predict(
     carry: jax.Array,
     keeps: Keeps,
 ) -> jax.Array:
-    """Predicted classes ``int32[b]``."""
-    return jnp.argmax(_logits(tail, normalisation, weights, carry, keeps), axis=-1).astype(jnp.int32)
+    """Predicted classes ``int32[b]``; -1 where a logit is NaN or infinity."""
+    logits = _logits(tail, normalisation, weights, carry, keeps)
+    classes = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    return jnp.where(jnp.isfinite(logits).all(axis=-1), classes, -1)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

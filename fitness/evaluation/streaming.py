@@ -76,7 +76,7 @@ class StreamedEvaluator:
         return counts_of(sums)
 
     def predict(self, masks: np.ndarray) -> np.ndarray:
-        """Predicted classes ``int32[n, total]`` under ``bool[n, f]``."""
+        """Predicted classes ``int32[n, total]`` under ``bool[n, f]``; -1 for NaN or infinity."""
         counter = self._worker.counter
         answers = []
         for part in self._parts():

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.errors import DataError
 from experiments.data.datasets import ImageSet
 from experiments.measurement.measuring import predictions
 from fitness.evaluation.streaming import StreamedEvaluator
@@ -55,6 +56,8 @@ def class_results_of(model: Model, smaller: Model, images: ImageSet) -> ClassRes
 
 def _compared(model: Model, images: ImageSet, before: np.ndarray, after: np.ndarray) -> ClassResults:
     original, pruned = (confusion_matrix(images.labels, given, len(model.classes)) for given in (before, after))
+    if min(before.min(), after.min()) < 0:
+        raise DataError(f"the network answers NaN or infinity on the {images.split} split.")
     return ClassResults(tuple(model.classes), original, pruned)
 
 

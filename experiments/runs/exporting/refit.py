@@ -28,6 +28,7 @@ from experiments.runs.exporting.pick import (
 )
 from experiments.runs.knowledge.compensation import SPLIT
 from experiments.runs.saved import SavedRun
+from models.compensation.aims import Aims
 from models.compensation.folding import compensated
 from models.compensation.method import Compensation
 from models.compensation.refit import refitted
@@ -106,7 +107,8 @@ class Refitter:
             seen.append(replace(training, images=min(saved.options.compensation_images, found)))
             if self._compensation.calibration is not None:
                 measured, _ = calibration_places(data, saved.options.calibration_images)
-        self._fitted = load_images(fitted, self._problem.model)
+        model = self._problem.model
+        self._aims = Aims(model.network, model.normalisation, load_images(fitted, model).images)
         self._fitness = self._problem.images
         self._original = self._correct(self._problem.model, self._fitness)
         if self._original == 0:
@@ -133,7 +135,7 @@ class Refitter:
         """Refit ``bool[f]``."""
         model, genome = self._problem.model, self._problem.genome
         keeps = genome.layout.split(mask)
-        network = refitted_network(model, keeps, self._compensation, self._fitted.images)
+        network = refitted_network(self._aims, keeps, self._compensation)
         smaller = Model(prune(network, keeps), model.normalisation, model.classes)
         fitness = self._judged(smaller, self._fitness, self._original)
         check = None if self._check is None else self._judged(smaller, self._check, self._original_check)
@@ -142,7 +144,7 @@ class Refitter:
         if check is not None:
             told += f", {check.accuracy_drop:.2f}% on {check.total:,} check images"
         self._reporter.message(f"refitted with {parameters:,} parameters: accuracy drop {told}.")
-        return Refit(mask, network, len(self._fitted), fitness, check)
+        return Refit(mask, network, len(self._aims.images), fitness, check)
 
     def _judged(self, smaller: Model, images: ImageSet, original: int) -> Judgement:
         correct = self._correct(smaller, images)
@@ -153,25 +155,22 @@ class Refitter:
         return measure(model, images).correct
 
 
-def refitted_network(
-    model: Model, keeps: Mapping[str, np.ndarray], compensation: Compensation | None, images: np.ndarray
-) -> Network:
-    """The network of a run under ``keeps``, as large as the unpruned one, refitted to ``images``.
+def refitted_network(aims: Aims, keeps: Mapping[str, np.ndarray], compensation: Compensation | None) -> Network:
+    """The network of a run under ``keeps``, as large as the unpruned one, refitted.
 
     Args:
-        model: the unpruned network.
+        aims: of the unpruned network.
         keeps: group name -> ``bool[group size]``, True = keep.
         compensation: of the search; None for none.
-        images: ``uint8[n, height, width, channels]``.
 
     Raises:
         CompensationError: see :func:`models.compensation.refit.refitted`.
     """
-    start, calibration = model.network, None
+    start, calibration = aims.original, None
     if compensation is not None:
         # Statistics are measured behind the refitted weights.
         start, calibration = compensated(start, keeps, compensation), compensation.calibration
-    return refitted(model.network, start, keeps, model.normalisation, images, calibration=calibration)
+    return refitted(aims, start, keeps, calibration=calibration)
 
 
 def refitted_choice(refit: Callable[[np.ndarray], Refit], saved: SavedRun, wanted: str | None) -> Refit:

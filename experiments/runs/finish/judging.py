@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
 import msgspec
 import numpy as np
@@ -17,6 +18,7 @@ from experiments.runs.finish.result import ORIGINAL
 from experiments.runs.knowledge.compensation import network_of
 from experiments.runs.problem import Problem
 from fitness.objective.cost import percent_drop
+from models.compensation.aims import Aims
 from models.compensation.method import Compensation
 from models.errors import CompensationError
 from models.model_directory import Model
@@ -141,8 +143,7 @@ class Judge:
         """
         model, keeps = self._problem.model, self._problem.genome.layout.split(mask)
         if refitted:
-            assert self.images.fitted is not None, "there are no images to refit to"
-            network = refitted_network(model, keeps, self._compensation, self.images.fitted.images)
+            network = refitted_network(self._aims, keeps, self._compensation)
         else:
             network = network_of(model.network, keeps, self._compensation)
         return Model(prune(network, keeps), model.normalisation, model.classes)
@@ -167,18 +168,24 @@ class Judge:
         """
         name, key = mask_sha256(mask), self._key
         try:
-            fitness, check = (measure(model, each).correct for each in (self._problem.images, self.images.check))
+            fitness = measure(model, self._problem.images).correct
+            right = predictions(model, self.images.check) == self.images.check.labels
         except DataError as error:
             # Images in memory can be read: the network answers NaN or infinity.
             return Judged(generation, purpose, name, key, failed=str(error))
         lost = gained = 0
-        right = predictions(model, self.images.check) == self.images.check.labels
         if purpose == ORIGINAL:
             self._right = right
         else:
             before = self._right_by_original()
             lost, gained = int((before & ~right).sum()), int((right & ~before).sum())
-        return Judged(generation, purpose, name, key, fitness, check, lost, gained)
+        return Judged(generation, purpose, name, key, fitness, int(right.sum()), lost, gained)
+
+    @cached_property
+    def _aims(self) -> Aims:
+        assert self.images.fitted is not None, "there are no images to refit to"
+        model = self._problem.model
+        return Aims(model.network, model.normalisation, self.images.fitted.images)
 
     def _right_by_original(self) -> np.ndarray:
         """``bool[n]``: the check images that the unpruned network gets right."""

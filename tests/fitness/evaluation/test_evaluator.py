@@ -222,6 +222,7 @@ def test_masks_that_give_nan_fail_and_others_do_not():
     counts = evaluator.evaluate(np.array([[True, True, True], [True, False, True]]))
     assert counts[0] == FAILED
     assert 0 <= counts[1] <= 7
+    assert evaluator.predict(np.array([True, True, True])).tolist() == [-1] * 7
 
 
 def test_genomes(tiny_model):

@@ -64,3 +64,4 @@ def test_answers_that_are_not_finite_fail_the_mask(tiny_model, tiny_images, tiny
     set_arrays(model.network, {name: array * np.nan for name, array in arrays_of(model.network).items()})
     evaluator = StreamedEvaluator(model, tiny_genome.layout, Stored(*tiny_images))
     assert evaluator.evaluate(tiny_genome.layout.full()[None]).tolist() == [FAILED]
+    assert (evaluator.predict(tiny_genome.layout.full()[None]) == -1).all()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from models.arrays import arrays_of, set_arrays
-from models.compensation import least_squares, refit
+from models.compensation import aims, least_squares
+from models.compensation.aims import Aims
 from models.compensation.folding import compensated
 from models.compensation.least_squares import Problem, solved
 from models.compensation.method import Compensation
@@ -30,13 +31,13 @@ NORMALISATION = Normalisation((0.4, 0.5), (0.3, 0.2))
 
 @pytest.fixture(scope="module")
 def images():
-    return np.random.default_rng(3).integers(0, 256, (refit.BATCH + 7, 8, 8, 2), dtype=np.uint8)
+    return np.random.default_rng(3).integers(0, 256, (aims.BATCH + 7, 8, 8, 2), dtype=np.uint8)
 
 
 @pytest.fixture
 def everywhere(monkeypatch):
     """All places are fitted, so that nothing is drawn."""
-    monkeypatch.setattr(refit, "PLACES", 64)
+    monkeypatch.setattr(aims, "PLACES", 64)
 
 
 def drawn_keeps(network, seed):
@@ -76,7 +77,7 @@ def test_a_layer_gets_the_weights_of_least_squares(images, everywhere):
     """The last layer of a network, in float64 by another route: rows for the ridge, and ``lstsq``."""
     network = built("plain")
     keeps = {"fc1": np.array([True, False, True, True, False, True, False])}
-    found = arrays_of(refitted(network, network, keeps, NORMALISATION, images))
+    found = arrays_of(refitted(Aims(network, NORMALISATION, images), network, keeps))
     carry = NORMALISATION(jnp.asarray(images))
     for stage in network.stages[:-1]:
         carry = stage(carry, {})
@@ -153,8 +154,21 @@ def test_a_mask_that_removes_nothing_changes_no_weight(kind, images):
     network = built(kind)
     whole = {group.name: np.ones(group.size, bool) for group in network.filter_groups}
     for keeps in ({}, whole):
-        found = arrays_of(refitted(network, network, keeps, NORMALISATION, images))
+        found = arrays_of(refitted(Aims(network, NORMALISATION, images), network, keeps))
         assert all(np.array_equal(found[name], array) for name, array in arrays_of(network).items())
+
+
+@pytest.mark.parametrize("most", [1 << 30, 0])
+def test_aims_that_serve_several_masks_are_those_of_each(most, images, monkeypatch):
+    monkeypatch.setattr(aims, "MOST_KEPT", most)
+    network = built("batch-norm")
+    shared = Aims(network, NORMALISATION, images)
+    for seed in range(3):
+        keeps = drawn_keeps(network, seed)
+        alone = arrays_of(refitted(Aims(network, NORMALISATION, images), network, keeps))
+        found = arrays_of(refitted(shared, network, keeps))
+        assert all(np.array_equal(found[name], array) for name, array in alone.items())
+    assert (shared._kept is not None) == (most > 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -166,7 +180,7 @@ def test_the_refitted_masked_network_equals_the_pruned_one(kind, images):
     @given(st.integers(0, 2**32 - 1))
     def check(seed):
         keeps = keeps_of_widths(network.filter_groups, np.random.default_rng(seed), 0.6)
-        changed = refitted(network, network, keeps, NORMALISATION, images)
+        changed = refitted(Aims(network, NORMALISATION, images), network, keeps)
         inputs = NORMALISATION(jnp.asarray(images[:9]))
         np.testing.assert_allclose(
             logits(prune(changed, keeps), inputs), logits(changed, inputs, keeps), atol=1e-4
@@ -185,7 +199,7 @@ def test_what_kept_channels_explain_can_go_without_a_trace(kind, images, everywh
     keeps = {FIRST_GROUP[kind]: np.arange(5) != 3}
     inputs = NORMALISATION(jnp.asarray(images))
     expected = np.asarray(logits(network, inputs))
-    found = refitted(network, network, keeps, NORMALISATION, images)
+    found = refitted(Aims(network, NORMALISATION, images), network, keeps)
     np.testing.assert_allclose(logits(prune(found, keeps), inputs), expected, atol=2e-3)
     assert np.abs(np.asarray(logits(network, inputs, keeps)) - expected).max() > 1e-2
 
@@ -204,7 +218,7 @@ def test_logits_come_closer_than_compensation_alone_brings_them(kind, images, ev
     for seed in range(2):
         keeps = drawn_keeps(network, seed)
         folded = compensated(network, keeps, compensation)
-        found = refitted(network, folded, keeps, NORMALISATION, images)
+        found = refitted(Aims(network, NORMALISATION, images), folded, keeps)
         assert error(found, keeps) < error(folded, keeps)
 
 
@@ -213,7 +227,7 @@ def test_a_shortcut_with_a_stride_is_refitted(images):
     """ResNets have readers that see every second place only."""
     network = filled(RESNET, 1)
     keeps = drawn_keeps(network, 5)
-    found = refitted(network, network, keeps, NORMALISATION, images)
+    found = refitted(Aims(network, NORMALISATION, images), network, keeps)
     inputs = NORMALISATION(jnp.asarray(images))
     expected = np.asarray(logits(network, inputs))
     refit_error, masked_error = (
@@ -227,11 +241,11 @@ def test_what_cannot_be_refitted_is_refused(images):
     network = built("plain")
     keeps = {"fc1": np.arange(7) != 6}
     with pytest.raises(CompensationError, match="needs images of the training split"):
-        refitted(network, network, keeps, NORMALISATION, images[:0])
+        Aims(network, NORMALISATION, images[:0])
     with pytest.raises(PruningError, match="no layer 'fc9'"):
-        refitted(network, network, {"fc9": keeps["fc1"]}, NORMALISATION, images)
+        refitted(Aims(network, NORMALISATION, images), network, {"fc9": keeps["fc1"]})
     arrays = arrays_of(network)
     arrays["conv1_2.convolution.bias"] = np.full_like(arrays["conv1_2.convolution.bias"], np.inf)
     set_arrays(network, arrays)
     with pytest.raises(CompensationError, match="needs finite activations"):
-        refitted(network, network, keeps, NORMALISATION, images)
+        refitted(Aims(network, NORMALISATION, images), network, keeps)
