@@ -12,6 +12,7 @@ from engine.search.evaluation import checked_original
 from experiments.baselines.methods import SEARCHES, Trail, along, at, searched, single
 from experiments.baselines.options import BaselineOptions
 from experiments.baselines.page import baseline_table, write_baselines
+from experiments.baselines.refitting import RefittingEvaluator
 from experiments.baselines.steps import TemporarySteps
 from experiments.baselines.subject import Subject
 from experiments.progress import Reporter, Silent
@@ -51,9 +52,9 @@ def compare_baselines(
     Returns:
         ``methods``: by name, :meth:`experiments.baselines.methods.Trail.to_json`; the curve of an importance is
         in order of filters removed, with ``ratios`` the original and one point for each ratio; the curve of a
-        search has its successive BESTs. ``compensation``: of all
-        their masks, with what it leaves out as sentences in ``not_compensated``. ``run``: the figures of the
-        run's BEST, or None. ``left_out``: usual methods that could not be computed, with the reason. ``table``:
+        search has its successive BESTs. ``compensation`` and ``refit_images``: of all their masks, with what the
+        former leaves out as sentences in ``not_compensated``. ``run``: the figures of the run's BEST, or None.
+        ``left_out``: usual methods that could not be computed, with the reason. ``table``:
         Markdown. ``files``: the files written.
 
     Raises:
@@ -123,6 +124,7 @@ class MethodComparison:
             "importance_images": None if subject.seen is None else len(subject.seen),
             "precision_difference": self.precision_difference,
             "compensation": options.compensate,
+            "refit_images": options.refit_images,
             "not_compensated": not_compensated(subject.model.network, subject.compensation),
             "methods": {name: trail.to_json() for name, trail in self.trails.items()},
             "run": self._run(),
@@ -202,6 +204,7 @@ def _evaluate(
     # Searches stop masks early, so the images that tell most come first.
     with subject.evaluator(subject.compensation, order="hardest-first", pauses=True) as evaluator:
         precision_difference = report_precision(evaluator, reporter)
+        refitting = None if options.refit_images is None else RefittingEvaluator(subject, options.refit_images)
         original = checked_original(evaluator.evaluate(genome.layout.full()[None])[0])
 
         def tried(name: str) -> dict[str, Any]:
@@ -211,7 +214,7 @@ def _evaluate(
                 return searched(name, genome, evaluator, objective, budget, options.data.seed).raw()
             if options.ratios is not None:
                 shares = [ratio / 100 for ratio in options.ratios]
-                return at(shares, importances[name], genome, evaluator, objective).raw()
+                return at(shares, importances[name], genome, refitting or evaluator, objective).raw()
             order = removal_order(importances[name], genome.layout, scope=options.scope, floor=options.floor)
             return along(order, genome, evaluator, objective).raw()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.contracts import FAILED, Appraisal
+from engine.contracts import FAILED, Appraisal, Evaluator
 from engine.layout import mask_sha256
 from engine.search.evaluation import checked_counts, checked_original
 from experiments.baselines.blind_search import Incumbent, hill_climbing, random_search
@@ -101,7 +101,7 @@ def at(
     shares: Sequence[float],
     importance: np.ndarray,
     genome: Genome,
-    evaluator: ShardedEvaluator,
+    evaluator: Evaluator,
     objective: CostObjective,
 ) -> Trail:
     """The masks without ascending shares of every layer (:func:`fitness.seeding.ranking.masks_at`)."""

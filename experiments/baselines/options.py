@@ -39,6 +39,11 @@ class BaselineOptions:
         "`threshold` allows. The table has the accuracies.",
         metavar="NUMBERS",
     )
+    refit_images: int | None = option(
+        None,
+        "Refit the weights of each mask of `ratios` to so many images of the train split, without a gradient. No "
+        "refit if not given.",
+    )
     prune: str | None = option(
         None,
         "Filters that masks may remove. Those of `run`, or else convolutions, if not given.",
@@ -72,10 +77,12 @@ class BaselineOptions:
         if self.ratios is not None:
             _check_ratios(self.ratios)
         check_compensation(self.compensate, self.compensation_images, self.calibration_images)
-        for name in ("budget", "importance_images", "latency_batch"):
+        for name in ("budget", "importance_images", "latency_batch", "refit_images"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise OptionError(f"`{name}` must be 1 or more, not {value}.")
+        if self.refit_images is not None and self.ratios is None:
+            raise OptionError("`refit_images` is for the masks of `ratios`; give both, or leave it out.")
 
     def chosen(self, budget: int | None) -> tuple[str, ...]:
         """The methods to compare; of the usual methods, searches need a budget and no ``ratios``.

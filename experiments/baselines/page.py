@@ -47,7 +47,7 @@ def baseline_table(result: Mapping[str, Any]) -> str:
 
 def _table_of_ratios(result: Mapping[str, Any]) -> str:
     """Columns are ratios. Methods remove equally many filters of each layer, so that they share the costs."""
-    how, curve = compensated_by(result["compensation"]), []
+    how, curve = compensated_by(result["compensation"], result["refit_images"]), []
     rows = []
     for name, entry in result["methods"].items():
         curve = entry["curve"]

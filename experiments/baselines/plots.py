@@ -51,15 +51,16 @@ def baseline_figure(result: Mapping[str, Any]) -> Figure:
         labelcolor=INK,
         handlelength=3.6,
     )
-    how = compensated_by(result["compensation"])
+    how = compensated_by(result["compensation"], result["refit_images"])
     title = f"Accuracy without retraining{how}, against {noun} dropped"
     figure.suptitle(title, fontsize=13, fontweight="bold", color=INK)
     return figure
 
 
-def compensated_by(method: str) -> str:
-    """How masks were compensated, to put behind what they are; nothing if they were not."""
-    return "" if method == NONE else f", compensated by {method}"
+def compensated_by(method: str, refit_images: int | None = None) -> str:
+    """How the weights of masks were changed, to put behind what the masks are; nothing if they were not."""
+    compensated = "" if method == NONE else f", compensated by {method}"
+    return compensated + ("" if refit_images is None else f", refitted to {refit_images:,} images")
 
 
 def _draw(axes: Axes, result: Mapping[str, Any], floor: float) -> None:

@@ -95,7 +95,7 @@ class Subject:
     def title(self) -> str:
         """Of the page."""
         network, data = self.model.network.architecture.name, self.options.data.data
-        how = compensated_by(self.options.compensate)
+        how = compensated_by(self.options.compensate, self.options.refit_images)
         return f"{network} on {data}: filters removed without retraining{how}"
 
     def identity(self) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Aims:
         if not any(stage.readers() for stage in original.stages):
             raise CompensationError(
                 f"{original.architecture.name} cannot be refitted: it has no weights that are known to read its "
-                "filters; leave out `refit`."
+                "filters; do without a refit."
             )
         if len(images) == 0:
             raise CompensationError("a refit needs images of the training split; give it one or more.")

@@ -124,7 +124,7 @@ def _problem(
     if not all(np.isfinite(part).all() for parts in problem[:3] for part in parts):
         raise CompensationError(
             f"a refit needs finite activations, but {stage.name} reads infinite or NaN ones; repair the model, "
-            "or leave out `refit`."
+            "or do without a refit."
         )
     return problem
 

@@ -47,7 +47,8 @@ def baseline(
     """Compare methods on MODEL_DIR: accuracy without retraining against parameters, MACs or latency dropped.
 
     For each method, the table gives the largest drop that was found within the threshold; with --ratios, the
-    accuracy without these shares of every layer. With --compensate, the masks of all methods are compensated.
+    accuracy without these shares of every layer. With --compensate, the masks of all methods are compensated;
+    with --refit-images, their weights are refitted.
     """
     from experiments.baselines.method_comparison import compare_baselines
     from experiments.baselines.steps import SUFFIX

@@ -241,39 +241,6 @@ def test_all_masks_are_compensated(request, tmp_path, tiny_data, directory, meth
     assert json.loads((out / "baseline.json").read_text())["compensation"] == method
 
 
-def test_rankings_at_ratios_of_every_layer(tmp_path, tiny_directory, tiny_data, tiny_model, tiny_genome):
-    data, out = DataOptions(f"npz:{tiny_data}"), tmp_path / "out"
-    chosen = {"compensate": "mean", "compensation_images": 30}
-    options = BaselineOptions(data, "magnitude,random", threshold=20.0, ratios=(10.0, 37.5, 99.0), **chosen)
-    found = compare_baselines(tiny_directory, options, out=out)
-    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in found["table"].splitlines()]
-    assert rows[0] == ["accuracy", "original", "10%", "37.5%", "99%"]
-    cells = {row[0]: row[1:] for row in rows[2:]}
-    assert list(cells) == [
-        "magnitude, compensated by mean",
-        "random, compensated by mean",
-        "parameter drop",
-        "MAC drop",
-    ]
-    for name, entry in found["methods"].items():
-        masks = np.load(out / "masks" / f"{name}.npy")
-        # Of 4, 6 and 8 filters, rounded down.
-        assert tiny_genome.layout.kept(masks).tolist() == [[4, 6, 8], [3, 4, 5], [1, 1, 1]]
-        counts = score_masks(tiny_directory, out / "masks" / f"{name}.npy", data, **chosen).correct
-        counts = [found["original_correct"], *counts]
-        assert [point["correct"] for point in entry["curve"]] == counts
-        assert cells[f"{name}, compensated by mean"] == [f"{100 * count / 40:.2f}%" for count in counts]
-        cost = masked_cost(tiny_model.network, tiny_genome.layout.split(masks), 3)
-        whole = masked_cost(tiny_model.network, {}, 1)
-        for kind, row in (("parameters", "parameter drop"), ("macs", "MAC drop")):
-            drops = 100 * (1 - getattr(cost, kind) / getattr(whole, kind)[0])
-            assert cells[row] == ["0.00%", *(f"{drop:.2f}%" for drop in drops)]
-        within = [point["parameter_drop"] for point in entry["curve"] if point["accuracy_drop"] < 20]
-        assert entry["parameter_drop_within_threshold"] == max(within)
-    assert json.loads((out / "baseline.json").read_text())["ratios"] == [10, 37.5, 99]
-    assert "10%; 37.5%; 99% of the filters of every layer leave" in (out / "baseline.md").read_text()
-
-
 @pytest.mark.parametrize(
     ("changes", "tried_again"),
     [({}, []), ({"compensate": "mean"}, ["random"]), ({"ratios": (50.0,)}, ["random"])],
@@ -345,6 +312,8 @@ def test_the_floor_and_equal_shares(capsys, tiny_directory, tiny_data):
         (["--ratios", "nan"], ["--ratios must ascend between 0 and 100"]),
         (["--ratios", "ten"], ["--ratios", "not a list of numbers"]),
         (["--ratios", "10", "--methods", "random-search"], ["random-search does not rank filters", "--ratios"]),
+        (["--refit-images", "9"], ["--refit-images is for the masks of --ratios"]),
+        (["--ratios", "10", "--refit-images", "0"], ["--refit-images must be 1 or more"]),
         (["--ratios", "10", "--scope", "layer"], ["--scope has no effect with --ratios"]),
         (["--ratios", "10", "--run", "nowhere"], ["--run", "leave one of the two out"]),
         (["--compensate", "odd"], ["--compensate must be one of none", "not 'odd'"]),
