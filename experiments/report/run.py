@@ -53,7 +53,7 @@ def make_report(
     reporter = reporter or Silent()
     source = ReportedRun.open(directory, model, data_dir, reporter)
     results = Results.measure(source, reporter)
-    figures = figures_of_run(source, results.trade_off, results.result)
+    figures = figures_of_run(source, results.trade_off, results.layers, results.result)
     for figure in figures.values():
         reworded(figure, results.facts.measure)
     report = _worded(_report(source, results, figures))

@@ -1,5 +1,8 @@
 """All figures of a run's report, with their captions."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from matplotlib.figure import Figure
 
 from experiments.report.figures import run_figures
@@ -13,11 +16,11 @@ from experiments.runs.knowledge.latency import LATENCY
 from fitness.objective.rewards import OBJECTIVES
 
 CAPTIONS = {
-    "accuracy_drop": "Accuracy drop of BEST on the fitness images (the thesis's Figure 4.1)",
-    "parameter_drop": "Parameters dropped by BEST (Figure 4.2)",
-    "mac_drop": "MACs dropped by BEST (Figure 4.3)",
-    "latency_drop": "Latency dropped by BEST, from the table of measured layers",
-    "kept_filters": "Filters that BEST keeps in each layer",
+    "accuracy_drop": "Accuracy drop of BEST on the fitness images (the thesis's Figure 4.1), and of RESULT",
+    "parameter_drop": "Parameters dropped by BEST (Figure 4.2) and by RESULT",
+    "mac_drop": "MACs dropped by BEST (Figure 4.3) and by RESULT",
+    "latency_drop": "Latency dropped by BEST and by RESULT, from the table of measured layers",
+    "kept_filters": "Filters that RESULT keeps in each layer, or BEST where there is no RESULT",
     "trade_off": "Accuracy drop against parameters dropped of every mask that was scored",
     "mac_trade_off": "Accuracy drop against MACs dropped of every mask that was scored",
     "population_scores": "Scores in the population",
@@ -25,33 +28,41 @@ CAPTIONS = {
 }
 
 
-def figures_of_run(source: ReportedRun, scored: TradeOff, result: Result | None = None) -> dict[str, Figure]:
+def figures_of_run(
+    source: ReportedRun, scored: TradeOff, layers: Sequence[Mapping[str, Any]], result: Result | None = None
+) -> dict[str, Figure]:
     """The figures by name, a key of :data:`CAPTIONS`.
 
-    ``result`` is the RESULT of the run, if it has one.
+    Args:
+        source: the run.
+        scored: all masks of the run.
+        layers: as :func:`experiments.report.results.layers.layer_widths`, of RESULT, or of BEST without a RESULT.
+        result: the RESULT of the run, if it has one.
 
     Raises:
         RunError: the journal lacks figures of BEST.
     """
-    options, state, layout, rows = source.options, source.state, source.problem.genome.layout, source.rows
+    options, state, rows = source.options, source.state, source.rows
     best = state.best
     noun = OBJECTIVES[options.objective].noun
-    kept = map(int, layout.kept(best.individual.mask))
     places = {name: (best.figures[name], best.figures["accuracy_drop"]) for name in NOUNS}
+    own: dict[str, float] = {}
+    if result is not None and not result.is_best:
+        own = {**result.figures, "accuracy_drop": result.accuracy_drop}
     with source.reading_journal():
         figures = {
-            "accuracy_drop": run_figures.accuracy_drop_figure(rows, options.threshold),
-            "parameter_drop": run_figures.parameter_drop_figure(rows),
-            "mac_drop": run_figures.mac_drop_figure(rows),
+            "accuracy_drop": run_figures.accuracy_drop_figure(rows, options.threshold, own.get("accuracy_drop")),
+            "parameter_drop": run_figures.parameter_drop_figure(rows, own.get("parameter_drop")),
+            "mac_drop": run_figures.mac_drop_figure(rows, own.get("mac_drop")),
         }
         if options.objective == LATENCY:
-            figures["latency_drop"] = run_figures.latency_drop_figure(rows)
+            figures["latency_drop"] = run_figures.latency_drop_figure(rows, own.get("latency_drop"))
         figures["kept_filters"] = run_figures.kept_filters_figure(
-            list(zip(layout.names, kept, layout.sizes, strict=True))
+            [(each["name"], each["kept"], each["filters"]) for each in layers if each["searched"]]
         )
         for figure, name in (("trade_off", "parameter_drop"), ("mac_trade_off", "mac_drop")):
-            own = None if result is None or result.is_best else (result.figures[name], result.accuracy_drop)
-            figures[figure] = trade_off_figure(scored, places[name], options.threshold, name, own)
+            place = (own[name], own["accuracy_drop"]) if own else None
+            figures[figure] = trade_off_figure(scored, places[name], options.threshold, name, place)
         if len(state.islands) > 1:
             figures["island_scores"] = island_scores_figure(rows, options.settings.migrate_every, noun)
         else:

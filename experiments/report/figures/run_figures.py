@@ -15,11 +15,13 @@ from experiments.report.figures.style import (
     BLUE,
     GREY,
     INK,
+    RESULT,
     SMALL,
     THRESHOLD,
     generation_axis,
     headline,
     legend,
+    mark,
     new_figure,
     percent,
 )
@@ -29,18 +31,22 @@ DPI = 150
 _NAME_SIZE = 8.5
 
 
-def accuracy_drop_figure(rows: Sequence[Mapping[str, Any]], threshold: float) -> Figure:
+def accuracy_drop_figure(
+    rows: Sequence[Mapping[str, Any]], threshold: float, result: float | None = None
+) -> Figure:
     """Draw the accuracy drop of BEST on the fitness images over the generations (Figure 4.1).
 
     ``rows`` are journal rows in order of generation, drops in percent of the original network's accuracy;
-    ``threshold``, in percent too, is drawn as a dashed line.
+    ``threshold``, in percent too, is drawn as a dashed line. ``result`` is the drop of RESULT, which is marked at
+    the end; None for none. So it is in the other figures over the generations.
     Raises ValueError when there are no rows or a value is not finite.
     """
     if not math.isfinite(threshold):
         raise ValueError(f"threshold must be a finite number of percent, got {threshold}")
     generations, drops = _series(rows, "accuracy_drop")
     figure, axes = new_figure(7.2, 4.8)
-    lowest, highest = min(*drops, 0.0, threshold), max(*drops, 0.0, threshold)
+    heights = [*drops, 0.0, threshold, *([] if result is None else [result])]
+    lowest, highest = min(heights), max(heights)
     if lowest < 0:
         # Below this line the pruned network answers better than the original.
         axes.axhline(0, color=GREY, linewidth=0.8, zorder=1.5)
@@ -53,36 +59,37 @@ def accuracy_drop_figure(rows: Sequence[Mapping[str, Any]], threshold: float) ->
         label=f"threshold ({threshold:g}%)",
         zorder=3.5,
     )
-    _draw_series(axes, generations, drops)
+    _draw_series(axes, generations, drops, result)
     margin = 0.08 * (highest - lowest) or 0.5
     axes.set_ylim(lowest - margin, highest + margin)
-    axes.set_ylabel("accuracy drop of BEST (%)", fontsize=10, color=INK)
+    axes.set_ylabel("accuracy drop (%)", fontsize=10, color=INK)
     legend(axes)
     headline(
         axes,
         "Accuracy drop of BEST on the fitness images",
-        f"after generation {generations[-1]:,}: {rows[-1]['best']['correct']:,} fitness images correct",
+        f"BEST after generation {generations[-1]:,}: {rows[-1]['best']['correct']:,} fitness images correct",
         above_legend=True,
     )
     return figure
 
 
-def parameter_drop_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
+def parameter_drop_figure(rows: Sequence[Mapping[str, Any]], result: float | None = None) -> Figure:
     """Draw the parameters dropped by BEST, in percent of the original's, over the generations (Figure 4.2).
 
     Raises ValueError when there are no rows or a value is not finite.
     """
     return _saving_figure(
         rows,
+        result,
         key="parameter_drop",
-        label="parameters dropped by BEST (%)",
+        label="parameters dropped (%)",
         title="Parameters dropped by BEST",
         left="parameters",
         unit="parameters",
     )
 
 
-def mac_drop_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
+def mac_drop_figure(rows: Sequence[Mapping[str, Any]], result: float | None = None) -> Figure:
     """Draw the MACs dropped by BEST, in percent of the original's, over the generations (Figure 4.3).
 
     MACs are the multiply-accumulates for one image.
@@ -90,15 +97,16 @@ def mac_drop_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """
     return _saving_figure(
         rows,
+        result,
         key="mac_drop",
-        label="MACs dropped by BEST (%)",
+        label="MACs dropped (%)",
         title="MACs dropped by BEST",
         left="macs",
         unit="MACs",
     )
 
 
-def latency_drop_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
+def latency_drop_figure(rows: Sequence[Mapping[str, Any]], result: float | None = None) -> Figure:
     """Draw the latency dropped by BEST, in percent of the original's, over the generations.
 
     Latency is that of the run's table of measured layers.
@@ -106,8 +114,9 @@ def latency_drop_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """
     return _saving_figure(
         rows,
+        result,
         key="latency_drop",
-        label="latency dropped by BEST (%)",
+        label="latency dropped (%)",
         title="Latency dropped by BEST",
         left="latency_ms",
         unit="ms",
@@ -195,6 +204,7 @@ def render_figures(figures: Mapping[str, Figure]) -> dict[str, bytes]:
 
 def _saving_figure(
     rows: Sequence[Mapping[str, Any]],
+    result: float | None,
     *,
     key: str,
     label: str,
@@ -207,16 +217,17 @@ def _saving_figure(
     generations, drops = _series(rows, key)
     figure, axes = new_figure(7.2, 4.2)
     axes.fill_between(generations, drops, step="post", color=BEST, alpha=0.12, linewidth=0)
-    _draw_series(axes, generations, drops)
+    _draw_series(axes, generations, drops, result)
     # From zero, so that heights compare; a series that is zero throughout gets an axis of one percent.
-    lowest, highest = min(*drops, 0.0), max(*drops, 0.0)
+    heights = [*drops, 0.0, *([] if result is None else [result])]
+    lowest, highest = min(heights), max(heights)
     room = 0.1 * (highest - lowest)
     axes.set_ylim(lowest - (room if lowest < 0 else 0.0), highest + room if room else 1.0)
     axes.set_ylabel(label, fontsize=10, color=INK)
     headline(
         axes,
         title,
-        f"after generation {generations[-1]:,}: {rows[-1]['best'][left]:{form}} {unit} left",
+        f"BEST after generation {generations[-1]:,}: {rows[-1]['best'][left]:{form}} {unit} left",
         above_legend=False,
     )
     return figure
@@ -234,8 +245,8 @@ def _series(rows: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], lis
     return generations, values
 
 
-def _draw_series(axes: Axes, generations: list[int], values: list[float]) -> None:
-    """Draw BEST's values as steps, mark and write the last one, and set up the generation axis."""
+def _draw_series(axes: Axes, generations: list[int], values: list[float], result: float | None) -> None:
+    """Draw BEST's values as steps, mark and write the last one and RESULT's, and set up the generation axis."""
     # A value holds until the next generation replaces it, hence steps after.
     (line,) = axes.plot(
         generations, values, color=BEST, linewidth=2.0, drawstyle="steps-post", label="BEST", zorder=3
@@ -254,6 +265,8 @@ def _draw_series(axes: Axes, generations: list[int], values: list[float]) -> Non
         color=BEST,
         annotation_clip=False,
     )
+    if result is not None:
+        mark(axes, "RESULT", (generations[-1], result), result, "D", 9, RESULT, above=result >= values[-1])
     generation_axis(axes, generations)
 
 

@@ -53,6 +53,44 @@ def percent(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}%".replace("-", "\N{MINUS SIGN}")
 
 
+def mark(
+    axes: Axes,
+    name: str,
+    place: tuple[float, float],
+    value: float,
+    marker: str,
+    size: float,
+    colour: str,
+    *,
+    left: bool = True,
+    above: bool = True,
+) -> None:
+    """Mark a network at a place. Its name and ``value``, in percent, stand on the side that has room."""
+    axes.plot(
+        *([coordinate] for coordinate in place),
+        linestyle="none",
+        marker=marker,
+        markersize=size,
+        color=colour,
+        markeredgecolor="white",
+        zorder=4,
+        clip_on=False,
+    )
+    axes.annotate(
+        f"{name} {percent(value)}",
+        place,
+        xytext=(-10 if left else 10, 9 if above else -9),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="bottom" if above else "top",
+        fontsize=11,
+        fontweight="bold",
+        color=colour,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
+        zorder=5,
+    )
+
+
 def generation_axis(axes: Axes, generations: list[int]) -> None:
     """Set up the horizontal axis of a figure over the generations, which are in order."""
     first, last = generations[0], generations[-1]

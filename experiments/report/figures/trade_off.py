@@ -1,7 +1,6 @@
 """The figures of all masks that a search scored."""
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.report.figures.style import (
@@ -12,8 +11,8 @@ from experiments.report.figures.style import (
     THRESHOLD,
     headline,
     legend,
+    mark,
     new_figure,
-    percent,
 )
 from experiments.report.results.trade_off import TradeOff
 
@@ -91,11 +90,11 @@ def trade_off_figure(
     )
     low, high = _range(drop, best[0], result[0] if result else 0.0)
     right = low + 0.6 * (high - low)
-    _mark(axes, "BEST", best, "*", 15, BEST, left=best[0] > right, above=True)
+    mark(axes, "BEST", best, best[0], "*", 15, BEST, left=best[0] > right)
     if result is not None:
         # The texts stay apart where the marks are near each other.
         higher = result[1] > best[1] + 0.15 * top
-        _mark(axes, "RESULT", result, "D", 9, RESULT, left=result[0] > right, above=higher)
+        mark(axes, "RESULT", result, result[0], "D", 9, RESULT, left=result[0] > right, above=higher)
     room = 0.05 * (high - low)
     axes.set_xlim(low - room, high + room)
     low, _ = _range(found.accuracy_drop, best[1], result[1] if result else 0.0, threshold)
@@ -112,42 +111,6 @@ def trade_off_figure(
         above_legend=True,
     )
     return figure
-
-
-def _mark(
-    axes: Axes,
-    text: str,
-    place: tuple[float, float],
-    marker: str,
-    size: float,
-    colour: str,
-    left: bool,
-    above: bool,
-) -> None:
-    """Mark a network. Its name and drop stand beside the mark, on the side that has room."""
-    axes.plot(
-        *([value] for value in place),
-        linestyle="none",
-        marker=marker,
-        markersize=size,
-        color=colour,
-        markeredgecolor="white",
-        zorder=4,
-        clip_on=False,
-    )
-    axes.annotate(
-        f"{text} {percent(place[0])}",
-        place,
-        xytext=(-10 if left else 10, 9 if above else -9),
-        textcoords="offset points",
-        ha="right" if left else "left",
-        va="bottom" if above else "top",
-        fontsize=11,
-        fontweight="bold",
-        color=colour,
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
-        zorder=5,
-    )
 
 
 def _top(found: TradeOff, best: float, threshold: float) -> float:

@@ -74,7 +74,7 @@ def inside(figure, dpi=150):
 
 
 DRAW = {
-    "accuracy_drop": lambda rows: run_figures.accuracy_drop_figure(rows, 2.0),
+    "accuracy_drop": lambda rows, result=None: run_figures.accuracy_drop_figure(rows, 2.0, result),
     "parameter_drop": run_figures.parameter_drop_figure,
     "mac_drop": run_figures.mac_drop_figure,
 }
@@ -92,9 +92,9 @@ def test_line_holds_the_rows(key, rows):
 @pytest.mark.parametrize(
     ("key", "label", "final"),
     [
-        ("accuracy_drop", "accuracy drop of BEST (%)", "1.20%"),
-        ("parameter_drop", "parameters dropped by BEST (%)", "38.82%"),
-        ("mac_drop", "MACs dropped by BEST (%)", "19.53%"),
+        ("accuracy_drop", "accuracy drop (%)", "1.20%"),
+        ("parameter_drop", "parameters dropped (%)", "38.82%"),
+        ("mac_drop", "MACs dropped (%)", "19.53%"),
     ],
 )
 def test_labels_and_final_value(key, label, final):
@@ -108,11 +108,28 @@ def test_labels_and_final_value(key, label, final):
 
 
 def test_subtitles_name_what_is_left():
-    assert "after generation 2: 9,326,336 parameters left" in texts(run_figures.parameter_drop_figure(journal()))
-    assert "after generation 2: 252,446,852 MACs left" in texts(run_figures.mac_drop_figure(journal()))
-    assert "after generation 2: 4,912 fitness images correct" in texts(
+    assert "BEST after generation 2: 9,326,336 parameters left" in texts(
+        run_figures.parameter_drop_figure(journal())
+    )
+    assert "BEST after generation 2: 252,446,852 MACs left" in texts(run_figures.mac_drop_figure(journal()))
+    assert "BEST after generation 2: 4,912 fitness images correct" in texts(
         run_figures.accuracy_drop_figure(journal(), 2.0)
     )
+
+
+@pytest.mark.parametrize("key", DRAW)
+@pytest.mark.parametrize("result", [60.0, 30.0, 1.0, -0.5])
+def test_result_is_marked_at_the_end_and_in_view(key, result):
+    figure = DRAW[key](journal(), result)
+    axes = figure.axes[0]
+    (mark,) = [line for line in axes.lines if line.get_marker() == "D"]
+    assert (list(mark.get_xdata()), list(mark.get_ydata())) == ([2], [result])
+    low, high = axes.get_ylim()
+    assert low < result < high
+    assert f"RESULT {result:.2f}%".replace("-", "\N{MINUS SIGN}") in texts(figure)
+    assert inside(figure)
+    named, other = sorted(axes.texts[:2], key=lambda text: "RESULT" not in text.get_text())
+    assert not named.get_window_extent().overlaps(other.get_window_extent())
 
 
 def test_threshold_is_dashed_labelled_and_in_view():

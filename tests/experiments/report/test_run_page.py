@@ -273,7 +273,7 @@ def test_many_classes_are_shown_by_what_changed(reported, undrawn):
         "classes": {"classes": entries, "original_confusion": before.tolist(), "confusion": after.tolist()},
     }
     source = ReportedRun.open(run, None, None, Silent())
-    figures = figures_of_run(source, TradeOff.of(source.state, source.problem.genome))
+    figures = figures_of_run(source, TradeOff.of(source.state, source.problem.genome), report["layers"])
     page = self_contained(run_page(many, figures, source.rows, (8, 8, 2), count))
     table = page.table("before")
     assert len(table) == 1 + MOST_CLASSES
