@@ -17,7 +17,7 @@ from engine.search.individual import Individual, individuals
 from engine.search.islands import Island, generators
 from engine.search.operators.guide import Guide
 from engine.search.operators.mutation import BITS, redrawn
-from engine.search.returning import returning
+from engine.search.returning import best_feasible, returning
 from engine.search.settings import SearchSettings
 from engine.search.state import SearchState
 from engine.search.stopping import target_for, target_within
@@ -82,8 +82,8 @@ class Search:
         archive = Archive(self.layout) if counted_before is None else counted_before
         origins = () if self.founders is None else (*self.founders.origins, MUTATION)
         rngs = generators(self.settings.seed, self.settings.islands)
-        asked = ArchivedEvaluator(self.evaluator, archive, keep)
-        broods = [self._initial(rng, asked, len(origins) - 1) for rng in rngs]
+        asking = ArchivedEvaluator(self.evaluator, archive, keep)
+        broods = [self._initial(rng, asking, len(origins) - 1) for rng in rngs]
         initial = Brood.together(broods)
 
         original = self.layout.full()[None]
@@ -93,10 +93,14 @@ class Search:
         unpruned = Brood(original, None if self.founders is None else np.zeros(original.shape, np.uint8))
         best = best_of(*self._appraised(unpruned, correct[:1], original_correct), 0, origins)
         newcomers, appraisal = self._appraised(initial, correct[1:], original_correct)
+        best = better(best, newcomers, appraisal, origins)
+        # Founders that reach beyond the limit have masks within the limit evaluated, and leave them out.
+        within, counts = best_feasible(archive, initial, self.objective, original_correct, len(origins) - 1)
+        best = better(best, *self._appraised(within, counts, original_correct), origins)
         return SearchState(
             generation=0,
             islands=self._survivors([Island([], rng) for rng in rngs], newcomers, _homes(broods)),
-            best=better(best, newcomers, appraisal, origins),
+            best=best,
             archive=archive,
             original_correct=original_correct,
             evaluations=len(archive),

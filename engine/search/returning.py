@@ -1,4 +1,4 @@
-"""Masks that return from the archive to the population, once another objective rewards them."""
+"""Masks of the archive that are in no population, but return to one or are the best."""
 
 import numpy as np
 
@@ -28,16 +28,45 @@ def returning(
     Returns:
         The masks, best first and of equal ones the first evaluated, and their counts ``int64[n]``.
     """
-    counts = archive.counts()
-    finished = np.flatnonzero(counts >= 0)
-    scores = [np.zeros(0)]
-    for start in range(0, len(finished), _AT_ONCE):
-        rows = finished[start : start + _AT_ONCE]
-        scores.append(objective.appraise(archive.masks(rows), counts[rows], original_correct).score)
-    order = np.argsort(-np.concatenate(scores), kind="stable")
+    counts, finished, scores, _ = _appraised(archive, objective, original_correct)
+    order = np.argsort(-scores, kind="stable")
     best = finished[order[: most + len(members.masks)]]
     masks = archive.masks(best)
     # In the archive a mask is there once.
     fresh = np.flatnonzero((masks[:, None] != members.masks).any(axis=2).all(axis=1))[:most]
-    nearest = np.argmin((masks[fresh, None] != members.masks).sum(axis=2), axis=1)
-    return members.rows(nearest).changed(masks[fresh], mutation), counts[best[fresh]]
+    return _descended(masks[fresh], members, mutation), counts[best[fresh]]
+
+
+def best_feasible(
+    archive: Archive, members: Brood, objective: Objective, original_correct: int, mutation: int
+) -> tuple[Brood, np.ndarray]:
+    """The best feasible mask of an archive, of equal ones the first evaluated, and its count ``int64[1]``.
+
+    There is no mask where none is feasible. Arguments and ancestry are those of :func:`returning`.
+    """
+    counts, finished, scores, feasible = _appraised(archive, objective, original_correct)
+    rows = np.flatnonzero(feasible)
+    rows = rows[np.lexsort((rows, -counts[finished[rows]], -scores[rows]))[:1]]
+    found = finished[rows]
+    return _descended(archive.masks(found), members, mutation), counts[found]
+
+
+def _appraised(
+    archive: Archive, objective: Objective, original_correct: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """All counts; the rows of masks that neither failed nor were stopped, their scores, and who is feasible."""
+    counts = archive.counts()
+    finished = np.flatnonzero(counts >= 0)
+    scores, feasible = [np.zeros(0)], [np.zeros(0, bool)]
+    for start in range(0, len(finished), _AT_ONCE):
+        rows = finished[start : start + _AT_ONCE]
+        appraisal = objective.appraise(archive.masks(rows), counts[rows], original_correct)
+        scores.append(appraisal.score)
+        feasible.append(appraisal.feasible)
+    return counts, finished, np.concatenate(scores), np.concatenate(feasible)
+
+
+def _descended(masks: np.ndarray, members: Brood, mutation: int) -> Brood:
+    """Masks as descendants of the members that they are nearest to."""
+    nearest = np.argmin((masks[:, None] != members.masks).sum(axis=2), axis=1)
+    return members.rows(nearest).changed(masks, mutation)

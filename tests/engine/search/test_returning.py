@@ -1,4 +1,4 @@
-"""Masks that return from the archive: the best that the population lacks, with the ancestry of their nearest member."""
+"""Masks of the archive that return or are the best, with the ancestry of their nearest member."""
 
 import numpy as np
 from hypothesis import given
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from engine.contracts import FAILED, STOPPED
 from engine.search.ancestry import Brood
 from engine.search.archive import Archive
-from engine.search.returning import returning
+from engine.search.returning import best_feasible, returning
 from tests.engine.support.synthetic import LAYOUT, RemovedBits
 
 MUTATED = 7
@@ -33,7 +33,18 @@ def test_the_best_masks_return(seed, most, size):
     others.sort(key=lambda row: -scores[row])
     np.testing.assert_array_equal(returned.masks, masks[others[:most]])
     np.testing.assert_array_equal(correct, counts[others[:most]])
-    for mask, origins in zip(returned.masks, returned.origins, strict=True):
+    assert_descended(returned, members)
+
+    found, correct = best_feasible(archive, members, objective, 20, MUTATED)
+    feasible = objective.appraise(masks, finished, 20).feasible & (counts >= 0)
+    rows = sorted(np.flatnonzero(feasible), key=lambda row: (-scores[row], -counts[row]))[:1]
+    np.testing.assert_array_equal(found.masks, masks[rows])
+    np.testing.assert_array_equal(correct, counts[rows])
+    assert_descended(found, members)
+
+
+def assert_descended(found, members):
+    for mask, origins in zip(found.masks, found.origins, strict=True):
         differing = members.masks != mask
         nearest = np.argmin(differing.sum(axis=1))
         expected = np.where(differing[nearest], MUTATED, members.origins[nearest])

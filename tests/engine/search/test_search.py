@@ -10,7 +10,15 @@ from engine.errors import EvaluationError
 from engine.run.codec import decode, encode
 from engine.search.evaluation import checked_original
 from tests.engine.support.kill_points import Asking
-from tests.engine.support.synthetic import LAYOUT, RemovedParts, WeightedBits, advance, make_search
+from tests.engine.support.synthetic import (
+    LAYOUT,
+    RemovedBits,
+    RemovedParts,
+    WeightedBits,
+    advance,
+    make_search,
+    random_masks,
+)
 
 
 def states_of(search, generations):
@@ -75,6 +83,27 @@ def test_a_survivor_keeps_nothing_of_its_brood_in_memory(search):
             for array in (individual.mask, individual.origins, individual.values):
                 assert array is None or array.base is None or array.base.nbytes == array.nbytes
             assert not individual.mask.flags.writeable
+
+
+class Beyond(Asking):
+    """Founders that have masks of all densities evaluated, and return masks without any of the second half."""
+
+    def __call__(self, rng, evaluator):
+        masks, numbers = super().__call__(rng, evaluator)
+        evaluator.evaluate(random_masks(1, 200))
+        far = masks.copy()
+        far[:, LAYOUT.n_filters // 2 : -1] = False
+        return far, numbers
+
+
+def test_best_may_be_a_mask_that_the_founders_had_evaluated_and_left_out():
+    state = make_search(founders=Beyond()).start()
+    masks, counts = state.archive.masks(np.arange(len(state.archive))), state.archive.counts()
+    appraisal = RemovedBits().appraise(masks, counts, state.original_correct)
+    best = state.best.individual
+    assert best.score == appraisal.score[appraisal.feasible].max()
+    assert not any(np.array_equal(best.mask, each.mask) for each in state.population)
+    assert best.score > 0
 
 
 def test_the_original_is_where_best_begins_even_if_nothing_else_is_feasible():
