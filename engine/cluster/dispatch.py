@@ -5,6 +5,9 @@ next. The simulation in ``experiments/benchmarks`` asks the same dispatcher abou
 one shard of the data. Answers are keyed by task, so doing a task twice does no harm. At-least-once execution and
 backup tasks for stragglers are those of MapReduce: Dean and Ghemawat, OSDI 2004.
 
+A batch may end with tasks that the next batch will probably need. Workers that would be idle behind the last
+tasks of a batch begin these tasks ahead.
+
 Times are seconds on any monotonic clock.
 """
 
@@ -15,6 +18,7 @@ from heapq import merge
 from itertools import takewhile
 
 from engine.cluster.crew import Crew
+from engine.cluster.task_queue import TaskQueue
 from engine.cluster.task_times import TaskTimes
 from engine.errors import EvaluationError
 
@@ -30,7 +34,10 @@ COPIES = 2
 
 @dataclass(eq=False)
 class Attempt:
-    """A task on a worker. ``batch`` numbers its batch, because answers to earlier batches are ignored."""
+    """A task on a worker. ``batch`` numbers its batch, because answers to earlier batches are ignored.
+
+    A task that a later batch carries on gets the number and the batch that it has there.
+    """
 
     worker: int
     task: int
@@ -45,6 +52,7 @@ class Dispatcher:
 
     Attributes:
         crew: the workers that there are; ask it for new workers to start.
+        first_ahead: the first task that the batch does not wait for.
     """
 
     def __init__(self, wanted: int, task_timeout: float | None):
@@ -59,10 +67,12 @@ class Dispatcher:
         self._batch = 0
         self._work = 1.0
         self._reads: Sequence[int] = ()
-        self._pending: dict[int, None] = {}
-        # The pending tasks that read a shard.
-        self._readers: defaultdict[int, dict[int, None]] = defaultdict(dict)
+        self._pending = TaskQueue()
+        # The tasks that the batch does not wait for.
+        self._ahead = TaskQueue()
+        self.first_ahead = 0
         self._missing: set[int] = set()
+        self._unanswered = 0
         self._copies: Counter[int] = Counter()
         self._failed_on: defaultdict[int, set[int]] = defaultdict(set)
         self._deaths: Counter[int] = Counter()
@@ -81,33 +91,58 @@ class Dispatcher:
 
     # Tasks.
 
-    def begin(self, reads: Sequence[int], work: float = 1.0) -> None:
+    def begin(
+        self, reads: Sequence[int], work: float = 1.0, *, carried: Sequence[int] = (), ahead: int = 0
+    ) -> None:
         """Begin a batch whose task ``i`` reads shard ``reads[i]``, and drop the rest of the last batch.
 
-        ``work``: amount of work in the largest task, above 0, in any unit; the tasks of a batch are of similar
-        size.
+        Args:
+            reads: first of the new tasks, then of ``carried``, then of the tasks that may be begun ahead.
+            work: amount of work in the largest task, above 0, in any unit; the tasks of a batch are of similar
+                size.
+            carried: tasks of the last batch, by the numbers that they had there, that were begun ahead, have no
+                answer yet, and belong to this batch.
+            ahead: number of tasks at the end that the batch does not wait for.
         """
-        self._batch += 1
         # Tasks still under way may hold more work.
         self._work = max(self._work, work) if self.in_flight else work
         self._reads = reads
+        self.first_ahead = len(reads) - ahead
         self._pending.clear()
-        self._readers.clear()
+        self._ahead.clear()
         self._missing = set(range(len(reads)))
+        self._unanswered = self.first_ahead
+        self._carry(carried, self.first_ahead - len(carried))
         for task in range(len(reads)):
-            self._enqueue(task)
-        self._copies.clear()
-        self._failed_on.clear()
-        self._deaths.clear()
+            if self._copies[task] == 0:
+                self._enqueue(task)
+
+    def _carry(self, tasks: Sequence[int], first: int) -> None:
+        """Give tasks of the last batch the numbers from ``first`` on in a new batch, with all that is known."""
+        numbers = {task: first + place for place, task in enumerate(tasks)}
+        self._copies = Counter({new: self._copies[old] for old, new in numbers.items()})
+        self._deaths = Counter({new: self._deaths[old] for old, new in numbers.items()})
+        failed_on = {new: self._failed_on[old] for old, new in numbers.items() if old in self._failed_on}
+        self._failed_on = defaultdict(set, failed_on)
+        for attempt in (*self._busy.values(), *self._queued.values()):
+            if attempt.batch == self._batch and attempt.task in numbers:
+                attempt.task, attempt.batch = numbers[attempt.task], self._batch + 1
+        self._batch += 1
 
     @property
     def done(self) -> bool:
-        """Whether every task of the batch has an answer."""
-        return not self._missing
+        """Whether every task of the batch that is not ahead has an answer."""
+        return self._unanswered == 0
+
+    @property
+    def begun(self) -> list[int]:
+        """The tasks ahead that have an answer or were given to a worker."""
+        return [task for task in range(self.first_ahead, len(self._reads)) if task not in self._ahead]
 
     def assignments(self, now: float) -> list[Attempt]:
         """The attempts to start now."""
-        return [*self._first_copies(now), *self._ahead(now), *self._second_copies(now)]
+        found = [*self._first_copies(now, self._pending), *self._sent_ahead(now), *self._second_copies(now)]
+        return [*found, *self._first_copies(now, self._ahead)]
 
     def answered(self, attempt: Attempt, now: float) -> int | None:
         """A worker has answered: return its task if this answer is the first, else None."""
@@ -120,6 +155,7 @@ class Dispatcher:
         if attempt.task not in self._missing:
             return None
         self._missing.remove(attempt.task)
+        self._unanswered -= attempt.task < self.first_ahead
         self._dequeue(attempt.task)
         return attempt.task
 
@@ -186,32 +222,29 @@ class Dispatcher:
                 times.append(self._slow_from(slow))
         return min(times, default=None)
 
-    def _first_copies(self, now: float) -> Iterator[Attempt]:
-        for worker in list(self._idle) if self._pending else ():
-            task = self._choice(worker)
+    def _first_copies(self, now: float, queue: TaskQueue) -> Iterator[Attempt]:
+        for worker in list(self._idle) if queue else ():
+            task = self._choice(worker, queue)
             if task is not None:
                 self._dequeue(task)
                 yield self._start(worker, task, now)
 
-    def _ahead(self, now: float) -> Iterator[Attempt]:
+    def _sent_ahead(self, now: float) -> Iterator[Attempt]:
         """A next task for each busy worker, while more tasks are pending than there are workers."""
         for worker in [worker for worker in self._busy if worker not in self._queued]:
             if len(self._pending) <= len(self.crew.members):
                 return
-            task = self._choice(worker)
+            task = self._choice(worker, self._pending)
             if task is not None:
                 self._dequeue(task)
                 self._queued[worker] = self._attempt(worker, task, now)
                 yield self._queued[worker]
 
-    def _choice(self, worker: int) -> int | None:
+    def _choice(self, worker: int, queue: TaskQueue) -> int | None:
         """The next task of a worker."""
         # A shard that the worker holds needs no transfer.
-        for shard in self.crew.members[worker].holds:
-            for task in self._readers.get(shard, ()):
-                if worker not in self._failed_on.get(task, ()):
-                    return task
-        return next((task for task in self._pending if not self._better_elsewhere(task, worker)), None)
+        held = self.crew.members[worker].holds
+        return queue.choice(held, lambda task: not self._better_elsewhere(task, worker))
 
     def _better_elsewhere(self, task: int, worker: int) -> bool:
         """Whether the task failed on this worker and there is a worker on which it did not."""
@@ -233,7 +266,8 @@ class Dispatcher:
     def _stragglers(self) -> Iterator[Attempt]:
         """Attempts that a second worker may double, oldest first."""
         for attempt in merge(self._busy.values(), self._queued.values(), key=lambda attempt: attempt.started):
-            if self._is_needed(attempt) and self._copies[attempt.task] < COPIES:
+            awaited = self._is_needed(attempt) and attempt.task < self.first_ahead
+            if awaited and self._copies[attempt.task] < COPIES:
                 yield attempt
 
     def _due(self, attempt: Attempt) -> float:
@@ -302,9 +336,9 @@ class Dispatcher:
             self._enqueue(attempt.task)
 
     def _enqueue(self, task: int) -> None:
-        self._pending[task] = None
-        self._readers[self._reads[task]][task] = None
+        queue = self._pending if task < self.first_ahead else self._ahead
+        queue.put(task, self._reads[task])
 
     def _dequeue(self, task: int) -> None:
-        self._pending.pop(task, None)
-        self._readers[self._reads[task]].pop(task, None)
+        self._pending.remove(task)
+        self._ahead.remove(task)

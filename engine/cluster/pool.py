@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any
 
-import numpy as np
-
+from engine.cluster.calls import Calls, Ran
 from engine.cluster.connection import connect, import_ray
 from engine.cluster.devices import CoreSlots, jax_variables
 from engine.cluster.dispatch import Attempt, Dispatcher
@@ -20,6 +19,7 @@ from engine.cluster.faults import Fault, Kind, fault_of, out_of_memory
 from engine.cluster.figures import PoolFigures
 from engine.cluster.head import HeadWatch, lost_connection
 from engine.cluster.options import PoolOptions
+from engine.cluster.room import check_room, fits, room_told
 from engine.cluster.worker import ShardFunction, Whereabouts, Worker
 from engine.errors import BackendError, EvaluationError
 
@@ -79,10 +79,9 @@ class RayPool:
         self._slots = CoreSlots(options.cpus_per_worker)
         self._actors: dict[int, _Actor] = {}
         self._expected: dict[Any, _Expected] = {}
-        self._results: dict[int, np.ndarray] = {}
+        self._calls = Calls()
         self._shards: list[Any] = []
         self._first_shard = 0
-        self._useful = 0.0
         self._there = 0.0
         self._counted_to = monotonic()
         self._reported = self._counted_to
@@ -93,7 +92,7 @@ class RayPool:
         self._head = HeadWatch.of(self._ray, options.address)
         try:
             with lost_connection():
-                self._check_room()
+                check_room(self._ray.cluster_resources(), options, warn)
                 self._build = build
                 self._blueprint = self._ray.put(blueprint)
                 self._hire()
@@ -116,14 +115,24 @@ class RayPool:
         self._dispatcher.crew.forget_shards()
 
     def run(
-        self, messages: Sequence[Any], tasks: Sequence[tuple[int, int]], work: float = 1.0
-    ) -> list[np.ndarray]:
+        self,
+        messages: Sequence[Any],
+        tasks: Sequence[tuple[int, int]],
+        work: float = 1.0,
+        *,
+        carried: Sequence[int] = (),
+        ahead: Sequence[tuple[int, int]] = (),
+    ) -> Ran:
         """The answers to all tasks, in order.
 
         Args:
             messages: sent to the workers that need them.
             tasks: number of a message and number of a shard, for each task.
             work: amount of work in the largest task, above 0, in the same unit for all calls; timeouts follow it.
+            carried: numbers of tasks that the last call began ahead, and that are needed now. The others are
+                dropped.
+            ahead: tasks that the next call will probably need. Workers without a task begin them; this call does
+                not wait for them.
 
         Raises:
             EvaluationError: a task failed on several workers.
@@ -132,20 +141,22 @@ class RayPool:
         with lost_connection():
             self._head.check()
             references = [self._ray.put(message) for message in messages]
-            self._results = {}
-            self._dispatcher.begin([shard for _, shard in tasks], work)
+            new, later = ([(references[message], shard) for message, shard in some] for some in (tasks, ahead))
+            self._calls.begin(new, carried, later)
+            carried = self._calls.unfinished
+            self._dispatcher.begin(self._calls.reads, work, carried=carried, ahead=len(ahead))
             while not self._dispatcher.done:
-                self._step(tasks, references)
-        return [self._results[task] for task in range(len(tasks))]
+                self._step()
+        return self._calls.ran(self._dispatcher.begun)
 
-    def _step(self, tasks: Sequence[tuple[int, int]], messages: Sequence[Any]) -> None:
+    def _step(self) -> None:
         """Start what can be started, and take what has arrived."""
         self._head.check()
         self._hire()
         for attempt in self._dispatcher.assignments(monotonic()):
             actor = self._actors[attempt.worker].handle
             number, shard = self._first_shard + attempt.shard, self._shards[attempt.shard]
-            answer = actor.count.remote(number, shard, messages[tasks[attempt.task][0]])
+            answer = actor.count.remote(number, shard, self._calls.message(attempt.task))
             self._expected[answer] = _Expected("answer", attempt.worker, attempt)
         for reference in self._arrived():
             if expected := self._expected.pop(reference, None):
@@ -157,7 +168,7 @@ class RayPool:
         """The pool's figures; the next utilisation is counted from here."""
         self._count_time()
         figures = self._figures_now()
-        self._useful = self._there = 0.0
+        self._calls.useful = self._there = 0.0
         return figures
 
     def close(self) -> None:
@@ -212,8 +223,7 @@ class RayPool:
                 answer, seconds = value
                 task = self._dispatcher.answered(expected.attempt, now)
                 if task is not None:
-                    self._results[task] = answer
-                    self._useful += seconds
+                    self._calls.answer(task, answer, seconds)
 
     def _suffer(self, fault: Fault, expected: _Expected, now: float) -> None:
         """Pass a fault on to the dispatcher, and replace the worker if need be."""
@@ -301,7 +311,8 @@ class RayPool:
             self._alone_since, self._noticed = now, False
         elif now - self._alone_since > NOTICE and not self._noticed and self._head.answers():
             self._noticed = True
-            room = "" if self._fits() else f" {self._room()}"
+            have = self._ray.cluster_resources()
+            room = "" if fits(have, self._options) else f" {room_told(have, self._options)}"
             self._warn(f"waiting for workers: none of {self._options.workers} is there yet.{room}")
 
     def _count_time(self) -> None:
@@ -311,7 +322,7 @@ class RayPool:
 
     def _figures_now(self) -> PoolFigures:
         dispatcher = self._dispatcher
-        utilisation = min(self._useful / self._there, 1.0) if self._there > 0 else None
+        utilisation = min(self._calls.useful / self._there, 1.0) if self._there > 0 else None
         return PoolFigures(
             dispatcher.crew.ready,
             dispatcher.crew.wanted,
@@ -319,27 +330,3 @@ class RayPool:
             dispatcher.in_flight,
             utilisation,
         )
-
-    def _check_room(self) -> None:
-        """Refuse more workers than this machine can hold; a cluster may still grow."""
-        if not self._fits():
-            if self._options.address is None:
-                raise BackendError(f"{self._room()} Lower `workers` or what each one asks for.")
-            self._warn(f"{self._room()} The search begins with what there is and uses what joins.")
-
-    def _fits(self) -> bool:
-        have, options = self._ray.cluster_resources(), self._options
-        return all(
-            each * options.workers <= have.get(resource, 0)
-            for resource, each in (("CPU", options.cpus_per_worker), ("GPU", options.gpus_per_worker))
-        )
-
-    def _room(self) -> str:
-        """A sentence on what the workers need and what the cluster has."""
-        have, options = self._ray.cluster_resources(), self._options
-        cpus, gpus = options.cpus_per_worker, options.gpus_per_worker
-        needed = f"{cpus * options.workers:g} CPUs (`cpus_per_worker` {cpus})"
-        if gpus:
-            needed += f" and {gpus * options.workers:g} GPUs (`gpus_per_worker` {gpus:g})"
-        there = f"{have.get('CPU', 0):g} CPUs and {have.get('GPU', 0):g} GPUs"
-        return f"`workers` {options.workers} need {needed} and the Ray cluster has {there}."

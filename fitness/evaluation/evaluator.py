@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from engine.cluster.calls import Ran
 from engine.cluster.figures import PoolFigures
 from engine.cluster.options import PoolOptions
 from engine.cluster.pool import RayPool
@@ -16,6 +17,7 @@ from engine.contracts import FAILED, STOPPED, Target
 from engine.layout import Layout
 from engine.search.stopping import hopeless
 from fitness.evaluation.division import Batches, block_count, hardest_first, rounds, shard_count
+from fitness.evaluation.pipeline import Pipeline
 from fitness.evaluation.precision import resolved
 from fitness.evaluation.shard_worker import Request, blueprint, from_blueprint, local_worker
 from models.compensation.method import Compensation
@@ -41,13 +43,23 @@ class Runner(Protocol):
         """Replace the shards. They are numbered from 0."""
         ...
 
-    def run(self, requests: Sequence[Request], tasks: Sequence[tuple[int, int]], work: float) -> list[np.ndarray]:
+    def run(
+        self,
+        requests: Sequence[Request],
+        tasks: Sequence[tuple[int, int]],
+        work: float,
+        *,
+        carried: Sequence[int] = (),
+        ahead: Sequence[tuple[int, int]] = (),
+    ) -> Ran:
         """The answer to each task.
 
         Args:
             requests: see :class:`fitness.evaluation.shard_worker.Request`.
             tasks: number of the request and number of the shard, for each task.
             work: masks times images of the largest task.
+            carried: tasks that the last call began ahead, and that are needed.
+            ahead: tasks that the next call will probably need.
         """
         ...
 
@@ -99,10 +111,16 @@ class ShardedEvaluator:
         sums = np.zeros((2, len(masks)), np.int64)
         seen = 0
         going = np.flatnonzero(target.needed <= self.total)
-        for shards, images in zip(self._rounds, self._round_images, strict=True):
+        pipeline = Pipeline(self._runner, self._layout, masks, self._rounds, self._sizes(), self._workers)
+        # Images that a mask has lost in the last round. Later rounds have easier images.
+        lost_of_late = np.where(target.needed > 0, self.total, 0)
+        for images in self._round_images:
             if len(going) == 0:
                 break
-            sums[:, going] += np.sum(self._ask("count", masks[going], shards), axis=0)
+            likely = sums[0] + self.total - seen - lost_of_late >= target.needed
+            found = pipeline.count(going, going[likely[going]])
+            sums[:, going] += found[:, going]
+            lost_of_late = images - found[0]
             seen += images
             failed = sums[1, going] > 0
             counts[going[failed]] = FAILED
@@ -152,14 +170,19 @@ class ShardedEvaluator:
             self._shards += shards
         self._runner.load(self._shards)
 
+    def _sizes(self) -> list[int]:
+        """Images of each shard, padding included."""
+        return [shard.labels.size for shard in self._shards]
+
     def _ask(self, kind: Any, masks: np.ndarray, shards: Sequence[int] | None = None) -> list[np.ndarray]:
         """The answers of ``shards``, or of all shards if None, in order of the shards."""
         shards = range(len(self._shards)) if shards is None else shards
         blocks = np.array_split(masks, block_count(len(masks), len(shards), self._workers))
         requests = [Request(kind, self._layout.pack(block)) for block in blocks]
         tasks = [(request, shard) for shard in shards for request in range(len(blocks))]
-        work = max(1, *map(len, blocks)) * max(self._shards[shard].labels.size for shard in shards)
-        answers = self._runner.run(requests, tasks, float(work))
+        sizes = self._sizes()
+        work = max(1, *map(len, blocks)) * max(sizes[shard] for shard in shards)
+        answers = self._runner.run(requests, tasks, float(work)).answers
         if len(blocks) == 1:
             return answers
         starts = range(0, len(answers), len(blocks))
@@ -176,8 +199,17 @@ class _Inline:
     def load(self, shards: Sequence[Batches]) -> None:
         self._shards = shards
 
-    def run(self, requests: Sequence[Request], tasks: Sequence[tuple[int, int]], work: float) -> list[np.ndarray]:
-        return [self.worker(shard, self._shards[shard], requests[request]) for request, shard in tasks]
+    def run(
+        self,
+        requests: Sequence[Request],
+        tasks: Sequence[tuple[int, int]],
+        work: float,
+        *,
+        carried: Sequence[int] = (),
+        ahead: Sequence[tuple[int, int]] = (),
+    ) -> Ran:
+        """Nothing is begun ahead, as nobody would be idle."""
+        return Ran([self.worker(shard, self._shards[shard], requests[request]) for request, shard in tasks], [])
 
 
 class LocalEvaluator(ShardedEvaluator):

@@ -7,6 +7,8 @@ and what the rest was lost to. The defaults are measured: ``pool_scale`` prints 
 """
 
 import json
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,7 +25,9 @@ OFFSPRING = (20, 200, 2_000)
 
 @dataclass(frozen=True)
 class Search:
-    """``images_per_second``: masks x images that a worker of mean speed evaluates in a second."""
+    """``images_per_second``: masks x images that a worker of mean speed evaluates in a second. ``stopped``: share
+    of the masks that each round but the last stops. ``ahead``: whether workers begin the next round ahead, for
+    all masks of the round before."""
 
     offspring: int
     images: int
@@ -32,6 +36,8 @@ class Search:
     images_per_second: float
     between: float
     islands: int = 1
+    stopped: float = 0.0
+    ahead: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,34 +57,82 @@ class Outcome:
     limit: str
 
 
+class RoundPlan:
+    """The tasks of a generation, cut as :class:`fitness.evaluation.pipeline.Pipeline` cuts them.
+
+    Attributes:
+        tasks: of the last generation.
+        shortest: seconds of its shortest task.
+    """
+
+    def __init__(self, search: Search, workers: int):
+        self._search = search
+        self._workers = workers
+        parts = np.array_split(np.arange(-(-search.images // search.batch)), search.rounds)
+        counts = [shard_count(len(part), workers) for part in parts]
+        first = np.concatenate([[0], np.cumsum(counts)])
+        self._shards = [range(first[number], first[number + 1]) for number in range(len(parts))]
+        self._images = [len(part) * search.batch / count for part, count in zip(parts, counts, strict=True)]
+        self.tasks = 0
+        self.shortest = float("inf")
+
+    def run(self, pool: SimulatedPool) -> None:
+        """One generation."""
+        self.tasks, self.shortest = 0, float("inf")
+        masks = float(self._search.offspring * self._search.islands)
+        begun: dict[int, tuple[int, float]] = {}
+        for number in range(len(self._shards)):
+            going = 1.0 - self._search.stopped if number else 1.0
+            ahead_of = {task: shard for task, (shard, _) in begun.items()}
+            counted: defaultdict[int, float] = defaultdict(float)
+            for shard, share in begun.values():
+                counted[shard] += share
+            masks *= going
+            new = self._cut(number, {shard: masks * (1 - counted[shard]) for shard in self._shards[number]})
+            later = []
+            if self._search.ahead and number + 1 < len(self._shards):
+                later = self._cut(number + 1, dict.fromkeys(self._shards[number + 1], masks))
+            self.tasks += len(new) + len(ahead_of)
+            everything = [*new, *later]
+            found = pool.run(
+                [shard for shard, _, _ in everything],
+                [seconds for _, seconds, _ in everything],
+                carried=dict.fromkeys(ahead_of, going),
+                ahead=len(later),
+            )
+            waits = pool.dispatcher.first_ahead
+            begun = {task: (later[task - waits][0], later[task - waits][2]) for task in found}
+
+    def _cut(self, number: int, masks: Mapping[int, float]) -> list[tuple[int, float, float]]:
+        """Shard, seconds, and share of the shard's masks of each task."""
+        found = []
+        for shard, rest in masks.items():
+            if rest >= 1:
+                blocks = block_count(int(rest), len(masks), self._workers)
+                seconds = rest / blocks * self._images[number] / self._search.images_per_second
+                self.shortest = min(self.shortest, seconds)
+                found += [(shard, seconds, 1 / blocks)] * blocks
+        return found
+
+
 def simulate(cluster: Cluster, search: Search, generations: int, seed: int = 0) -> Outcome:
     """Some generations of a search, after one that is not counted."""
     pool = SimulatedPool(cluster, seed)
-    masks = search.offspring * search.islands
-    batches = np.array_split(np.arange(-(-search.images // search.batch)), search.rounds)
-    shards = [shard_count(len(part), cluster.workers) for part in batches]
-    blocks = [block_count(masks, count, cluster.workers) for count in shards]
-    seconds = [
-        masks * len(part) * search.batch / count / block / search.images_per_second
-        for part, count, block in zip(batches, shards, blocks, strict=True)
-    ]
-    first = np.concatenate([[0], np.cumsum(shards)])
+    plan = RoundPlan(search, cluster.workers)
     for generation in range(generations + 1):
         if generation == 1:
             pool.begin_account()
-        for number, (count, block, each) in enumerate(zip(shards, blocks, seconds, strict=True)):
-            reads = [int(first[number]) + shard for shard in range(count) for _ in range(block)]
-            pool.run(reads, np.full(len(reads), each))
+        plan.run(pool)
         pool.idle(search.between)
     account = pool.account
-    tasks = sum(count * block for count, block in zip(shards, blocks, strict=True))
+    tasks = plan.tasks
     lost_between = search.between * generations / account.wall
     return Outcome(
         workers=cluster.workers,
         offspring=search.offspring,
         islands=search.islands,
         tasks=tasks,
-        shortest=min(seconds),
+        shortest=plan.shortest,
         generation=account.wall / generations,
         utilisation=account.utilisation,
         driver=min(account.driver / account.wall, 1.0),
@@ -107,6 +161,8 @@ def _limit(utilisation: float, driver: float, between: float, tasks: int, worker
 @click.option("--images", default=50_000, show_default=True)
 @click.option("--batch", default=64, show_default=True, help="Images of a batch.")
 @click.option("--rounds", default=8, show_default=True, help="Rounds of a generation; 1 without early stopping.")
+@click.option("--stopped", default=0.0, show_default=True, help="Share of the masks that each round stops.")
+@click.option("--ahead/--no-ahead", default=True, show_default=True, help="Begin the next round ahead.")
 @click.option("--images-per-second", default=1_000.0, show_default=True, help="Of a worker, each for one mask.")
 @click.option("--between", default=0.03, show_default=True, help="Seconds of the engine between generations.")
 @click.option("--driver-per-event", default=Cluster(1).driver_per_event, show_default=True, help="Seconds.")
@@ -121,6 +177,8 @@ def main(
     images: int,
     batch: int,
     rounds: int,
+    stopped: float,
+    ahead: bool,
     images_per_second: float,
     between: float,
     driver_per_event: float,
@@ -137,7 +195,7 @@ def main(
         )
         for count in offspring:
             for number in islands:
-                search = Search(count, images, batch, rounds, images_per_second, between, number)
+                search = Search(count, images, batch, rounds, images_per_second, between, number, stopped, ahead)
                 outcomes.append(simulate(cluster, search, generations))
                 click.echo(outcomes[-1], err=True)
     click.echo(as_table(outcomes))

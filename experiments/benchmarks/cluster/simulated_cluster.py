@@ -5,8 +5,10 @@ measured on a real pool. Workers differ in speed, die at random, and come back a
 """
 
 import heapq
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -64,6 +66,11 @@ class SimulatedPool:
         self._events: list[tuple[float, int, str, int, Any]] = []
         self._speed: dict[int, float] = {}
         self._worker_free: dict[int, float] = {}
+        self._reads: list[int] = []
+        self._seconds: list[float] = []
+        # Seconds of the tasks that were begun ahead and have an answer, and the share needed of carried tasks.
+        self._took: dict[int, float] = {}
+        self._needed: dict[int, float] = {}
         self._hire(0.0)
 
     def begin_account(self) -> None:
@@ -75,15 +82,34 @@ class SimulatedPool:
         self._pass(self._now + seconds)
         self._driver_free = max(self._driver_free, self._now)
 
-    def run(self, reads: list[int], seconds: np.ndarray) -> None:
-        """Tasks that take ``seconds`` each on a worker of mean speed."""
-        self.dispatcher.begin(reads)
+    def run(
+        self,
+        reads: Sequence[int],
+        seconds: Sequence[float],
+        *,
+        carried: Mapping[int, float] = MappingProxyType({}),
+        ahead: int = 0,
+    ) -> list[int]:
+        """Tasks that take ``seconds`` each on a worker of mean speed; the last ``ahead`` may be begun ahead.
+
+        ``carried``: tasks that the last run began ahead, and the share of each that is needed. Returns the tasks
+        that this run began ahead.
+        """
+        first = len(reads) - ahead
+        waiting = [task for task in carried if task not in self._took]
+        self.account.useful += sum(share * self._took.get(task, 0.0) for task, share in carried.items())
+        self._needed = {first + place: carried[task] for place, task in enumerate(waiting)}
+        whole = [*reads[:first], *(self._reads[task] for task in waiting), *reads[first:]]
+        self._seconds = [*seconds[:first], *(self._seconds[task] for task in waiting), *seconds[first:]]
+        self._reads, self._took = whole, {}
+        self.dispatcher.begin(whole, carried=waiting, ahead=ahead)
         self.account.answers = {}
         while not self.dispatcher.done:
             self._hire(self._now)
             for attempt in self.dispatcher.assignments(self._now):
-                self._start(attempt, float(seconds[attempt.task]))
+                self._start(attempt, float(self._seconds[attempt.task]))
             self._step()
+        return self.dispatcher.begun
 
     def _step(self) -> None:
         wake_at = self.dispatcher.wake_at()
@@ -115,7 +141,10 @@ class SimulatedPool:
             attempt, took = detail
             task = self.dispatcher.answered(attempt, self._now)
             if task is not None:
-                self.account.useful += took
+                if task < self.dispatcher.first_ahead:
+                    self.account.useful += took * self._needed.get(task, 1.0)
+                else:
+                    self._took[task] = took
                 self.account.answers[task] = self.account.answers.get(task, 0) + 1
 
     def _start(self, attempt: Attempt, seconds: float) -> None:

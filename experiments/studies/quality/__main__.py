@@ -11,7 +11,7 @@ from experiments.progress import Reporter
 
 @click.command()
 @study_options(evaluations=1000, thresholds="2")
-@click.option("--methods", help="Names joined by commas; all if not given (docs/search-quality.md).")
+@click.option("--methods", help="Names joined by commas; all if not given (docs/operators.md).")
 @click.option("--compensations", default="none,linear", show_default=True, help="Of --compensate.")
 @click.option(
     "--train-images",

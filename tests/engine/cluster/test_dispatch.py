@@ -66,6 +66,41 @@ def test_every_task_is_answered_once_whatever_happens(data, workers, tasks, shar
     assert sorted(answers) == list(range(tasks))
 
 
+@given(data=st.data(), workers=st.integers(1, 4), tasks=st.integers(1, 6), ahead=st.integers(0, 6))
+def test_tasks_that_were_begun_ahead_are_done_once_and_the_others_not_at_all(data, workers, tasks, ahead):
+    """Three batches; some of what was begun ahead is carried on, and workers die over it."""
+    dispatcher, now, deaths = ready(workers, 50.0), 0.0, 0
+    at_work, carried = {}, []
+    for _ in range(3):
+        count = tasks + len(carried)
+        dispatcher.begin([0] * (count + ahead), carried=carried, ahead=ahead)
+        answers = []
+        while not dispatcher.done:
+            refill(dispatcher, now)
+            for attempt in dispatcher.assignments(now):
+                at_work.setdefault(attempt.worker, []).append(attempt)
+                if attempt.task >= count:
+                    assert len(dispatcher._pending) == 0, "what is waited for comes first"
+            now += data.draw(st.floats(0.01, 5.0))
+            worker = data.draw(st.sampled_from(sorted(at_work)))
+            if deaths < DEATHS - 1 and data.draw(st.integers(0, 4)) == 0:
+                deaths += 1
+                dispatcher.lost(worker, "dead")
+                del at_work[worker]
+                continue
+            task = dispatcher.answered(at_work[worker].pop(0), now)
+            if task is not None:
+                answers.append(task)
+            if not at_work[worker]:
+                del at_work[worker]
+        assert len(answers) == len(set(answers))
+        assert {task for task in answers if task < count} == set(range(count))
+        begun = dispatcher.begun
+        assert {task for task in answers if task >= count} <= set(begun)
+        wanted = data.draw(st.sets(st.sampled_from(begun))) if begun else set()
+        carried = sorted(wanted - set(answers))
+
+
 def test_a_worker_is_given_the_shards_that_it_holds():
     dispatcher = ready(3)
     dispatcher.begin([0, 1, 2])

@@ -1,0 +1,93 @@
+"""Counts masks on one round of images after the other, and lets idle workers begin the next round.
+
+At the end of a round some workers wait for the last tasks of others. Here they begin tasks of the next round, for
+masks that will probably be counted on. Which masks are stopped follows from whole rounds alone, so counts are
+those of rounds one after the other: the answers for a mask that is stopped are dropped.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from engine.layout import Layout
+from fitness.evaluation.division import block_count
+from fitness.evaluation.shard_worker import Request
+
+if TYPE_CHECKING:
+    from fitness.evaluation.evaluator import Runner
+
+
+class _Task(NamedTuple):
+    """``rows``: ``int64[k]``, masks to count on a shard."""
+
+    rows: np.ndarray
+    shard: int
+
+
+class Pipeline:
+    """One evaluation of some masks. Each :meth:`count` is a round."""
+
+    def __init__(
+        self,
+        runner: "Runner",
+        layout: Layout,
+        masks: np.ndarray,
+        rounds: Sequence[Sequence[int]],
+        sizes: Sequence[int],
+        workers: int,
+    ):
+        """``masks``: ``bool[n, f]``; ``rounds``: the shards of each; ``sizes``: images of each shard."""
+        self._runner = runner
+        self._layout = layout
+        self._masks = masks
+        self._rounds = rounds
+        self._sizes = sizes
+        self._workers = workers
+        self._number = 0
+        self._begun: list[tuple[_Task, int]] = []
+
+    def count(self, rows: np.ndarray, likely: np.ndarray) -> np.ndarray:
+        """``int64[2, n]``: see :meth:`fitness.evaluation.counting.MaskedCounter.count`, on the next round.
+
+        Args:
+            rows: ``int64[k]``, the masks to count; the answers of others mean nothing.
+            likely: ``int64[j]``, those that the round behind it will probably count too.
+        """
+        # A block that was begun ahead serves if one of its masks goes on.
+        begun = [(task, number) for task, number in self._begun if np.isin(task.rows, rows).any()]
+        counted: dict[int, list[np.ndarray]] = {}
+        for task, _ in begun:
+            counted.setdefault(task.shard, []).append(task.rows)
+        tasks = list(self._tasks(self._rounds[self._number], rows, counted))
+        following = self._rounds[self._number + 1 : self._number + 2] if self._workers > 1 else []
+        ahead = [task for shards in following for task in self._tasks(shards, likely, {})]
+
+        requests: dict[bytes, int] = {}
+        calls = []
+        for task in [*tasks, *ahead]:
+            calls.append((requests.setdefault(task.rows.tobytes(), len(requests)), task.shard))
+        masks = [self._masks[np.frombuffer(name, np.int64)] for name in requests]
+        ran = self._runner.run(
+            [Request("count", self._layout.pack(block)) for block in masks],
+            calls[: len(tasks)],
+            float(max((len(task.rows) * self._sizes[task.shard] for task in [*tasks, *ahead]), default=1)),
+            carried=[number for _, number in begun],
+            ahead=calls[len(tasks) :],
+        )
+        self._begun = [(ahead[place], number) for place, number in ran.begun]
+        self._number += 1
+        totals = np.zeros((2, len(self._masks)), np.int64)
+        for task, answer in zip([*tasks, *(task for task, _ in begun)], ran.answers, strict=True):
+            totals[:, task.rows] += answer
+        return totals
+
+    def _tasks(
+        self, shards: Sequence[int], rows: np.ndarray, counted: dict[int, list[np.ndarray]]
+    ) -> Iterator[_Task]:
+        """Blocks of the masks ``rows`` on each shard, without those that are counted there already."""
+        for shard in shards:
+            rest = np.setdiff1d(rows, np.concatenate(counted[shard])) if shard in counted else rows
+            if len(rest):
+                blocks = np.array_split(rest, block_count(len(rest), len(shards), self._workers))
+                yield from (_Task(block, shard) for block in blocks)
