@@ -1,8 +1,9 @@
 """Measures with actors on this machine how busy the pool keeps workers, and the driver's time for a task.
 
 Command: ``python -m experiments.benchmarks.cluster.pool_scale`` (32 actors that sleep 50 to 200 ms; three
-minutes). Actors that sleep need no cores, so a small machine can hold many. Utilisation is the workers' own
-time in tasks whose answers were used, over the time that ready workers were there.
+minutes). Actors that sleep need no cores, so a small machine can hold many. The tasks come in rounds, as those of
+an evaluation do, and workers begin the next round ahead. Utilisation is the workers' own time in tasks whose
+answers were used, over the time that ready workers were there.
 """
 
 import json
@@ -33,21 +34,24 @@ def build_sleeper(span: tuple[float, float]) -> ShardFunction:
 @click.command()
 @click.option("--workers", default=32, show_default=True)
 @click.option("--tasks-per-worker", default=100, show_default=True)
-@click.option("--rounds", default=3, show_default=True, help="After one that is not counted.")
+@click.option("--rounds", default=8, show_default=True, help="In which the tasks come.")
+@click.option("--times", default=3, show_default=True, help="After one that is not counted.")
 @click.option("--span", type=(float, float), default=(0.05, 0.2), show_default=True, help="Seconds of a task.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), default=Path("bench/pool_scale.json"))
-def main(workers: int, tasks_per_worker: int, rounds: int, span: tuple[float, float], json_path: Path) -> None:
+def main(
+    workers: int, tasks_per_worker: int, rounds: int, times: int, span: tuple[float, float], json_path: Path
+) -> None:
     """Measure a pool of actors that sleep."""
     pool = RayPool(build_sleeper, span, PoolOptions(workers), lambda text: click.echo(text, err=True))
     try:
-        tasks = [(0, shard) for shard in range(workers * tasks_per_worker)]
-        pool.load([None] * len(tasks))
+        count = workers * tasks_per_worker
+        tasks = [[(0, int(shard)) for shard in part] for part in np.array_split(np.arange(count), rounds)]
+        pool.load([None] * count)
         wait_for_all(pool, workers)
-        pool.run([None], tasks)
-        found = [measured(pool, tasks) for _ in range(rounds)]
+        found = [measured(pool, tasks) for _ in range(times + 1)][1:]
     finally:
         pool.close()
-    result = {"workers": workers, "tasks": len(tasks), "span": span, "rounds": found}
+    result = {"workers": workers, "tasks": count, "rounds": rounds, "span": span, "times": found}
     for entry in found:
         click.echo(
             f"utilisation {entry['utilisation']:.1%}, {entry['seconds']:.2f} s; the driver used "
@@ -63,11 +67,15 @@ def wait_for_all(pool: RayPool, workers: int) -> None:
         pool.run([None], [(0, 0)])
 
 
-def measured(pool: RayPool, tasks: list[tuple[int, int]]) -> dict[str, float]:
-    """One run of all tasks."""
+def measured(pool: RayPool, rounds: list[list[tuple[int, int]]]) -> dict[str, float]:
+    """All tasks, round after round."""
     pool.figures()
     cpu, started = time.process_time(), time.perf_counter()
-    pool.run([None], tasks)
+    begun: list[tuple[int, int]] = []
+    for tasks, following in zip(rounds, [*rounds[1:], []], strict=True):
+        ahead = {place for place, _ in begun}
+        new = [task for place, task in enumerate(tasks) if place not in ahead]
+        begun = pool.run([None], new, carried=[number for _, number in begun], ahead=following).begun
     cpu, seconds = time.process_time() - cpu, time.perf_counter() - started
     utilisation = pool.figures().utilisation
     assert utilisation is not None
@@ -75,7 +83,7 @@ def measured(pool: RayPool, tasks: list[tuple[int, int]]) -> dict[str, float]:
         "seconds": seconds,
         "utilisation": utilisation,
         "driver_cores": cpu / seconds,
-        "driver_seconds_per_task": cpu / len(tasks),
+        "driver_seconds_per_task": cpu / sum(map(len, rounds)),
     }
 
 
