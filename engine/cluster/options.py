@@ -15,8 +15,8 @@ class PoolOptions:
     """Where the workers run, and what each of them gets.
 
     Without an ``address`` the pool starts a private Ray on this machine, which ends with the pool. Without a
-    ``task_timeout`` the pool goes by the durations of recent tasks (:mod:`engine.cluster.task_times`). Without a
-    ``runtime_env`` the pool sends what :mod:`engine.cluster.shipping` finds missing.
+    ``task_timeout`` the pool goes by the durations of recent tasks (:mod:`engine.cluster.tasks.task_times`).
+    Without a ``runtime_env`` the pool sends what :mod:`engine.cluster.shipping` finds missing.
 
     Raises:
         OptionError: a value is out of its range.

@@ -1,6 +1,6 @@
 """A pool of Ray actors that answers messages about shards of the data.
 
-:mod:`engine.cluster.dispatch` decides, and this module carries the decisions out with ``ray.wait``. With
+:mod:`engine.cluster.tasks.dispatch` decides, and this module carries the decisions out with ``ray.wait``. With
 ``ray.util.ActorPool`` one dead actor blocks the pool. Ray's ``max_restarts`` and ``max_task_retries`` would hold
 a task until its own actor is back, and could not give it to an idle worker, pin the new process to cores, or stop
 after a few deaths over the same task. Ray is imported only when a pool is made.
@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any
 
-from engine.cluster.calls import Calls, Ran
 from engine.cluster.connection import connect, import_ray
 from engine.cluster.devices import CoreSlots, jax_variables
-from engine.cluster.dispatch import Attempt, Dispatcher
 from engine.cluster.faults import Fault, Kind, fault_of, out_of_memory
 from engine.cluster.figures import PoolFigures
 from engine.cluster.head import HeadWatch, lost_connection
 from engine.cluster.options import PoolOptions
 from engine.cluster.room import check_room, fits, room_told
+from engine.cluster.tasks.attempt import Attempt
+from engine.cluster.tasks.calls import Calls, Ran, Task
+from engine.cluster.tasks.dispatch import Dispatcher
 from engine.cluster.worker import ShardFunction, Whereabouts, Worker
 from engine.errors import BackendError, EvaluationError
 
@@ -117,22 +118,20 @@ class RayPool:
     def run(
         self,
         messages: Sequence[Any],
-        tasks: Sequence[tuple[int, int]],
-        work: float = 1.0,
+        tasks: Sequence[Task],
         *,
         carried: Sequence[int] = (),
-        ahead: Sequence[tuple[int, int]] = (),
+        ahead: Sequence[Task] = (),
     ) -> Ran:
         """The answers to all tasks, in order.
 
         Args:
             messages: sent to the workers that need them.
-            tasks: number of a message and number of a shard, for each task.
-            work: amount of work in the largest task, above 0, in the same unit for all calls; timeouts follow it.
-            carried: numbers of tasks that the last call began ahead, and that are needed now. The others are
-                dropped.
-            ahead: tasks that the next call will probably need. Workers without a task begin them; this call does
-                not wait for them.
+            tasks: new ones.
+            carried: numbers of tasks that the last run began ahead, and that are needed now. The others are
+                dropped. :meth:`load` drops all.
+            ahead: tasks that the next run will probably need. Workers without a task begin them, and this run
+                does not wait for them.
 
         Raises:
             EvaluationError: a task failed on several workers.
@@ -141,13 +140,12 @@ class RayPool:
         with lost_connection():
             self._head.check()
             references = [self._ray.put(message) for message in messages]
-            new, later = ([(references[message], shard) for message, shard in some] for some in (tasks, ahead))
-            self._calls.begin(new, carried, later)
-            carried = self._calls.unfinished
-            self._dispatcher.begin(self._calls.reads, work, carried=carried, ahead=len(ahead))
+            calls = self._calls
+            calls.begin(references, tasks, carried, ahead)
+            self._dispatcher.begin(calls.reads, calls.works, carried=calls.unfinished, ahead=len(ahead))
             while not self._dispatcher.done:
                 self._step()
-        return self._calls.ran(self._dispatcher.begun)
+        return calls.ran(self._dispatcher.begun)
 
     def _step(self) -> None:
         """Start what can be started, and take what has arrived."""

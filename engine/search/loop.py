@@ -94,7 +94,7 @@ class Search:
         best = best_of(*self._appraised(unpruned, correct[:1], original_correct), 0, origins)
         newcomers, appraisal = self._appraised(initial, correct[1:], original_correct)
         best = better(best, newcomers, appraisal, origins)
-        # Founders that reach beyond the limit have masks within the limit evaluated, and leave them out.
+        # Founders that reach beyond the limit evaluate masks within the limit that they do not return.
         within, counts = best_feasible(archive, initial, self.objective, original_correct, len(origins) - 1)
         best = better(best, *self._appraised(within, counts, original_correct), origins)
         return SearchState(

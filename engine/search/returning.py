@@ -1,4 +1,4 @@
-"""Masks of the archive that are in no population, but return to one or are the best."""
+"""Masks of the archive that return to a population, and the best one within the limit."""
 
 import numpy as np
 

@@ -124,7 +124,7 @@ class MethodComparison:
             "importance_images": None if subject.seen is None else len(subject.seen),
             "precision_difference": self.precision_difference,
             "compensation": options.compensate,
-            "refit_images": options.refit_images,
+            "refit_images": subject.refit_images,
             "not_compensated": not_compensated(subject.model.network, subject.compensation),
             "methods": {name: trail.to_json() for name, trail in self.trails.items()},
             "run": self._run(),
@@ -204,7 +204,7 @@ def _evaluate(
     # Searches stop masks early, so the images that tell most come first.
     with subject.evaluator(subject.compensation, order="hardest-first", pauses=True) as evaluator:
         precision_difference = report_precision(evaluator, reporter)
-        refitting = None if options.refit_images is None else RefittingEvaluator(subject, options.refit_images)
+        refitting = None if options.refit_images is None else RefittingEvaluator(subject)
         original = checked_original(evaluator.evaluate(genome.layout.full()[None])[0])
 
         def tried(name: str) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from experiments.baselines.plots import compensated_by
 from experiments.baselines.searched_best import SearchedBest, read_best, searched_filters
 from experiments.data.datasets import ImageSet
 from experiments.data.facts import DataFacts
-from experiments.data.loading import load_images
+from experiments.data.loading import load_images, open_images
+from experiments.data.unseen import TRAIN_SPLIT, calibration_places
 from experiments.measurement.measuring import read_model
 from experiments.measurement.standing import check_standing
 from experiments.progress import Reporter
@@ -21,6 +22,7 @@ from fitness.evaluation.evaluator import LocalEvaluator, on_gpu, usual_batch
 from fitness.evaluation.precision import resolved
 from fitness.genome import Genome
 from fitness.importance import IMPORTANCES
+from models.compensation.aims import check_readers
 from models.compensation.method import Compensation
 from models.model_directory import Model
 
@@ -38,6 +40,7 @@ class Subject:
         images: that masks are evaluated on.
         seen: images that importances are computed on; None if no method needs importances.
         compensation: of the masks of all methods, or None.
+        fitted: training images that the weights of each mask are refitted to, or None.
         best: BEST of the run, or None.
         methods: names in order.
         budget: masks that each search tries; None if no search is compared.
@@ -50,6 +53,7 @@ class Subject:
     images: ImageSet
     seen: ImageSet | None
     compensation: Compensation | None
+    fitted: ImageSet | None
     best: SearchedBest | None
     methods: tuple[str, ...]
     budget: int | None
@@ -88,15 +92,21 @@ class Subject:
         )
         for missing in not_compensated(model.network, compensation):
             reporter.message(missing)
+        fitted = None if options.refit_images is None else _images_to_refit_to(options, model, reporter)
         facts = DataFacts.of(images, warnings)
-        return cls(model, options, genome, images, seen, compensation, best, methods, budget, facts)
+        return cls(model, options, genome, images, seen, compensation, fitted, best, methods, budget, facts)
 
     @property
     def title(self) -> str:
         """Of the page."""
         network, data = self.model.network.architecture.name, self.options.data.data
-        how = compensated_by(self.options.compensate, self.options.refit_images)
+        how = compensated_by(self.options.compensate, self.refit_images)
         return f"{network} on {data}: filters removed without retraining{how}"
+
+    @property
+    def refit_images(self) -> int | None:
+        """Number of images that weights are refitted to; None without a refit."""
+        return None if self.fitted is None else len(self.fitted)
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the result of a method, except a search's budget."""
@@ -111,6 +121,7 @@ class Subject:
             "model": self.model.digest(),
             "images": self.images.digest(),
             "importance_images": None if self.seen is None else self.seen.digest(),
+            "fitted": None if self.fitted is None else self.fitted.digest(),
             "compensation": None if self.compensation is None else self.compensation.digest(),
             "calibration": None if calibration is None else calibration.digest(),
         }
@@ -121,3 +132,20 @@ class Subject:
         return LocalEvaluator(
             *arrays, usual_batch(), precision=self.options.precision, compensation=compensation, **options
         )
+
+
+def _images_to_refit_to(options: BaselineOptions, model: Model, reporter: Reporter) -> ImageSet:
+    """Training images in memory, others than those that are counted if there are enough.
+
+    Raises:
+        CompensationError: the network names no weights that read its filters.
+        DataError: the training split cannot be read, or does not fit the model.
+    """
+    check_readers(model.network)
+    assert options.refit_images is not None, "no refit is wanted"
+    places, counted = calibration_places(options.data, options.refit_images)
+    if counted:
+        reporter.message(
+            f"{counted:,} of the {len(places):,} images that weights are refitted to are counted too."
+        )
+    return open_images(replace(options.data, split=TRAIN_SPLIT, images=None), model, places=places).decoded()

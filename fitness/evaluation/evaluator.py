@@ -9,10 +9,10 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from engine.cluster.calls import Ran
 from engine.cluster.figures import PoolFigures
 from engine.cluster.options import PoolOptions
 from engine.cluster.pool import RayPool
+from engine.cluster.tasks.calls import Ran, Task
 from engine.contracts import FAILED, STOPPED, Target
 from engine.layout import Layout
 from engine.search.stopping import hopeless
@@ -46,20 +46,18 @@ class Runner(Protocol):
     def run(
         self,
         requests: Sequence[Request],
-        tasks: Sequence[tuple[int, int]],
-        work: float,
+        tasks: Sequence[Task],
         *,
         carried: Sequence[int] = (),
-        ahead: Sequence[tuple[int, int]] = (),
+        ahead: Sequence[Task] = (),
     ) -> Ran:
         """The answer to each task.
 
         Args:
             requests: see :class:`fitness.evaluation.shard_worker.Request`.
-            tasks: number of the request and number of the shard, for each task.
-            work: masks times images of the largest task.
-            carried: tasks that the last call began ahead, and that are needed.
-            ahead: tasks that the next call will probably need.
+            tasks: their messages are the requests, and their work is masks times images.
+            carried: numbers of tasks that the last run began ahead, and that are needed.
+            ahead: tasks that the next run will probably need.
         """
         ...
 
@@ -112,7 +110,7 @@ class ShardedEvaluator:
         seen = 0
         going = np.flatnonzero(target.needed <= self.total)
         pipeline = Pipeline(self._runner, self._layout, masks, self._rounds, self._sizes(), self._workers)
-        # Images that a mask has lost in the last round. Later rounds have easier images.
+        # Images that a mask has lost in the last round: a guess at what it will lose in the next.
         lost_of_late = np.where(target.needed > 0, self.total, 0)
         for images in self._round_images:
             if len(going) == 0:
@@ -133,7 +131,7 @@ class ShardedEvaluator:
         return counts
 
     def predict(self, mask: np.ndarray) -> np.ndarray:
-        """Predicted classes ``int32[total]`` under the mask ``bool[f]``, in the order of the images; -1: NaN."""
+        """Predicted classes ``int32[total]`` under the mask ``bool[f]``, in the given order. NaN: -1."""
         classes = np.empty(self.total, np.int32)
         classes[self._order] = np.concatenate(self._ask("predict", mask[None]))[: self.total]
         return classes
@@ -179,10 +177,13 @@ class ShardedEvaluator:
         shards = range(len(self._shards)) if shards is None else shards
         blocks = np.array_split(masks, block_count(len(masks), len(shards), self._workers))
         requests = [Request(kind, self._layout.pack(block)) for block in blocks]
-        tasks = [(request, shard) for shard in shards for request in range(len(blocks))]
         sizes = self._sizes()
-        work = max(1, *map(len, blocks)) * max(sizes[shard] for shard in shards)
-        answers = self._runner.run(requests, tasks, float(work)).answers
+        tasks = [
+            Task(number, shard, float(max(1, len(block)) * sizes[shard]))
+            for shard in shards
+            for number, block in enumerate(blocks)
+        ]
+        answers = self._runner.run(requests, tasks).answers
         if len(blocks) == 1:
             return answers
         starts = range(0, len(answers), len(blocks))
@@ -202,14 +203,14 @@ class _Inline:
     def run(
         self,
         requests: Sequence[Request],
-        tasks: Sequence[tuple[int, int]],
-        work: float,
+        tasks: Sequence[Task],
         *,
         carried: Sequence[int] = (),
-        ahead: Sequence[tuple[int, int]] = (),
+        ahead: Sequence[Task] = (),
     ) -> Ran:
         """Nothing is begun ahead, as nobody would be idle."""
-        return Ran([self.worker(shard, self._shards[shard], requests[request]) for request, shard in tasks], [])
+        answers = [self.worker(task.shard, self._shards[task.shard], requests[task.message]) for task in tasks]
+        return Ran(answers, [])
 
 
 class LocalEvaluator(ShardedEvaluator):

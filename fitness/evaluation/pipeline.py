@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from engine.cluster.tasks.calls import Task
 from engine.layout import Layout
 from fitness.evaluation.division import block_count
 from fitness.evaluation.shard_worker import Request
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from fitness.evaluation.evaluator import Runner
 
 
-class _Task(NamedTuple):
+class _Block(NamedTuple):
     """``rows``: ``int64[k]``, masks to count on a shard."""
 
     rows: np.ndarray
@@ -45,7 +46,7 @@ class Pipeline:
         self._sizes = sizes
         self._workers = workers
         self._number = 0
-        self._begun: list[tuple[_Task, int]] = []
+        self._begun: list[tuple[_Block, int]] = []
 
     def count(self, rows: np.ndarray, likely: np.ndarray) -> np.ndarray:
         """``int64[2, n]``: see :meth:`fitness.evaluation.counting.MaskedCounter.count`, on the next round.
@@ -55,39 +56,46 @@ class Pipeline:
             likely: ``int64[j]``, those that the round behind it will probably count too.
         """
         # A block that was begun ahead serves if one of its masks goes on.
-        begun = [(task, number) for task, number in self._begun if np.isin(task.rows, rows).any()]
+        begun = [(block, number) for block, number in self._begun if np.isin(block.rows, rows).any()]
         counted: dict[int, list[np.ndarray]] = {}
-        for task, _ in begun:
-            counted.setdefault(task.shard, []).append(task.rows)
-        tasks = list(self._tasks(self._rounds[self._number], rows, counted))
+        for block, _ in begun:
+            counted.setdefault(block.shard, []).append(block.rows)
+        new = list(self._blocks(self._rounds[self._number], rows, counted))
         following = self._rounds[self._number + 1 : self._number + 2] if self._workers > 1 else []
-        ahead = [task for shards in following for task in self._tasks(shards, likely, {})]
+        ahead = [block for shards in following for block in self._blocks(shards, likely, {})]
 
         requests: dict[bytes, int] = {}
-        calls = []
-        for task in [*tasks, *ahead]:
-            calls.append((requests.setdefault(task.rows.tobytes(), len(requests)), task.shard))
+        for block in (*new, *ahead):
+            requests.setdefault(block.rows.tobytes(), len(requests))
         masks = [self._masks[np.frombuffer(name, np.int64)] for name in requests]
+        tasks, later = (
+            [
+                Task(
+                    requests[block.rows.tobytes()], block.shard, float(len(block.rows) * self._sizes[block.shard])
+                )
+                for block in blocks
+            ]
+            for blocks in (new, ahead)
+        )
         ran = self._runner.run(
             [Request("count", self._layout.pack(block)) for block in masks],
-            calls[: len(tasks)],
-            float(max((len(task.rows) * self._sizes[task.shard] for task in [*tasks, *ahead]), default=1)),
+            tasks,
             carried=[number for _, number in begun],
-            ahead=calls[len(tasks) :],
+            ahead=later,
         )
         self._begun = [(ahead[place], number) for place, number in ran.begun]
         self._number += 1
         totals = np.zeros((2, len(self._masks)), np.int64)
-        for task, answer in zip([*tasks, *(task for task, _ in begun)], ran.answers, strict=True):
-            totals[:, task.rows] += answer
+        for block, answer in zip([*new, *(block for block, _ in begun)], ran.answers, strict=True):
+            totals[:, block.rows] += answer
         return totals
 
-    def _tasks(
+    def _blocks(
         self, shards: Sequence[int], rows: np.ndarray, counted: dict[int, list[np.ndarray]]
-    ) -> Iterator[_Task]:
+    ) -> Iterator[_Block]:
         """Blocks of the masks ``rows`` on each shard, without those that are counted there already."""
         for shard in shards:
             rest = np.setdiff1d(rows, np.concatenate(counted[shard])) if shard in counted else rows
             if len(rest):
                 blocks = np.array_split(rest, block_count(len(rest), len(shards), self._workers))
-                yield from (_Task(block, shard) for block in blocks)
+                yield from (_Block(rows, shard) for rows in blocks)

@@ -29,7 +29,7 @@ class Request(NamedTuple):
     ``kind``, and the answer for ``n`` masks and a shard of ``s`` images (rows of padding included):
 
     * ``count``: ``int64[2, n]``, correct images, and images with a logit that is not finite;
-    * ``predict``: ``int32[s]``, predicted classes under the one mask;
+    * ``predict``: ``int32[s]``, predicted classes under the one mask; -1 for NaN or infinity;
     * ``margins``: ``float32[s]``, the right logit minus the highest other logit, under the one mask;
     * ``compare``: ``int64[3]``, under the one mask: correct images in this precision, correct images in float32,
       and images with different answers.
@@ -75,9 +75,8 @@ class ShardWorker:
             counter.predict(counter.place(shard), mask) for counter in (self.counter, self._reference)
         )
         real = labels >= 0
-        return np.array(
-            [np.sum(here == labels), np.sum(reference == labels), np.sum(real & (here != reference))], np.int64
-        )
+        found = [real & (here == labels), real & (reference == labels), real & (here != reference)]
+        return np.array([np.sum(each) for each in found], np.int64)
 
 
 def local_worker(

@@ -55,11 +55,7 @@ class Aims:
         Raises:
             CompensationError: the network's stages list no readers, or there are no images.
         """
-        if not any(stage.readers() for stage in original.stages):
-            raise CompensationError(
-                f"{original.architecture.name} cannot be refitted: it has no weights that are known to read its "
-                "filters; do without a refit."
-            )
+        check_readers(original)
         if len(images) == 0:
             raise CompensationError("a refit needs images of the training split; give it one or more.")
         self.original = original
@@ -78,7 +74,7 @@ class Aims:
         """For each stage the aims of its kernels, by path.
 
         The activations of all images between two stages are held while the aims are computed: 262 kB an image
-        for 64 channels of 32x32. Up to :data:`MOST_KEPT` bytes of aims are kept.
+        for 64 channels of 32x32. Up to :data:`MOST_KEPT` bytes of aims are kept, once all were asked for.
         """
         if self._kept is not None:
             yield from self._kept
@@ -109,6 +105,19 @@ class Aims:
                     aim.places.append(chosen)
                     aim.wanted.append(sums_at(np.asarray(sums[reader.kernel]), reader, maps.shape, chosen))
             yield aims
+
+
+def check_readers(network: Network) -> None:
+    """Refuse a network that cannot be refitted.
+
+    Raises:
+        CompensationError: its stages list no readers.
+    """
+    if not any(stage.readers() for stage in network.stages):
+        raise CompensationError(
+            f"{network.architecture.name} cannot be refitted: it has no weights that are known to read its "
+            "filters; do without a refit."
+        )
 
 
 def by_kernel(stage: Stage) -> list[Reader]:

@@ -46,8 +46,9 @@ def refitted(
     nothing changes no weight. :func:`models.pruning.prune` then cuts the result.
 
     Args:
-        aims: of the original network. The activations of their images between two stages are held, and what one
-            kernel reads at the places that are fitted: 18 kB an image for 3x3 windows of 64 channels.
+        aims: of the original network. The activations of their images between two stages are held, 262 kB an
+            image for 64 channels of 32x32; in both networks, where the aims were not kept. What one kernel reads
+            at the places that are fitted is held too: 18 kB an image for 3x3 windows of 64 channels.
         network: of the same architecture, with the initial weights: those of the original, or compensated weights
             (:func:`models.compensation.folding.compensated`). The ridge penalises changes of these.
         keeps: group name -> ``bool[group size]``, True = keep; absent groups are kept whole.

@@ -17,6 +17,7 @@ import numpy as np
 
 from engine.cluster.options import PoolOptions
 from engine.cluster.pool import RayPool
+from engine.cluster.tasks.calls import Task
 from engine.cluster.worker import ShardFunction
 
 
@@ -45,7 +46,7 @@ def main(
     pool = RayPool(build_sleeper, span, PoolOptions(workers), lambda text: click.echo(text, err=True))
     try:
         count = workers * tasks_per_worker
-        tasks = [[(0, int(shard)) for shard in part] for part in np.array_split(np.arange(count), rounds)]
+        tasks = [[Task(0, int(shard)) for shard in part] for part in np.array_split(np.arange(count), rounds)]
         pool.load([None] * count)
         wait_for_all(pool, workers)
         found = [measured(pool, tasks) for _ in range(times + 1)][1:]
@@ -64,10 +65,10 @@ def main(
 def wait_for_all(pool: RayPool, workers: int) -> None:
     """Run single tasks until each worker is ready."""
     while pool.figures().ready < workers:
-        pool.run([None], [(0, 0)])
+        pool.run([None], [Task(0, 0)])
 
 
-def measured(pool: RayPool, rounds: list[list[tuple[int, int]]]) -> dict[str, float]:
+def measured(pool: RayPool, rounds: list[list[Task]]) -> dict[str, float]:
     """All tasks, round after round."""
     pool.figures()
     cpu, started = time.process_time(), time.perf_counter()

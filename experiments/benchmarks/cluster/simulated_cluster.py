@@ -1,4 +1,4 @@
-"""Simulates a cluster in virtual time, with the decisions of :mod:`engine.cluster.dispatch`.
+"""Simulates a cluster in virtual time, with the decisions of :mod:`engine.cluster.tasks.dispatch`.
 
 The driver is one server: each thing that it does (start a task, take an answer) keeps it busy for some time,
 measured on a real pool. Workers differ in speed, die at random, and come back after a while.
@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.cluster.dispatch import Attempt, Dispatcher
+from engine.cluster.tasks.attempt import Attempt
+from engine.cluster.tasks.dispatch import Dispatcher
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class SimulatedPool:
         whole = [*reads[:first], *(self._reads[task] for task in waiting), *reads[first:]]
         self._seconds = [*seconds[:first], *(self._seconds[task] for task in waiting), *seconds[first:]]
         self._reads, self._took = whole, {}
-        self.dispatcher.begin(whole, carried=waiting, ahead=ahead)
+        self.dispatcher.begin(whole, self._seconds, carried=waiting, ahead=ahead)
         self.account.answers = {}
         while not self.dispatcher.done:
             self._hire(self._now)

@@ -55,9 +55,9 @@ def class_results_of(model: Model, smaller: Model, images: ImageSet) -> ClassRes
 
 
 def _compared(model: Model, images: ImageSet, before: np.ndarray, after: np.ndarray) -> ClassResults:
-    original, pruned = (confusion_matrix(images.labels, given, len(model.classes)) for given in (before, after))
     if min(before.min(), after.min()) < 0:
         raise DataError(f"the network answers NaN or infinity on the {images.split} split.")
+    original, pruned = (confusion_matrix(images.labels, given, len(model.classes)) for given in (before, after))
     return ClassResults(tuple(model.classes), original, pruned)
 
 

@@ -89,6 +89,7 @@ class Refitter:
 
         Raises:
             OptionError: no images.
+            CompensationError: the network names no weights that read its filters.
             DataError: there is no training split, it cannot be read, or the model gets no fitness image right.
         """
         if images < 1:

@@ -7,17 +7,11 @@ from hypothesis import strategies as st
 
 from engine.cluster.crew import REFUSALS, STILLBORN
 from engine.cluster.devices import CoreSlots
-from engine.cluster.dispatch import COPIES, DEATHS, FAILURES, WORKER_FAILURES, Dispatcher
-from engine.cluster.task_times import FIRST_TIMEOUT, PATIENCE, SHORTEST_TIMEOUT, STRAGGLER
+from engine.cluster.tasks.dispatch import COPIES, DEATHS, FAILURES, WORKER_FAILURES, Dispatcher
+from engine.cluster.tasks.task_times import FIRST_TIMEOUT, PATIENCE, SHORTEST_TIMEOUT, STRAGGLER
 from engine.errors import BackendError, EvaluationError
 from experiments.benchmarks.cluster.simulated_cluster import Cluster, SimulatedPool
-
-
-def ready(workers, timeout=100.0):
-    dispatcher = Dispatcher(workers, timeout)
-    for worker in dispatcher.crew.hires(0.0):
-        dispatcher.joined(worker)
-    return dispatcher
+from tests.engine.support.dispatchers import ready, refill
 
 
 @given(data=st.data(), workers=st.integers(1, 5), tasks=st.integers(0, 12), shards=st.integers(1, 6))
@@ -64,41 +58,6 @@ def test_every_task_is_answered_once_whatever_happens(data, workers, tasks, shar
         if gone or not at_work[worker]:
             del at_work[worker]
     assert sorted(answers) == list(range(tasks))
-
-
-@given(data=st.data(), workers=st.integers(1, 4), tasks=st.integers(1, 6), ahead=st.integers(0, 6))
-def test_tasks_that_were_begun_ahead_are_done_once_and_the_others_not_at_all(data, workers, tasks, ahead):
-    """Three batches; some of what was begun ahead is carried on, and workers die over it."""
-    dispatcher, now, deaths = ready(workers, 50.0), 0.0, 0
-    at_work, carried = {}, []
-    for _ in range(3):
-        count = tasks + len(carried)
-        dispatcher.begin([0] * (count + ahead), carried=carried, ahead=ahead)
-        answers = []
-        while not dispatcher.done:
-            refill(dispatcher, now)
-            for attempt in dispatcher.assignments(now):
-                at_work.setdefault(attempt.worker, []).append(attempt)
-                if attempt.task >= count:
-                    assert len(dispatcher._pending) == 0, "what is waited for comes first"
-            now += data.draw(st.floats(0.01, 5.0))
-            worker = data.draw(st.sampled_from(sorted(at_work)))
-            if deaths < DEATHS - 1 and data.draw(st.integers(0, 4)) == 0:
-                deaths += 1
-                dispatcher.lost(worker, "dead")
-                del at_work[worker]
-                continue
-            task = dispatcher.answered(at_work[worker].pop(0), now)
-            if task is not None:
-                answers.append(task)
-            if not at_work[worker]:
-                del at_work[worker]
-        assert len(answers) == len(set(answers))
-        assert {task for task in answers if task < count} == set(range(count))
-        begun = dispatcher.begun
-        assert {task for task in answers if task >= count} <= set(begun)
-        wanted = data.draw(st.sets(st.sampled_from(begun))) if begun else set()
-        carried = sorted(wanted - set(answers))
 
 
 def test_a_worker_is_given_the_shards_that_it_holds():
@@ -171,11 +130,6 @@ def test_tasks_lie_ready_at_workers_as_long_as_there_are_enough():
     assert sorted(done) == list(range(6))
 
 
-def refill(dispatcher, now=0.0):
-    for worker in dispatcher.crew.hires(now):
-        dispatcher.joined(worker)
-
-
 def test_a_single_worker_that_raises_is_tried_and_replaced_until_the_task_is_given_up():
     dispatcher = ready(1)
     dispatcher.begin([0])
@@ -245,22 +199,22 @@ def test_without_a_timeout_given_it_follows_the_tasks():
 def test_tasks_of_more_work_may_take_longer_in_proportion():
     """One mask on every image comes first, then generation 0 with all its masks."""
     dispatcher = ready(1, timeout=None)
-    dispatcher.begin([0], work=784.0)
+    dispatcher.begin([0], works=[784.0])
     [attempt] = dispatcher.assignments(0.0)
     dispatcher.answered(attempt, 3.0)
-    dispatcher.begin([0], work=784_000.0)
+    dispatcher.begin([0], works=[784_000.0])
     [large] = dispatcher.assignments(3.0)
     assert dispatcher.overdue(3.0 + PATIENCE * 3000.0 - 1) == []
     assert dispatcher.overdue(3.0 + PATIENCE * 3000.0) == [large.worker]
     # A small one behind a large one: what it takes may not depend on its masks at all.
     dispatcher.answered(large, 803.0)
-    dispatcher.begin([0], work=784.0)
+    dispatcher.begin([0], works=[784.0])
     assert dispatcher.timeout == PATIENCE * 800.0
     # Nor does the time of what is under way shrink, should a run of small tasks begin meanwhile.
-    dispatcher.begin([0], work=784_000.0)
+    dispatcher.begin([0], works=[784_000.0])
     dispatcher.assignments(803.0)
     before = dispatcher.timeout
-    dispatcher.begin([0], work=1.0)
+    dispatcher.begin([0], works=[1.0])
     assert dispatcher.timeout == before
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.cluster.options import PoolOptions
+from engine.cluster.tasks.calls import Task
 from engine.contracts import FAILED, STOPPED, Target
 from engine.errors import BackendError, DataError, EvaluationError, MaskError, OptionError
 from fitness.evaluation import division, programs
@@ -311,7 +312,7 @@ def test_tasks_are_cut_so_that_workers_find_some(batches, workers, masks):
 def test_a_shard_that_always_fails_ends_with_its_cause(ray_workers):
     evaluator, _ = ray_workers
     with pytest.raises(EvaluationError, match=r"given up: on 3 workers its evaluation raised, the last time: "):
-        evaluator.pool.run([np.zeros((2, 3), np.float32)], [(0, 0), (0, 1)])
+        evaluator.pool.run([np.zeros((2, 3), np.float32)], [Task(0, 0), Task(0, 1)])
 
 
 def test_too_many_workers_for_a_cluster_are_refused(ray_workers, tiny_model, tiny_images, tiny_genome):

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.cluster.calls import Calls
+from engine.cluster.tasks.calls import Calls
 from engine.contracts import STOPPED, Target
 from engine.layout import Layout
 from engine.search.stopping import hopeless
@@ -28,13 +28,9 @@ class Hasty:
     def load(self, shards):
         self._shards = shards
 
-    def run(self, requests, tasks, work, *, carried=(), ahead=()):
+    def run(self, requests, tasks, *, carried=(), ahead=()):
         assert set(carried) <= set(self._begun if self.ahead else ())
-        self._calls.begin(
-            [(requests[one], shard) for one, shard in tasks],
-            carried,
-            [(requests[one], shard) for one, shard in ahead],
-        )
+        self._calls.begin(requests, tasks, carried, ahead)
         for task in range(self._calls.awaited):
             self._answer(task)
         later = range(self._calls.awaited, len(self._calls.reads))

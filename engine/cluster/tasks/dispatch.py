@@ -5,21 +5,20 @@ next. The simulation in ``experiments/benchmarks`` asks the same dispatcher abou
 one shard of the data. Answers are keyed by task, so doing a task twice does no harm. At-least-once execution and
 backup tasks for stragglers are those of MapReduce: Dean and Ghemawat, OSDI 2004.
 
-A batch may end with tasks that the next batch will probably need. Workers that would be idle behind the last
-tasks of a batch begin these tasks ahead.
+Besides its own tasks a batch may name tasks ahead, which the next batch will probably need. Workers begin them
+when no task of the batch waits any more. The batch does not wait for them, and their failure does no harm.
 
 Times are seconds on any monotonic clock.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from heapq import merge
-from itertools import takewhile
 
 from engine.cluster.crew import Crew
-from engine.cluster.task_queue import TaskQueue
-from engine.cluster.task_times import TaskTimes
+from engine.cluster.tasks.attempt import Attempt
+from engine.cluster.tasks.task_queue import TaskQueue
+from engine.cluster.tasks.task_times import TaskTimes
 from engine.errors import EvaluationError
 
 FAILURES = 3
@@ -32,21 +31,6 @@ COPIES = 2
 """Most workers at the same task."""
 
 
-@dataclass(eq=False)
-class Attempt:
-    """A task on a worker. ``batch`` numbers its batch, because answers to earlier batches are ignored.
-
-    A task that a later batch carries on gets the number and the batch that it has there.
-    """
-
-    worker: int
-    task: int
-    shard: int
-    batch: int
-    work: float
-    started: float
-
-
 class Dispatcher:
     """Knows workers, tasks and shards by number. Report events, then start what :meth:`assignments` returns.
 
@@ -56,16 +40,18 @@ class Dispatcher:
     """
 
     def __init__(self, wanted: int, task_timeout: float | None):
-        """``wanted``: workers to keep; ``task_timeout``: see :class:`engine.cluster.task_times.TaskTimes`."""
+        """``wanted``: workers to keep; ``task_timeout``: see :class:`TaskTimes`."""
         self.crew = Crew(wanted)
         self._times = TaskTimes(task_timeout)
         self._idle: dict[int, None] = {}
         # Oldest first, because all tasks have the same timeout.
         self._busy: dict[int, Attempt] = {}
-        # The next task of each busy worker, sent ahead so that the worker need not wait for the driver.
+        # The next task of each busy worker, sent early so that the worker need not wait for the driver.
         self._queued: dict[int, Attempt] = {}
         self._batch = 0
-        self._work = 1.0
+        self._works: Sequence[float] = ()
+        # The largest work of the batch, and of what was under way when it began.
+        self._most_work = 1.0
         self._reads: Sequence[int] = ()
         self._pending = TaskQueue()
         # The tasks that the batch does not wait for.
@@ -92,20 +78,24 @@ class Dispatcher:
     # Tasks.
 
     def begin(
-        self, reads: Sequence[int], work: float = 1.0, *, carried: Sequence[int] = (), ahead: int = 0
+        self,
+        reads: Sequence[int],
+        works: Sequence[float] | None = None,
+        *,
+        carried: Sequence[int] = (),
+        ahead: int = 0,
     ) -> None:
         """Begin a batch whose task ``i`` reads shard ``reads[i]``, and drop the rest of the last batch.
 
         Args:
             reads: first of the new tasks, then of ``carried``, then of the tasks that may be begun ahead.
-            work: amount of work in the largest task, above 0, in any unit; the tasks of a batch are of similar
-                size.
-            carried: tasks of the last batch, by the numbers that they had there, that were begun ahead, have no
-                answer yet, and belong to this batch.
+            works: amount of work in each task, above 0, in any unit; 1 if None.
+            carried: tasks that the last batch began ahead and that have no answer yet, by their numbers there.
             ahead: number of tasks at the end that the batch does not wait for.
         """
-        # Tasks still under way may hold more work.
-        self._work = max(self._work, work) if self.in_flight else work
+        self._works = [1.0] * len(reads) if works is None else works
+        under_way = [attempt.work for attempt in (*self._busy.values(), *self._queued.values())]
+        self._most_work = max([*self._works, *under_way], default=1.0)
         self._reads = reads
         self.first_ahead = len(reads) - ahead
         self._pending.clear()
@@ -136,21 +126,23 @@ class Dispatcher:
 
     @property
     def begun(self) -> list[int]:
-        """The tasks ahead that have an answer or were given to a worker."""
-        return [task for task in range(self.first_ahead, len(self._reads)) if task not in self._ahead]
+        """The tasks ahead that have an answer or are at a worker."""
+        ahead = range(self.first_ahead, len(self._reads))
+        return [task for task in ahead if task not in self._missing or self._copies[task] > 0]
 
     def assignments(self, now: float) -> list[Attempt]:
         """The attempts to start now."""
-        found = [*self._first_copies(now, self._pending), *self._sent_ahead(now), *self._second_copies(now)]
+        found = [*self._first_copies(now, self._pending), *self._lined_up(now), *self._second_copies(now)]
         return [*found, *self._first_copies(now, self._ahead)]
 
     def answered(self, attempt: Attempt, now: float) -> int | None:
         """A worker has answered: return its task if this answer is the first, else None."""
         worker = attempt.worker
         self._free(attempt, now)
-        self._times.add(now - attempt.started, attempt.work)
         if attempt.batch != self._batch:
+            # Nobody looked while no batch was under way, so the time would be too long.
             return None
+        self._times.add(now - attempt.started, attempt.work)
         self.crew.members[worker].holds.add(attempt.shard)
         if attempt.task not in self._missing:
             return None
@@ -205,7 +197,7 @@ class Dispatcher:
     @property
     def timeout(self) -> float:
         """Seconds after which a worker that does not answer counts as hung."""
-        return self._times.timeout(self._work)
+        return self._times.timeout(self._most_work)
 
     def wake_at(self) -> float | None:
         """The next time at which a task comes due or a worker may be hired; None if there is none."""
@@ -217,9 +209,7 @@ class Dispatcher:
         if hire is not None:
             times.append(hire)
         if self._idle and not self._pending:
-            slow = next(self._stragglers(), None)
-            if slow is not None:
-                times.append(self._slow_from(slow))
+            times += map(self._slow_from, self._stragglers())
         return min(times, default=None)
 
     def _first_copies(self, now: float, queue: TaskQueue) -> Iterator[Attempt]:
@@ -229,7 +219,7 @@ class Dispatcher:
                 self._dequeue(task)
                 yield self._start(worker, task, now)
 
-    def _sent_ahead(self, now: float) -> Iterator[Attempt]:
+    def _lined_up(self, now: float) -> Iterator[Attempt]:
         """A next task for each busy worker, while more tasks are pending than there are workers."""
         for worker in [worker for worker in self._busy if worker not in self._queued]:
             if len(self._pending) <= len(self.crew.members):
@@ -254,8 +244,7 @@ class Dispatcher:
     def _second_copies(self, now: float) -> Iterator[Attempt]:
         if self._pending or not self._idle:
             return
-        due = list(takewhile(lambda attempt: now >= self._slow_from(attempt), self._stragglers()))
-        for slow in due:
+        for slow in [attempt for attempt in self._stragglers() if now >= self._slow_from(attempt)]:
             if not self._idle:
                 return
             failed_on = self._failed_on.get(slow.task, ())
@@ -288,7 +277,7 @@ class Dispatcher:
 
     def _attempt(self, worker: int, task: int, now: float) -> Attempt:
         self._copies[task] += 1
-        return Attempt(worker, task, self._reads[task], self._batch, self._work, now)
+        return Attempt(worker, task, self._reads[task], self._batch, self._works[task], now)
 
     def _free(self, attempt: Attempt, now: float) -> None:
         """A worker has ended an attempt, and goes on with its next one."""
@@ -325,7 +314,9 @@ class Dispatcher:
         self._idle.pop(worker, None)
 
     def _again(self, attempt: Attempt, trials: int, most: int, cause: str) -> None:
-        """Leave a task to the next worker, or give up after too many trials."""
+        """Leave a task to the next worker, or give up after too many trials; forget a task ahead at once."""
+        if attempt.task >= self.first_ahead:
+            return
         if trials >= most:
             raise EvaluationError(f"shard {attempt.shard} was given up: on {most} workers its evaluation {cause}")
         self._hand_on(attempt)
