@@ -15,6 +15,7 @@ from engine.cluster.pool import RayPool
 from engine.search.settings import SearchSettings
 from experiments.runs.options import Backend
 from experiments.runs.search import start_search
+from fitness.evaluation import division
 from fitness.evaluation.shard_worker import from_blueprint
 from tests.support.runs import Listening, options_for, traces
 
@@ -23,6 +24,14 @@ ray = pytest.importorskip("ray")
 
 GENERATIONS = 24
 LONG_SERIES = int(os.environ.get("EVOPRUNE_TEST_WORKER_KILLS", "20"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def several_rounds():
+    """Workers begin rounds ahead, also while others die."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(division, "ROUND_IMAGES", 8)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +44,7 @@ def options(tiny_directory, tiny_data):
 
 
 @pytest.fixture(scope="module")
-def expected(options, tmp_path_factory):
+def expected(options, several_rounds, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "local"
     start_search(path, options)
     return traces(path)
