@@ -13,7 +13,7 @@ PAPER = "paper"
 USUAL = "quality"
 """The preset of a search that names none, if its network can be compensated."""
 
-# docs/search-quality.md has the measurements behind each value.
+# docs/operators.md has the measurements behind each value.
 _SEARCH: Mapping[str, Any] = {
     "prune": "all",
     "climb": True,
