@@ -77,6 +77,8 @@ def test_what_is_the_same_is_shared_and_what_differs_is_not(tiny_model, tiny_ima
     products = gather_moments(tiny_model.network, tiny_model.normalisation, tiny_images[0], layout.names)
     grey = Model(tiny_model.network, Normalisation((0.1, 0.1), (0.3, 0.2)), tiny_model.classes)
     fewer = tuple(part[:30] for part in tiny_images)
+    # Programs of other tests would reach the limit on what is held.
+    programs.drop()
     answers(tiny_model, layout, tiny_images, masks)
     for model, data, options in (
         (tiny_model, tiny_images, {"compensation": Compensation("linear", products)}),
