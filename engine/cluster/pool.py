@@ -110,6 +110,7 @@ class RayPool:
         """Replace all shards by these, numbered from 0."""
         # Workers know shards by numbers that are never reused.
         self._first_shard += len(self._shards)
+        self._calls.forget()
         with lost_connection():
             self._head.check()
             self._shards = [self._ray.put(shard) for shard in shards]

@@ -5,7 +5,7 @@ order or on the worker, so both evaluators give the same counts.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from engine.search.stopping import hopeless
 from fitness.evaluation.division import Batches, block_count, hardest_first, rounds, shard_count
 from fitness.evaluation.pipeline import Pipeline
 from fitness.evaluation.precision import resolved
-from fitness.evaluation.shard_worker import Request, blueprint, from_blueprint, local_worker
+from fitness.evaluation.shard_worker import Request, Runner, blueprint, from_blueprint, local_worker
 from models.compensation.method import Compensation
 from models.model_directory import Model
 from models.xla import check_devices
@@ -34,32 +34,6 @@ GPU_BATCH = 2048
 def usual_batch(*, gpu: bool | None = None) -> int:
     """Images of a batch on a GPU or not; on this process's device if ``gpu`` is None."""
     return GPU_BATCH if (on_gpu() if gpu is None else gpu) else CPU_BATCH
-
-
-class Runner(Protocol):
-    """Answers requests about shards."""
-
-    def load(self, shards: Sequence[Batches]) -> None:
-        """Replace the shards. They are numbered from 0."""
-        ...
-
-    def run(
-        self,
-        requests: Sequence[Request],
-        tasks: Sequence[Task],
-        *,
-        carried: Sequence[int] = (),
-        ahead: Sequence[Task] = (),
-    ) -> Ran:
-        """The answer to each task.
-
-        Args:
-            requests: see :class:`fitness.evaluation.shard_worker.Request`.
-            tasks: their messages are the requests, and their work is masks times images.
-            carried: numbers of tasks that the last run began ahead, and that are needed.
-            ahead: tasks that the next run will probably need.
-        """
-        ...
 
 
 class ShardedEvaluator:
@@ -172,15 +146,13 @@ class ShardedEvaluator:
         """Images of each shard, padding included."""
         return [shard.labels.size for shard in self._shards]
 
-    def _ask(self, kind: Any, masks: np.ndarray, shards: Sequence[int] | None = None) -> list[np.ndarray]:
-        """The answers of ``shards``, or of all shards if None, in order of the shards."""
-        shards = range(len(self._shards)) if shards is None else shards
-        blocks = np.array_split(masks, block_count(len(masks), len(shards), self._workers))
+    def _ask(self, kind: Any, masks: np.ndarray) -> list[np.ndarray]:
+        """The answers of all shards, in order of the shards."""
+        blocks = np.array_split(masks, block_count(len(masks), len(self._shards), self._workers))
         requests = [Request(kind, self._layout.pack(block)) for block in blocks]
-        sizes = self._sizes()
         tasks = [
-            Task(number, shard, float(max(1, len(block)) * sizes[shard]))
-            for shard in shards
+            Task(number, shard, float(max(1, len(block)) * size))
+            for shard, size in enumerate(self._sizes())
             for number, block in enumerate(blocks)
         ]
         answers = self._runner.run(requests, tasks).answers

@@ -6,17 +6,14 @@ those of rounds one after the other: the answers for a mask that is stopped are 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from engine.cluster.tasks.calls import Task
 from engine.layout import Layout
 from fitness.evaluation.division import block_count
-from fitness.evaluation.shard_worker import Request
-
-if TYPE_CHECKING:
-    from fitness.evaluation.evaluator import Runner
+from fitness.evaluation.shard_worker import Request, Runner
 
 
 class _Block(NamedTuple):
@@ -31,7 +28,7 @@ class Pipeline:
 
     def __init__(
         self,
-        runner: "Runner",
+        runner: Runner,
         layout: Layout,
         masks: np.ndarray,
         rounds: Sequence[Sequence[int]],
@@ -65,18 +62,13 @@ class Pipeline:
         ahead = [block for shards in following for block in self._blocks(shards, likely, {})]
 
         requests: dict[bytes, int] = {}
-        for block in (*new, *ahead):
-            requests.setdefault(block.rows.tobytes(), len(requests))
+
+        def task(block: _Block) -> Task:
+            request = requests.setdefault(block.rows.tobytes(), len(requests))
+            return Task(request, block.shard, float(len(block.rows) * self._sizes[block.shard]))
+
+        tasks, later = [task(block) for block in new], [task(block) for block in ahead]
         masks = [self._masks[np.frombuffer(name, np.int64)] for name in requests]
-        tasks, later = (
-            [
-                Task(
-                    requests[block.rows.tobytes()], block.shard, float(len(block.rows) * self._sizes[block.shard])
-                )
-                for block in blocks
-            ]
-            for blocks in (new, ahead)
-        )
         ran = self._runner.run(
             [Request("count", self._layout.pack(block)) for block in masks],
             tasks,
@@ -98,4 +90,4 @@ class Pipeline:
             rest = np.setdiff1d(rows, np.concatenate(counted[shard])) if shard in counted else rows
             if len(rest):
                 blocks = np.array_split(rest, block_count(len(rest), len(shards), self._workers))
-                yield from (_Block(rows, shard) for rows in blocks)
+                yield from (_Block(block, shard) for block in blocks)

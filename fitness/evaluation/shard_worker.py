@@ -1,10 +1,11 @@
 """The worker end of an evaluator: one process with one device answers requests about shards of the images."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from engine.cluster.tasks.calls import Ran, Task
 from engine.layout import Layout
 from fitness.evaluation import compilation_cache
 from fitness.evaluation.counting import MaskedCounter, Placed
@@ -39,6 +40,32 @@ class Request(NamedTuple):
 
     kind: Literal["count", "predict", "margins", "compare"]
     packed: np.ndarray
+
+
+class Runner(Protocol):
+    """Answers requests about shards."""
+
+    def load(self, shards: Sequence[Batches]) -> None:
+        """Replace the shards. They are numbered from 0."""
+        ...
+
+    def run(
+        self,
+        requests: Sequence[Request],
+        tasks: Sequence[Task],
+        *,
+        carried: Sequence[int] = (),
+        ahead: Sequence[Task] = (),
+    ) -> Ran:
+        """The answer to each task.
+
+        Args:
+            requests: see :class:`Request`.
+            tasks: their messages are the requests, and their work is masks times images.
+            carried: numbers of tasks that the last run began ahead, and that are needed.
+            ahead: tasks that the next run will probably need.
+        """
+        ...
 
 
 class ShardWorker:

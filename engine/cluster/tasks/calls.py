@@ -83,6 +83,11 @@ class Calls:
         self._new, self.awaited = len(new), len(self._calls) - len(later)
         self._answers = {}
 
+    def forget(self) -> None:
+        """Forget all tasks, so that none can be carried on."""
+        self._calls.clear()
+        self._answers.clear()
+
     def message(self, task: int) -> Any:
         """What a task sends."""
         return self._calls[task].message

@@ -108,15 +108,16 @@ class Dispatcher:
                 self._enqueue(task)
 
     def _carry(self, tasks: Sequence[int], first: int) -> None:
-        """Give tasks of the last batch the numbers from ``first`` on in a new batch, with all that is known."""
+        """Give tasks that are under way the numbers from ``first`` on in a new batch."""
         numbers = {task: first + place for place, task in enumerate(tasks)}
-        self._copies = Counter({new: self._copies[old] for old, new in numbers.items()})
-        self._deaths = Counter({new: self._deaths[old] for old, new in numbers.items()})
-        failed_on = {new: self._failed_on[old] for old, new in numbers.items() if old in self._failed_on}
-        self._failed_on = defaultdict(set, failed_on)
+        # A task ahead that failed is forgotten, so what is carried on has no failures.
+        self._copies.clear()
+        self._failed_on.clear()
+        self._deaths.clear()
         for attempt in (*self._busy.values(), *self._queued.values()):
             if attempt.batch == self._batch and attempt.task in numbers:
                 attempt.task, attempt.batch = numbers[attempt.task], self._batch + 1
+                self._copies[attempt.task] += 1
         self._batch += 1
 
     @property

@@ -83,7 +83,6 @@ class RoundPlan:
         begun: dict[int, tuple[int, float]] = {}
         for number in range(len(self._shards)):
             going = 1.0 - self._search.stopped if number else 1.0
-            ahead_of = {task: shard for task, (shard, _) in begun.items()}
             counted: defaultdict[int, float] = defaultdict(float)
             for shard, share in begun.values():
                 counted[shard] += share
@@ -92,12 +91,12 @@ class RoundPlan:
             later = []
             if self._search.ahead and number + 1 < len(self._shards):
                 later = self._cut(number + 1, dict.fromkeys(self._shards[number + 1], masks))
-            self.tasks += len(new) + len(ahead_of)
+            self.tasks += len(new) + len(begun)
             everything = [*new, *later]
             found = pool.run(
                 [shard for shard, _, _ in everything],
                 [seconds for _, seconds, _ in everything],
-                carried=dict.fromkeys(ahead_of, going),
+                carried=dict.fromkeys(begun, going),
                 ahead=len(later),
             )
             waits = pool.dispatcher.first_ahead

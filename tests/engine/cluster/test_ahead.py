@@ -68,7 +68,7 @@ def test_a_task_ahead_that_fails_again_and_again_ends_no_run():
     assert dispatcher.done
 
 
-def test_what_is_carried_on_keeps_its_failures_and_copies():
+def test_what_is_carried_on_is_not_begun_again():
     dispatcher = ready(2)
     dispatcher.begin([0, 1], ahead=1)
     first, optional = dispatcher.assignments(0.0)
