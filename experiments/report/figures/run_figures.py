@@ -37,8 +37,8 @@ def accuracy_drop_figure(
     """Draw the accuracy drop of BEST on the fitness images over the generations (Figure 4.1).
 
     ``rows`` are journal rows in order of generation, drops in percent of the original network's accuracy;
-    ``threshold``, in percent too, is drawn as a dashed line. ``result`` is the drop of RESULT, which is marked at
-    the end; None for none. So it is in the other figures over the generations.
+    ``threshold``, in percent too, is drawn as a dashed line. ``result`` is the drop of RESULT, None for none. The
+    figures over the generations mark RESULT at their end.
     Raises ValueError when there are no rows or a value is not finite.
     """
     if not math.isfinite(threshold):
