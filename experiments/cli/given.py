@@ -66,4 +66,4 @@ def chosen_backend(context: click.Context) -> Any:
     name = context.params["backend"]
     names = ("address", "workers", "cpus_per_worker", "gpus_per_worker", "task_timeout", "runtime_env")
     check_effects(context, (Effect(each, name == "ray", "without --backend ray") for each in names))
-    return Backend(name, built(PoolOptions, context.params))
+    return Backend(name, built(PoolOptions, context.params), context.params["keep_memory"])

@@ -90,12 +90,13 @@ def sensitivity_option(command: Command) -> Command:
 
 
 def backend_options(command: Command) -> Command:
-    """``--backend`` and the options of Ray's workers."""
+    """``--backend``, the memory for carries and the options of Ray's workers."""
     from engine.cluster.options import PoolOptions
     from experiments.runs.options import Backend
 
     pool = ("address", "workers", "cpus_per_worker", "gpus_per_worker", "task_timeout", "runtime_env")
     decorate: Any = together(
-        options_of(Backend, only=["name"], renamed={"name": "backend"}), options_of(PoolOptions, only=pool)
+        options_of(Backend, only=["name", "keep_memory"], renamed={"name": "backend"}),
+        options_of(PoolOptions, only=pool),
     )
     return decorate(command)

@@ -65,6 +65,7 @@ def make_evaluator(
         "order": order,
         "pauses": settings.stop_early,
         "compensation": knowledge.compensation,
+        "kept_bytes": backend.keep_memory << 20,
     }
     if backend.name == "local":
         return LocalEvaluator(*data, **chosen)

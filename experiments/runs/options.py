@@ -11,6 +11,7 @@ from engine.search.settings import SearchSettings
 from experiments.data.options import DataOptions
 from experiments.runs.patience import check_patience
 from fitness.evaluation.evaluator import on_gpu, usual_batch
+from fitness.evaluation.kept_carries import KEPT_BYTES
 from fitness.evaluation.precision import PRECISIONS, resolved
 from fitness.genome import GENOMES
 from fitness.importance import IMPORTANCES
@@ -245,8 +246,15 @@ class Backend:
         "local", "Evaluate in this process, or on Ray workers. Results are the same.", choices=BACKENDS
     )
     pool: PoolOptions = field(default_factory=PoolOptions)
+    keep_memory: int = option(
+        KEPT_BYTES >> 20,
+        "Megabytes, of each process, for what earlier masks computed and their offspring share. 0 keeps nothing.",
+        metavar="MB",
+    )
 
     def __post_init__(self) -> None:
+        if self.keep_memory < 0:
+            raise OptionError(f"`keep_memory` must be 0 or more megabytes, not {self.keep_memory}.")
         if self.name not in BACKENDS:
             raise OptionError(f"`backend` must be {' or '.join(BACKENDS)}, not {self.name!r}.")
 

@@ -63,6 +63,7 @@ def resume_search(
     patience: int | None = None,
     evaluations: int | None = None,
     backend: Backend | None = None,
+    keep_memory: int | None = None,
     model: str | None = None,
     data_dir: str | None = None,
     reporter: Reporter | None = None,
@@ -75,6 +76,7 @@ def resume_search(
         patience: generations without progress after which the search ends; the run's own if None.
         evaluations: stop sooner, once so many masks are evaluated in all.
         backend: where masks are evaluated; the run's own if None. Has no influence on results.
+        keep_memory: in place of the backend's, in megabytes.
         model: where the model is now, if it moved.
         data_dir: where the data is now, if it moved.
         reporter: hears of the progress.
@@ -88,6 +90,8 @@ def resume_search(
     reporter = reporter or Silent()
     with _locked(run, reporter) as warnings:
         backend = backend or Backend.from_json(run.description().get("backend"))
+        if keep_memory is not None:
+            backend = replace(backend, keep_memory=keep_memory)
         reporter = with_metrics(reporter, backend.name, run.location)
         prepare_driver(backend)
         changes = {"generations": generations, "patience": patience}

@@ -3,12 +3,13 @@
 The plan of :mod:`fitness.evaluation.prefix_tree` is walked depth-first, a few batches at a time. Held at any
 time: for each stage and each of these batches at most one carry, the weights of one run, and the network's
 weights once in the form that computes fastest. None of that grows with the number of masks. Only statistics of
-batch norms do, where they are measured for each mask: two numbers for each channel.
+batch norms do, where they are measured for each mask: two numbers for each channel. Carries that later masks
+may need are kept within a limit (:mod:`fitness.evaluation.kept_carries`).
 """
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from time import perf_counter
 
 import jax
@@ -20,6 +21,7 @@ from fitness.evaluation.compaction import Compaction
 from fitness.evaluation.compilation import Leaf as LeafProgram
 from fitness.evaluation.compilation import compile_programs
 from fitness.evaluation.division import Batches
+from fitness.evaluation.kept_carries import KEPT_BYTES, KeptCarries
 from fitness.evaluation.masked_stages import MaskedStages
 from fitness.evaluation.prefix_tree import plan
 from fitness.evaluation.statistics import MeasuredStatistics
@@ -49,13 +51,16 @@ class MaskedCounter:
         compaction: Compaction | None = None,
         precision: DType = jnp.float32,
         compensation: Compensation | None = None,
+        kept_bytes: int = KEPT_BYTES,
     ):
+        """``kept_bytes``: of the carries that are kept for later masks, see :class:`KeptCarries`."""
         self.layout = layout
         self.compaction = compaction or Compaction()
         self.stages = MaskedStages(network, normalisation, layout, self.compaction, precision, compensation)
         self._statistics = MeasuredStatistics(
             self.stages, None if compensation is None else compensation.calibration
         )
+        self._kept = KeptCarries(kept_bytes)
         on_cpu = jax.default_backend() == "cpu"
         self._at_once = CPU_BATCHES_AT_ONCE if on_cpu else 1
         self._threads = ThreadPoolExecutor(streams(), "evoprune-count") if on_cpu else None
@@ -67,10 +72,13 @@ class MaskedCounter:
             for images, labels in zip(shard.images, shard.labels, strict=True)
         ]
 
-    def count(self, placed: Placed, masks: np.ndarray) -> np.ndarray:
-        """``bool[n, f]`` -> ``int64[2, n]``: correct images, and images with a logit that is not finite."""
+    def count(self, placed: Placed, masks: np.ndarray, shard: int | None = None) -> np.ndarray:
+        """``bool[n, f]`` -> ``int64[2, n]``: correct images, and images with a logit that is not finite.
+
+        ``shard`` stands for these images in later calls, for which carries are kept; None keeps none.
+        """
         counts = np.zeros((2, len(masks)), np.int64)
-        for rows, found in self._leaves(placed, masks, MaskedStages.count):
+        for rows, found in self._leaves(placed, masks, MaskedStages.count, shard):
             counts[:, rows] += found[:, None]
         return counts
 
@@ -90,7 +98,9 @@ class MaskedCounter:
         self.count(self.place(shard)[:1], self.layout.full()[None])
         return perf_counter() - started
 
-    def _leaves(self, placed: Placed, masks: np.ndarray, program: LeafProgram) -> list[Leaf]:
+    def _leaves(
+        self, placed: Placed, masks: np.ndarray, program: LeafProgram, shard: int | None = None
+    ) -> list[Leaf]:
         """The answers of ``program`` for each batch and distinct mask. For one mask, batches are in order."""
         tree = plan(masks, self.layout, self.stages.chain, self.compaction)
         if self._threads is not None:
@@ -99,8 +109,15 @@ class MaskedCounter:
         leaf = partial(program, self.stages)
         self._statistics.measure(tree, masks)
         held = self.stages, self._statistics, masks
-        walks = (Walk(*held, part, leaf, self._threads) for part in self._parts(placed))
-        return [found for walk in walks for found in walk.through(tree)]
+        prefixes = cache(lambda row: self.stages.prefixes(masks[row]))
+        found = []
+        for number, part in enumerate(self._parts(placed)):
+            shelf = None
+            if shard is not None:
+                shelf = self._kept.shelf(shard, number, sum(len(images) for images, _ in part))
+                shelf.begin()
+            found += Walk(*held, part, leaf, self._threads, shelf, prefixes).through(tree)
+        return found
 
     def _parts(self, placed: Placed) -> list[Placed]:
         """The batches in parts that are walked together, of nearly equal length."""

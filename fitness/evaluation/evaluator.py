@@ -17,6 +17,7 @@ from engine.contracts import FAILED, STOPPED, Target
 from engine.layout import Layout
 from engine.search.stopping import hopeless
 from fitness.evaluation.division import Batches, block_count, hardest_first, rounds, shard_count
+from fitness.evaluation.kept_carries import KEPT_BYTES
 from fitness.evaluation.pipeline import Pipeline
 from fitness.evaluation.precision import resolved
 from fitness.evaluation.shard_worker import Request, Runner, blueprint, from_blueprint, local_worker
@@ -165,8 +166,10 @@ class ShardedEvaluator:
 class _Inline:
     """Runs requests in this process, one after the other."""
 
-    def __init__(self, model: Model, layout: Layout, precision: str, compensation: Compensation | None):
-        self.worker = local_worker(model, layout, precision, compensation)
+    def __init__(
+        self, model: Model, layout: Layout, precision: str, compensation: Compensation | None, kept_bytes: int
+    ):
+        self.worker = local_worker(model, layout, precision, compensation, kept_bytes)
         self._shards: Sequence[Batches] = ()
 
     def load(self, shards: Sequence[Batches]) -> None:
@@ -200,6 +203,7 @@ class LocalEvaluator(ShardedEvaluator):
         order: str = "given",
         pauses: bool = False,
         compensation: Compensation | None = None,
+        kept_bytes: int = KEPT_BYTES,
     ):
         """Place the network on the device.
 
@@ -213,8 +217,9 @@ class LocalEvaluator(ShardedEvaluator):
             order: of the images, one of :data:`fitness.evaluation.division.ORDERS`.
             pauses: whether masks can be stopped between rounds of images.
             compensation: of every mask; None for none.
+            kept_bytes: see :mod:`fitness.evaluation.kept_carries`; without influence on counts.
         """
-        self._inline = _Inline(model, layout, resolved(precision, on_gpu()), compensation)
+        self._inline = _Inline(model, layout, resolved(precision, on_gpu()), compensation, kept_bytes)
         super().__init__(
             self._inline,
             layout,
@@ -249,6 +254,7 @@ class RayEvaluator(ShardedEvaluator):
         order: str = "given",
         pauses: bool = False,
         compensation: Compensation | None = None,
+        kept_bytes: int = KEPT_BYTES,
         watch: Callable[[PoolFigures], None] = lambda figures: None,
     ):
         """Start the workers. Arguments as for :class:`LocalEvaluator`.
@@ -263,7 +269,7 @@ class RayEvaluator(ShardedEvaluator):
         """
         options = options or PoolOptions()
         chosen = resolved(precision, options.gpus_per_worker > 0)
-        plan = blueprint(model, layout, chosen, compensation)
+        plan = blueprint(model, layout, chosen, compensation, kept_bytes)
         self.pool = RayPool(from_blueprint, plan, options, warn, watch)
         try:
             super().__init__(

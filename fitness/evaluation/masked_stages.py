@@ -107,7 +107,7 @@ class MaskedStages:
     def prefixes(self, mask: np.ndarray) -> list[bytes]:
         """For each stage a key, the same for all masks that share the run of the stage."""
         slices, seen, keys = self._layout.split(mask), hashlib.sha256(), []
-        for stage in self.chain:
+        for number, stage in enumerate(self.chain):
             for name in (stage.reads, *stage.groups):
                 if name in slices:
                     seen.update(slices[name].tobytes())
@@ -116,7 +116,8 @@ class MaskedStages:
                 # The run depends on what it writes only where it is compacted.
                 own.update(slices[stage.writes].tobytes())
                 seen = own
-            keys.append(own.digest())
+            # A stage that depends on no mask would have the key of the stage before.
+            keys.append(own.digest() + number.to_bytes(4))
         return keys
 
     def calibrate(

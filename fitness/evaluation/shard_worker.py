@@ -10,6 +10,7 @@ from engine.layout import Layout
 from fitness.evaluation import compilation_cache
 from fitness.evaluation.counting import MaskedCounter, Placed
 from fitness.evaluation.division import Batches
+from fitness.evaluation.kept_carries import KEPT_BYTES
 from fitness.evaluation.precision import DTYPES
 from models.arrays import arrays_of, set_arrays
 from models.compensation.method import Compensation
@@ -87,7 +88,7 @@ class ShardWorker:
             self._reference = None
             if index not in self._placed:
                 self._placed[index] = counter.place(shard)
-            return counter.count(self._placed[index], masks)
+            return counter.count(self._placed[index], masks, index)
         if request.kind == "predict":
             return counter.predict(counter.place(shard), masks[0])
         if request.kind == "margins":
@@ -107,14 +108,22 @@ class ShardWorker:
 
 
 def local_worker(
-    model: "Model", layout: Layout, precision: str, compensation: Compensation | None = None
+    model: "Model",
+    layout: Layout,
+    precision: str,
+    compensation: Compensation | None = None,
+    kept_bytes: int = KEPT_BYTES,
 ) -> ShardWorker:
     """A worker in this process."""
-    return _worker(model.network, model.normalisation, layout, precision, compensation)
+    return _worker(model.network, model.normalisation, layout, precision, compensation, kept_bytes)
 
 
 def blueprint(
-    model: "Model", layout: Layout, precision: str, compensation: Compensation | None = None
+    model: "Model",
+    layout: Layout,
+    precision: str,
+    compensation: Compensation | None = None,
+    kept_bytes: int = KEPT_BYTES,
 ) -> dict[str, Any]:
     """The argument of :func:`from_blueprint`: plain arrays and JSON, so that no Flax object is pickled."""
     return {
@@ -123,6 +132,7 @@ def blueprint(
         "normalisation": model.normalisation.to_json(),
         "layout": (layout.names, layout.sizes),
         "precision": precision,
+        "kept_bytes": kept_bytes,
         "compensation": None if compensation is None else _parts_of(compensation),
         "factories": factories.needed_for(model.network.architecture.name),
     }
@@ -138,7 +148,8 @@ def from_blueprint(entry: Mapping[str, Any]) -> ShardWorker:
     normalisation = Normalisation.from_json(entry["normalisation"])
     parts = entry["compensation"]
     compensation = None if parts is None else _compensation(normalisation, *parts)
-    return _worker(network, normalisation, Layout(*entry["layout"]), entry["precision"], compensation)
+    layout = Layout(*entry["layout"])
+    return _worker(network, normalisation, layout, entry["precision"], compensation, entry["kept_bytes"])
 
 
 def _parts_of(compensation: Compensation) -> tuple[str, dict[str, np.ndarray], tuple[Any, ...] | None]:
@@ -167,8 +178,10 @@ def _worker(
     layout: Layout,
     precision: str,
     compensation: Compensation | None,
+    kept_bytes: int,
 ) -> ShardWorker:
     def counter(name: str) -> MaskedCounter:
-        return MaskedCounter(network, normalisation, layout, precision=DTYPES[name], compensation=compensation)
+        chosen: dict[str, Any] = {"compensation": compensation, "kept_bytes": kept_bytes}
+        return MaskedCounter(network, normalisation, layout, precision=DTYPES[name], **chosen)
 
     return ShardWorker(counter, precision)

@@ -1,14 +1,16 @@
 """One depth-first walk through a prefix tree, with a few batches."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
+from fitness.evaluation.kept_carries import Shelf
 from fitness.evaluation.masked_stages import MaskedStages
 from fitness.evaluation.prefix_tree import Node
 from fitness.evaluation.statistics import MeasuredStatistics
@@ -32,10 +34,14 @@ class Walk:
         batches: Placed,
         leaf: Any,
         threads: Executor | None,
+        shelf: Shelf | None = None,
+        prefixes: Callable[[int], list[bytes]] = lambda row: [],
     ):
         """``threads`` run the batches of a node at the same time, one node after the other.
 
         Without threads, programs are dispatched to the device without waiting for their results.
+        ``shelf`` keeps carries for later walks; ``prefixes`` are the keys of a row, see
+        :meth:`fitness.evaluation.masked_stages.MaskedStages.prefixes`.
         """
         self._stages = stages
         self._statistics = statistics
@@ -43,15 +49,43 @@ class Walk:
         self._batches = batches
         self._leaf = leaf
         self._threads = threads
+        self._shelf = shelf
+        self._prefixes = prefixes
+        self._aside: list[tuple[Sequence[jax.Array], tuple[Node, ...]]] = []
         self._found: list[Leaf] = []
         self._under_way: deque[tuple[tuple[int, ...], jax.Array]] = deque()
 
     def through(self, tree: Iterable[Node]) -> list[Leaf]:
         """The answers of the leaves. For one mask, batches are in order."""
-        for node in tree:
-            self._visit(node, [images for images, _ in self._batches], owned=False)
+        images = [images for images, _ in self._batches]
+        roots = self._remaining(tree)
+        for node in roots:
+            self._visit(node, images, owned=False)
+        for carries, nodes in self._aside:
+            for node in nodes:
+                self._visit(node, list(carries), owned=True)
         self._settle(0)
         return self._found
+
+    def _remaining(self, nodes: Iterable[Node]) -> tuple[Node, ...]:
+        """The nodes without the runs whose carries are kept; the nodes behind those carries are put aside."""
+        shelf = self._shelf
+        if shelf is None:
+            return tuple(nodes)
+        remaining = []
+        for node in nodes:
+            children = self._remaining(node.children)
+            if node.children and not children:
+                continue
+            kept = shelf.ask(self._key(node)) if children else None
+            if kept is None:
+                remaining.append(replace(node, children=children))
+            else:
+                self._aside.append((kept, children))
+        return tuple(remaining)
+
+    def _key(self, node: Node) -> bytes:
+        return self._prefixes(node.rows[0])[node.stage]
 
     def _visit(self, node: Node, carries: list[jax.Array], owned: bool) -> None:
         """Run a node and all nodes below. ``owned``: no other node needs ``carries``."""
@@ -65,6 +99,8 @@ class Walk:
             self._settle(len(answers))
             return
         outputs = self._each(partial(stages.run, node.stage, weights), carries, variant.keeps)
+        if self._shelf is not None and outputs[0].size < carries[0].size:
+            self._shelf.offer(self._key(node), outputs)
         if owned:
             carries.clear()
         del weights

@@ -52,6 +52,7 @@ def resume(
             generations=generations,
             patience=patience,
             backend=backend if is_given(context, "backend") else None,
+            keep_memory=backend.keep_memory if is_given(context, "keep_memory") else None,
             model=model,
             data_dir=data_dir,
             reporter=terminal,

@@ -88,6 +88,7 @@ _preset_option = cloup.option(
 @cloup.option_group(
     "Where it runs",
     _options(SearchOptions, "batch_size", "precision"),
+    options_of(Backend, only=["keep_memory"]),
     options_of(PoolOptions),
 )
 @cloup.option_group("Output and input", together(json_option, config_option))

@@ -32,6 +32,7 @@ NORMALISATION = Normalisation((0.4, 0.5), (0.3, 0.2))
 RESNET = ResNetArchitecture("tiny", (5, 6), ((4,), (3,)), 3, (8, 8, 2))
 KINDS = {
     "vgg": VGGArchitecture("any", ((5,), (6,)), (7,), 3, (8, 8, 2), batch_norm=True),
+    "vgg, three layers": VGGArchitecture("any", ((5, 6), (4,)), (), 3, (8, 8, 2), batch_norm=True),
     "resnet": RESNET,
     "resnet, copied": ResNetArchitecture("copied", (4, 8), ((4,), (3,)), 3, (8, 8, 2), shortcuts="around"),
 }
