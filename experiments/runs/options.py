@@ -11,8 +11,8 @@ from engine.search.settings import SearchSettings
 from experiments.data.options import DataOptions
 from experiments.runs.patience import check_patience
 from fitness.evaluation.evaluator import on_gpu, usual_batch
-from fitness.evaluation.kept_carries import KEPT_BYTES
 from fitness.evaluation.precision import PRECISIONS, resolved
+from fitness.evaluation.tree.kept_carries import KEPT_BYTES
 from fitness.genome import GENOMES
 from fitness.importance import IMPORTANCES
 from fitness.objective.cost import check_algorithm

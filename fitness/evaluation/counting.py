@@ -1,10 +1,10 @@
 """Counts, on one device, the images of a shard that masked networks get right.
 
-The plan of :mod:`fitness.evaluation.prefix_tree` is walked depth-first, a few batches at a time. Held at any
+The plan of :mod:`fitness.evaluation.tree.prefix_tree` is walked depth-first, a few batches at a time. Held at any
 time: for each stage and each of these batches at most one carry, the weights of one run, and the network's
 weights once in the form that computes fastest. None of that grows with the number of masks. Only statistics of
 batch norms do, where they are measured for each mask: two numbers for each channel. Carries that later masks
-may need are kept within a limit (:mod:`fitness.evaluation.kept_carries`).
+may need are kept within a limit (:mod:`fitness.evaluation.tree.kept_carries`).
 """
 
 import os
@@ -18,14 +18,14 @@ import numpy as np
 
 from engine.layout import Layout
 from fitness.evaluation.compaction import Compaction
-from fitness.evaluation.compilation import Leaf as LeafProgram
-from fitness.evaluation.compilation import compile_programs
 from fitness.evaluation.division import Batches
-from fitness.evaluation.kept_carries import KEPT_BYTES, KeptCarries
 from fitness.evaluation.masked_stages import MaskedStages
-from fitness.evaluation.prefix_tree import plan
-from fitness.evaluation.statistics import MeasuredStatistics
-from fitness.evaluation.walk import Leaf, Placed, Walk
+from fitness.evaluation.tree.compilation import Leaf as LeafProgram
+from fitness.evaluation.tree.compilation import compile_programs
+from fitness.evaluation.tree.kept_carries import KEPT_BYTES, KeptCarries
+from fitness.evaluation.tree.prefix_tree import plan
+from fitness.evaluation.tree.statistics import MeasuredStatistics
+from fitness.evaluation.tree.walk import Leaf, Placed, Walk
 from models.compensation.method import Compensation
 from models.contract import DType, Network
 from models.normalisation import Normalisation

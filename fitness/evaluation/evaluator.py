@@ -17,10 +17,10 @@ from engine.contracts import FAILED, STOPPED, Target
 from engine.layout import Layout
 from engine.search.stopping import hopeless
 from fitness.evaluation.division import Batches, block_count, hardest_first, rounds, shard_count
-from fitness.evaluation.kept_carries import KEPT_BYTES
 from fitness.evaluation.pipeline import Pipeline
 from fitness.evaluation.precision import resolved
 from fitness.evaluation.shard_worker import Request, Runner, blueprint, from_blueprint, local_worker
+from fitness.evaluation.tree.kept_carries import KEPT_BYTES
 from models.compensation.method import Compensation
 from models.model_directory import Model
 from models.xla import check_devices
@@ -217,7 +217,7 @@ class LocalEvaluator(ShardedEvaluator):
             order: of the images, one of :data:`fitness.evaluation.division.ORDERS`.
             pauses: whether masks can be stopped between rounds of images.
             compensation: of every mask; None for none.
-            kept_bytes: see :mod:`fitness.evaluation.kept_carries`; without influence on counts.
+            kept_bytes: see :mod:`fitness.evaluation.tree.kept_carries`; without influence on counts.
         """
         self._inline = _Inline(model, layout, resolved(precision, on_gpu()), compensation, kept_bytes)
         super().__init__(

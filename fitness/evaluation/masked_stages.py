@@ -13,8 +13,8 @@ from fitness.evaluation import programs
 from fitness.evaluation.compaction import Compaction
 from fitness.evaluation.folds import Fold, Folds, Key
 from fitness.evaluation.narrowing import StageArrays
-from fitness.evaluation.prefix_tree import branching
 from fitness.evaluation.structures import structure_of
+from fitness.evaluation.tree.prefix_tree import branching
 from models.compensation.method import Compensation
 from models.compensation.recalibration import reached
 from models.contract import DType, Keeps, Network, Norm

@@ -10,8 +10,8 @@ from engine.layout import Layout
 from fitness.evaluation import compilation_cache
 from fitness.evaluation.counting import MaskedCounter, Placed
 from fitness.evaluation.division import Batches
-from fitness.evaluation.kept_carries import KEPT_BYTES
 from fitness.evaluation.precision import DTYPES
+from fitness.evaluation.tree.kept_carries import KEPT_BYTES
 from models.arrays import arrays_of, set_arrays
 from models.compensation.method import Compensation
 from models.compensation.recalibration import Calibration

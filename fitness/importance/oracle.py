@@ -1,7 +1,7 @@
 """Importance by trial: the images that the network loses if one filter is removed.
 
 The oracle of Molchanov et al. 2017 (arXiv:1611.06440, section 3.1) with accuracy in place of the loss. One mask
-for each filter is affordable because masks share their prefixes (:mod:`fitness.evaluation.prefix_tree`): the
+for each filter is affordable because masks share their prefixes (:mod:`fitness.evaluation.tree.prefix_tree`): the
 stages in front of a filter run once for all masks. The 4,224 masks of a VGG-16 take as many multiplications as
 1,080 passes of the images through the whole network, so use few images.
 """

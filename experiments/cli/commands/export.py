@@ -47,6 +47,15 @@ from models.export.registry import FORMATS
     show_default=True,
     help="Largest number of training images that --refit fits to.",
 )
+@cloup.option(
+    "--round-to",
+    type=int,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Return removed filters, the most important first, until each layer keeps a multiple of N, or all its "
+    "filters. Runtimes such as ONNX Runtime compute other widths slowly. A refitted mask is refitted again.",
+)
 @moved_options
 @model_class_option()
 @json_option
@@ -63,7 +72,8 @@ def export(context: click.Context, run_dir: str, pruned_dir: Path, as_json: bool
     with interruptible("nothing was written.") as terminal:
         result = export_run(run_dir, pruned_dir, reporter=terminal, **options)
     which = {"pick": "the mask of --pick"}.get(result.mask, result.mask)
-    compared = "network of RESULT" if result.mask == "RESULT" else "masked network"
+    # A RESULT whose widths are rounded is another mask, with weights of its own.
+    compared = "masked network" if result.check is None else "network of RESULT"
     lines = [
         f"{which}: {result.removed_filters:,} filters removed, at an accuracy drop of "
         f"{result.accuracy_drop:.2f}% on the fitness images",

@@ -1,7 +1,7 @@
 """From a mask of a run to a physically smaller network in a format of choice: the ``export`` command."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ from engine.layout import mask_sha256
 from experiments.data.facts import DataFacts, result_json
 from experiments.data.loading import note_resize
 from experiments.environment import versions
+from experiments.measurement.measuring import measure
 from experiments.progress import Reporter, Silent
 from experiments.runs.exporting.pick import chosen_mask, parse_pick
 from experiments.runs.exporting.refit import IMAGES as REFIT_IMAGES
 from experiments.runs.exporting.refit import Refit, Refitter, refitted_choice
+from experiments.runs.exporting.widening import check_multiple, importance_of, widened
 from experiments.runs.finish.result import Result
 from experiments.runs.finish.weights import result_of, weights_of
 from experiments.runs.knowledge.compensation import network_of
@@ -43,6 +45,7 @@ class ExportResult:
         accuracy_drop: percent, on the fitness images.
         correct: fitness images that the network gets right.
         refit: figures of the refit that this export made; None without one.
+        returned_filters: of those that the mask removed, for widths that are multiples of ``round_to``.
         check: counts of RESULT on the check images of its finish; None for other masks.
         runtime: the software that read the exported network back.
         files: bytes of each file.
@@ -64,6 +67,7 @@ class ExportResult:
     accuracy_drop: float
     correct: int
     refit: dict[str, Any] | None
+    returned_filters: int
     check: dict[str, Any] | None
     runtime: str
     files: dict[str, int]
@@ -100,6 +104,7 @@ class _Leaving:
     accuracy_drop: float
     refit: Refit | None = None
     result: Result | None = None
+    returned: int = 0
 
     @classmethod
     def of(cls, saved: SavedRun, pick: str | None, refit_images: int | None) -> "_Leaving":
@@ -151,6 +156,34 @@ class _Leaving:
             refit=refit,
         )
 
+    def of_widths(self, saved: SavedRun, multiple: int) -> "_Leaving":
+        """The same with removed filters returned, so that each width is a multiple or the whole layer.
+
+        The weights are found as those of this one were, by a refit or by the compensation of the search.
+        """
+        problem, images = saved.problem, self.refit_images
+        mask = widened(self.mask, importance_of(saved), problem.genome.layout, multiple)
+        returned = int(np.count_nonzero(mask != self.mask))
+        if returned == 0:
+            return self
+        found = None
+        if images is None:
+            keeps = problem.genome.layout.split(mask)
+            network = network_of(problem.model.network, keeps, saved.compensation)
+            smaller = Model(prune(network, keeps), problem.model.normalisation, problem.model.classes)
+            correct = measure(smaller, problem.images).correct
+            original = saved.newest.state.original_correct
+            counted = correct, 100 * (original - correct) / original
+        else:
+            found = Refitter(saved, images)(mask)
+            network, counted = found.network, (found.fitness.correct, found.fitness.accuracy_drop)
+        beyond = ", beyond the threshold" if counted[1] >= saved.options.threshold > self.accuracy_drop else ""
+        saved.reporter.message(
+            f"filters that return for widths in multiples of {multiple}: {returned:,}; accuracy drop "
+            f"{self.accuracy_drop:.2f}% -> {counted[1]:.2f}% on the fitness images{beyond}."
+        )
+        return replace(self.masked(saved, self.name, mask, network, counted, found), returned=returned)
+
     @property
     def refit_images(self) -> int | None:
         """Images that the weights were fitted to; None for weights that the search scored."""
@@ -167,6 +200,7 @@ def export_run(
     pick: str | None = None,
     refit: bool = False,
     refit_images: int = REFIT_IMAGES,
+    round_to: int = 1,
     model: str | None = None,
     data_dir: str | None = None,
     reporter: Reporter | None = None,
@@ -184,26 +218,28 @@ def export_run(
         refit: whether the remaining weights of BEST, or of the mask picked, are refitted now; conditions on
             accuracy are then about refitted masks (:mod:`experiments.runs.exporting.refit`).
         refit_images: number of training images to refit to, at most.
+        round_to: removed filters return until each layer keeps a multiple of this, or all its filters.
         model: where the run's model is now, if it moved.
         data_dir: where the run's data is now, if it moved.
         reporter: receives sentences for the user.
 
     Raises:
         RunError: the run has no checkpoint yet, or searched on other images than are there now.
-        OptionError: ``pick`` cannot be parsed, or no mask meets it; no images to refit to.
+        OptionError: ``pick`` cannot be parsed, or no mask meets it; no images to refit to; ``round_to`` below 1.
         CompensationError: the network cannot be refitted.
         ExportError: the format is unknown, lacks a package or cannot hold the network; or the networks differ.
         StoreError: the directory is occupied.
     """
     if pick is not None:
         parse_pick(pick)
+    check_multiple(round_to)
     form = named(format)
     runtime = form.runtime()
     directory = Path(directory)
     output_directory.check_target(directory)
     saved = SavedRun.open(location, model=model, data_dir=data_dir, reporter=reporter or Silent())
     checkpoint, images, original = saved.newest, saved.images, saved.problem.model
-    leaving = _Leaving.of(saved, pick, refit_images if refit else None)
+    leaving = _Leaving.of(saved, pick, refit_images if refit else None).of_widths(saved, round_to)
     smaller = Model(leaving.smaller, original.normalisation, original.classes)
     parameters, macs = network_cost(smaller.network)
     base_parameters, base_macs = network_cost(original.network)
@@ -220,6 +256,7 @@ def export_run(
             "macs": base_macs,
             "compensation": saved.options.compensate,
             "refit_images": leaving.refit_images,
+            "round_to": round_to,
             **({} if pick is None else {"pick": pick}),
         },
         "data": original.notes.get("data"),
@@ -235,6 +272,7 @@ def export_run(
         accuracy_drop=leaving.accuracy_drop,
         correct=leaving.correct,
         refit=None if leaving.refit is None else leaving.refit.to_json(),
+        returned_filters=leaving.returned,
         check=None if check is None else check.to_json(),
         runtime=runtime,
         files=sizes,

@@ -12,13 +12,13 @@ from flax import nnx
 
 from fitness.evaluation import programs, structures
 from fitness.evaluation.compaction import Compaction
-from fitness.evaluation.compilation import compile_programs
 from fitness.evaluation.counting import MaskedCounter
 from fitness.evaluation.division import Batches
 from fitness.evaluation.evaluator import LocalEvaluator
 from fitness.evaluation.masked_stages import MaskedStages
-from fitness.evaluation.prefix_tree import plan
 from fitness.evaluation.structures import structure_of
+from fitness.evaluation.tree.compilation import compile_programs
+from fitness.evaluation.tree.prefix_tree import plan
 from fitness.genome import Genome
 from models.compensation.method import Compensation
 from models.compensation.moments import gather_moments

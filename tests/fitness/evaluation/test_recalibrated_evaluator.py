@@ -152,7 +152,7 @@ def test_statistics_are_measured_once_for_all_batches(tiny, monkeypatch):
     first = counter.count(placed[:3], masks)
     nodes = len(ran)
     assert 0 < nodes <= len(masks) * (len(counter.stages.chain) - 1)
-    monkeypatch.setattr("fitness.evaluation.statistics.CACHED_BYTES", 0)
+    monkeypatch.setattr("fitness.evaluation.tree.statistics.CACHED_BYTES", 0)
     np.testing.assert_array_equal(counter.count(placed[:3], masks), first)
     assert len(ran) == nodes
     counter.count(placed[:1], masks[:2])

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from fitness.evaluation.masked_stages import STORED, MaskedStages
-from fitness.evaluation.prefix_tree import Node
 from fitness.evaluation.programs import Orders
+from fitness.evaluation.tree.prefix_tree import Node
 from models.contract import Norm
 
 Leaf = Callable[..., jax.Array]
@@ -25,7 +25,7 @@ def compile_programs(
     calibration_images: jax.Array | None,
     threads: Executor,
 ) -> None:
-    """Compile what :class:`fitness.evaluation.walk.Walk` calls, and the measuring of statistics before the walk.
+    """Compile what a :class:`fitness.evaluation.tree.walk.Walk` calls, and the measuring of statistics before.
 
     Args:
         stages: of the network.

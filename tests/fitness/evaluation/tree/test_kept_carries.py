@@ -9,7 +9,7 @@ from fitness.evaluation import programs
 from fitness.evaluation.compaction import Compaction
 from fitness.evaluation.counting import MaskedCounter
 from fitness.evaluation.division import Batches
-from fitness.evaluation.kept_carries import KeptCarries, Shelf
+from fitness.evaluation.tree.kept_carries import KeptCarries, Shelf
 from tests.fitness.evaluation.test_evaluator import random_masks
 from tests.fitness.evaluation.test_recalibrated_evaluator import (
     DATA,

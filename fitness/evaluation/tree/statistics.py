@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fitness.evaluation.masked_stages import STORED, MaskedStages, Statistics
-from fitness.evaluation.prefix_tree import Node
+from fitness.evaluation.tree.prefix_tree import Node
 from models.compensation.recalibration import Calibration
 from models.contract import Norm
 

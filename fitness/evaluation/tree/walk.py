@@ -10,10 +10,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from fitness.evaluation.kept_carries import Shelf
 from fitness.evaluation.masked_stages import MaskedStages
-from fitness.evaluation.prefix_tree import Node
-from fitness.evaluation.statistics import MeasuredStatistics
+from fitness.evaluation.tree.kept_carries import Shelf
+from fitness.evaluation.tree.prefix_tree import Node
+from fitness.evaluation.tree.statistics import MeasuredStatistics
 from models.contract import Keeps
 
 Placed = list[tuple[jax.Array, jax.Array]]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from engine.layout import Layout
 from fitness.evaluation.compaction import WHOLE, Compaction
-from fitness.evaluation.prefix_tree import branching, plan, runs
+from fitness.evaluation.tree.prefix_tree import branching, plan, runs
 
 
 class Link(NamedTuple):

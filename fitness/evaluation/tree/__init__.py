@@ -1,0 +1,1 @@
+"""The prefix tree of many masks: planned, compiled, walked; and what is kept of earlier walks."""
