@@ -24,7 +24,7 @@ LAYERS = {
     "engine": "errors < layout, options < contracts < search < stores < run < cluster",
     "models": (
         "errors, classes < xla < axes, git_lfs, windows < readers < contract < lowering < normalisation, fields < arrays < cost, logits < stages, "
-        "output_directory < tracing < onnx < networks < model_directory < imported, pruning < compensation, training, torch, "
+        "output_directory < tracing < onnx < networks < model_directory < imported, pruning, widening < compensation, training, torch, "
         "onnx_import, latency < export"
     ),
     "fitness": "genome < evaluation < objective, importance < seeding",

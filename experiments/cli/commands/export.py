@@ -53,8 +53,8 @@ from models.export.registry import FORMATS
     default=1,
     show_default=True,
     metavar="N",
-    help="Return removed filters, the most important first, until each layer keeps a multiple of N, or all its "
-    "filters. Runtimes such as ONNX Runtime compute other widths slowly. A refitted mask is refitted again.",
+    help="Widen each layer with filters of zeros to a multiple of N, or to its whole width. Answers stay the "
+    "same. ONNX Runtime is slow on a CPU where widths are no multiples of 8.",
 )
 @moved_options
 @model_class_option()
@@ -72,8 +72,7 @@ def export(context: click.Context, run_dir: str, pruned_dir: Path, as_json: bool
     with interruptible("nothing was written.") as terminal:
         result = export_run(run_dir, pruned_dir, reporter=terminal, **options)
     which = {"pick": "the mask of --pick"}.get(result.mask, result.mask)
-    # A RESULT whose widths are rounded is another mask, with weights of its own.
-    compared = "masked network" if result.check is None else "network of RESULT"
+    compared = "network of RESULT" if result.mask == "RESULT" else "masked network"
     lines = [
         f"{which}: {result.removed_filters:,} filters removed, at an accuracy drop of "
         f"{result.accuracy_drop:.2f}% on the fitness images",

@@ -1,22 +1,21 @@
 """From a mask of a run to a physically smaller network in a format of choice: the ``export`` command."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from engine.errors import OptionError
 from engine.layout import mask_sha256
 from experiments.data.facts import DataFacts, result_json
 from experiments.data.loading import note_resize
 from experiments.environment import versions
-from experiments.measurement.measuring import measure
 from experiments.progress import Reporter, Silent
 from experiments.runs.exporting.pick import chosen_mask, parse_pick
 from experiments.runs.exporting.refit import IMAGES as REFIT_IMAGES
 from experiments.runs.exporting.refit import Refit, Refitter, refitted_choice
-from experiments.runs.exporting.widening import check_multiple, importance_of, widened
 from experiments.runs.finish.result import Result
 from experiments.runs.finish.weights import result_of, weights_of
 from experiments.runs.knowledge.compensation import network_of
@@ -30,8 +29,12 @@ from models.export.registry import named
 from models.logits import logits
 from models.model_directory import Model
 from models.pruning import prune
+from models.widening import multiples, widen
 
 PARITY_IMAGES = 256
+
+BLOCK = 8
+"""ONNX Runtime computes convolutions on a CPU in blocks of channels; docs/deployment.md has a measurement."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class ExportResult:
         accuracy_drop: percent, on the fitness images.
         correct: fitness images that the network gets right.
         refit: figures of the refit that this export made; None without one.
-        returned_filters: of those that the mask removed, for widths that are multiples of ``round_to``.
+        zero_filters: that were added for widths that are multiples of ``round_to``.
         check: counts of RESULT on the check images of its finish; None for other masks.
         runtime: the software that read the exported network back.
         files: bytes of each file.
@@ -67,7 +70,7 @@ class ExportResult:
     accuracy_drop: float
     correct: int
     refit: dict[str, Any] | None
-    returned_filters: int
+    zero_filters: int
     check: dict[str, Any] | None
     runtime: str
     files: dict[str, int]
@@ -104,7 +107,6 @@ class _Leaving:
     accuracy_drop: float
     refit: Refit | None = None
     result: Result | None = None
-    returned: int = 0
 
     @classmethod
     def of(cls, saved: SavedRun, pick: str | None, refit_images: int | None) -> "_Leaving":
@@ -156,34 +158,6 @@ class _Leaving:
             refit=refit,
         )
 
-    def of_widths(self, saved: SavedRun, multiple: int) -> "_Leaving":
-        """The same with removed filters returned, so that each width is a multiple or the whole layer.
-
-        The weights are found as those of this one were, by a refit or by the compensation of the search.
-        """
-        problem, images = saved.problem, self.refit_images
-        mask = widened(self.mask, importance_of(saved), problem.genome.layout, multiple)
-        returned = int(np.count_nonzero(mask != self.mask))
-        if returned == 0:
-            return self
-        found = None
-        if images is None:
-            keeps = problem.genome.layout.split(mask)
-            network = network_of(problem.model.network, keeps, saved.compensation)
-            smaller = Model(prune(network, keeps), problem.model.normalisation, problem.model.classes)
-            correct = measure(smaller, problem.images).correct
-            original = saved.newest.state.original_correct
-            counted = correct, 100 * (original - correct) / original
-        else:
-            found = Refitter(saved, images)(mask)
-            network, counted = found.network, (found.fitness.correct, found.fitness.accuracy_drop)
-        beyond = ", beyond the threshold" if counted[1] >= saved.options.threshold > self.accuracy_drop else ""
-        saved.reporter.message(
-            f"filters that return for widths in multiples of {multiple}: {returned:,}; accuracy drop "
-            f"{self.accuracy_drop:.2f}% -> {counted[1]:.2f}% on the fitness images{beyond}."
-        )
-        return replace(self.masked(saved, self.name, mask, network, counted, found), returned=returned)
-
     @property
     def refit_images(self) -> int | None:
         """Images that the weights were fitted to; None for weights that the search scored."""
@@ -218,7 +192,8 @@ def export_run(
         refit: whether the remaining weights of BEST, or of the mask picked, are refitted now; conditions on
             accuracy are then about refitted masks (:mod:`experiments.runs.exporting.refit`).
         refit_images: number of training images to refit to, at most.
-        round_to: removed filters return until each layer keeps a multiple of this, or all its filters.
+        round_to: each layer gets filters of zeros until its width is a multiple of this, or that of the unpruned
+            network.
         model: where the run's model is now, if it moved.
         data_dir: where the run's data is now, if it moved.
         reporter: receives sentences for the user.
@@ -232,15 +207,18 @@ def export_run(
     """
     if pick is not None:
         parse_pick(pick)
-    check_multiple(round_to)
+    if round_to < 1:
+        raise OptionError(f"`round_to` must be 1 or more, not {round_to}.")
     form = named(format)
     runtime = form.runtime()
     directory = Path(directory)
     output_directory.check_target(directory)
     saved = SavedRun.open(location, model=model, data_dir=data_dir, reporter=reporter or Silent())
     checkpoint, images, original = saved.newest, saved.images, saved.problem.model
-    leaving = _Leaving.of(saved, pick, refit_images if refit else None).of_widths(saved, round_to)
-    smaller = Model(leaving.smaller, original.normalisation, original.classes)
+    leaving = _Leaving.of(saved, pick, refit_images if refit else None)
+    network = _of_widths(leaving.smaller, original.network, round_to, format, saved.reporter)
+    zeros = _filters(network) - _filters(leaving.smaller)
+    smaller = Model(network, original.normalisation, original.classes)
     parameters, macs = network_cost(smaller.network)
     base_parameters, base_macs = network_cost(original.network)
     removed = int((~leaving.mask).sum())
@@ -272,7 +250,7 @@ def export_run(
         accuracy_drop=leaving.accuracy_drop,
         correct=leaving.correct,
         refit=None if leaving.refit is None else leaving.refit.to_json(),
-        returned_filters=leaving.returned,
+        zero_filters=zeros,
         check=None if check is None else check.to_json(),
         runtime=runtime,
         files=sizes,
@@ -287,3 +265,27 @@ def export_run(
         sha256=mask_sha256(leaving.mask),
         facts=saved.facts,
     )
+
+
+def _of_widths(smaller: Network, original: Network, multiple: int, format: str, reporter: Reporter) -> Network:
+    """The network with widths that are multiples or whole; says what was added, or could be."""
+    sizes, whole = _sizes(smaller), _sizes(original)
+    if multiple == 1:
+        if format == "onnx" and multiples(sizes, whole, BLOCK) != sizes:
+            reporter.message(
+                f"ONNX Runtime is slow on a CPU where widths are no multiples of {BLOCK}; `round_to` {BLOCK} "
+                "adds filters of zeros, which change no answer."
+            )
+        return smaller
+    widths = multiples(sizes, whole, multiple)
+    added = sum(widths.values()) - sum(sizes.values())
+    reporter.message(f"filters of zeros that make widths multiples of {multiple}: {added:,}.")
+    return widen(smaller, widths)
+
+
+def _sizes(network: Network) -> dict[str, int]:
+    return {group.name: group.size for group in network.filter_groups}
+
+
+def _filters(network: Network) -> int:
+    return sum(_sizes(network).values())

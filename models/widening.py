@@ -1,0 +1,44 @@
+"""Wider layers with the same function: channels of zeros for runtimes that compute blocks of channels."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from models.arrays import arrays_of, set_arrays
+from models.axes import groups_of, rows
+from models.contract import Network
+
+
+def widen(network: Network, widths: Mapping[str, int]) -> Network:
+    """Add channels whose weights are zeros, and which the next layers read with zeros.
+
+    Statistics of batch norms are ones there, so that nothing is divided by zero.
+
+    Args:
+        network: left as it is.
+        widths: group name -> channels, no fewer than the network has; absent groups stay.
+
+    Returns:
+        A network of the same class with the same logits, but for the order of sums.
+    """
+    sizes = {group.name: group.size for group in network.filter_groups}
+    channels = {name: np.arange(width) for name, width in widths.items() if width > sizes[name]}
+    arrays = arrays_of(network)
+    for stage in network.stages:
+        for path, spec in stage.specs().items():
+            name = f"{stage.name}.{path}"
+            filling = 0 if spec.trained else 1
+            for number, axis in enumerate(spec.axes):
+                if any(group in channels for group in groups_of(axis)):
+                    indices = rows(axis, sizes, channels)
+                    beyond = indices >= arrays[name].shape[number]
+                    arrays[name] = arrays[name].take(indices, axis=number, mode="clip")
+                    np.moveaxis(arrays[name], number, 0)[beyond] = filling
+    wider = network.architecture.with_widths(dict(widths)).blank()
+    set_arrays(wider, arrays)
+    return wider
+
+
+def multiples(sizes: Mapping[str, int], whole: Mapping[str, int], multiple: int) -> dict[str, int]:
+    """For each group the next multiple of its size, or the size of the ``whole`` group if that is less."""
+    return {name: min(-(-size // multiple) * multiple, whole[name]) for name, size in sizes.items()}

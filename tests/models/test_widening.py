@@ -1,0 +1,64 @@
+"""Wider layers: the same logits, the same arrays among zeros."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.arrays import arrays_of
+from models.networks.resnet import ResNetArchitecture
+from models.networks.vgg import VGGArchitecture
+from models.pruning import prune
+from models.widening import multiples, widen
+from tests.models.support.own_networks import NAMES, built
+from tests.models.support.small_networks import assert_close, filled, keeps_of_widths, logits
+
+NETWORKS = {
+    "vgg": lambda: filled(VGGArchitecture("any", ((3, 5), (4,)), (6,), 4, (8, 10, 3))),
+    "vgg, batch norm": lambda: filled(VGGArchitecture("any", ((3,), (4, 2)), (8,), 4, (9, 14, 3), True)),
+    "resnet": lambda: filled(ResNetArchitecture("tiny", (5, 6), ((4,), (3,)), 3, (8, 8, 2))),
+    **{name: lambda name=name: built(name) for name in NAMES},
+}
+
+
+def sizes_of(network):
+    return {group.name: group.size for group in network.filter_groups}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_widened_network_answers_the_same_and_holds_the_same_arrays(name):
+    network = NETWORKS[name]()
+    rng = np.random.default_rng(3)
+    smaller = prune(network, keeps_of_widths(network.filter_groups, rng, 0.6))
+    inputs = jnp.asarray(rng.standard_normal((3, *network.architecture.input_shape)), jnp.float32)
+    widths = multiples(sizes_of(smaller), sizes_of(network), 3)
+    before = arrays_of(smaller)
+    wider = widen(smaller, widths)
+    assert sizes_of(wider) == widths != sizes_of(smaller)
+    assert_close(logits(wider, inputs), logits(smaller, inputs))
+    first = {group: np.arange(width) < sizes_of(smaller)[group] for group, width in widths.items()}
+    for path, array in arrays_of(prune(wider, first)).items():
+        np.testing.assert_array_equal(array, before[path])
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcd"), st.tuples(st.integers(1, 40), st.integers(0, 40))),
+    st.integers(1, 20),
+)
+def test_widths_are_the_next_multiples_or_whole(groups, multiple):
+    sizes = {name: size for name, (size, _) in groups.items()}
+    whole = {name: size + more for name, (size, more) in groups.items()}
+    for name, width in multiples(sizes, whole, multiple).items():
+        assert sizes[name] <= width <= whole[name]
+        assert width < sizes[name] + multiple
+        assert width % multiple == 0 or width == whole[name]
+
+
+def test_added_batch_norms_have_a_variance_to_divide_by():
+    network = NETWORKS["vgg, batch norm"]()
+    wider = arrays_of(widen(prune(network, {"conv1_1": np.array([True, False, False])}), {"conv1_1": 3}))
+    (variance,) = (array for path, array in wider.items() if path.startswith("conv1_1") and path.endswith("var"))
+    assert variance[1:].tolist() == [1, 1]
+    kernels = [array for path, array in wider.items() if path.startswith("conv2_1") and path.endswith("kernel")]
+    assert all((array[:, :, 1:] == 0).all() for array in kernels)
