@@ -50,11 +50,10 @@ from models.export.registry import FORMATS
 @cloup.option(
     "--round-to",
     type=int,
-    default=1,
-    show_default=True,
     metavar="N",
     help="Widen each layer with filters of zeros to a multiple of N, or to its whole width. Answers stay the "
-    "same. ONNX Runtime is slow on a CPU where widths are no multiples of 8.",
+    "same. ONNX Runtime is slow on a CPU at widths that are no multiples of 8. 8 for onnx and 1 for other "
+    "formats if not given.",
 )
 @moved_options
 @model_class_option()

@@ -174,7 +174,7 @@ def export_run(
     pick: str | None = None,
     refit: bool = False,
     refit_images: int = REFIT_IMAGES,
-    round_to: int = 1,
+    round_to: int | None = None,
     model: str | None = None,
     data_dir: str | None = None,
     reporter: Reporter | None = None,
@@ -193,7 +193,7 @@ def export_run(
             accuracy are then about refitted masks (:mod:`experiments.runs.exporting.refit`).
         refit_images: number of training images to refit to, at most.
         round_to: each layer gets filters of zeros until its width is a multiple of this, or that of the unpruned
-            network.
+            network; None: of 8 for ONNX, and no filters for other formats.
         model: where the run's model is now, if it moved.
         data_dir: where the run's data is now, if it moved.
         reporter: receives sentences for the user.
@@ -207,6 +207,8 @@ def export_run(
     """
     if pick is not None:
         parse_pick(pick)
+    if round_to is None:
+        round_to = BLOCK if format == "onnx" else 1
     if round_to < 1:
         raise OptionError(f"`round_to` must be 1 or more, not {round_to}.")
     form = named(format)
@@ -216,7 +218,7 @@ def export_run(
     saved = SavedRun.open(location, model=model, data_dir=data_dir, reporter=reporter or Silent())
     checkpoint, images, original = saved.newest, saved.images, saved.problem.model
     leaving = _Leaving.of(saved, pick, refit_images if refit else None)
-    network = _of_widths(leaving.smaller, original.network, round_to, format, saved.reporter)
+    network = _of_widths(leaving.smaller, original.network, round_to, saved.reporter)
     zeros = _filters(network) - _filters(leaving.smaller)
     smaller = Model(network, original.normalisation, original.classes)
     parameters, macs = network_cost(smaller.network)
@@ -267,19 +269,14 @@ def export_run(
     )
 
 
-def _of_widths(smaller: Network, original: Network, multiple: int, format: str, reporter: Reporter) -> Network:
-    """The network with widths that are multiples or whole; says what was added, or could be."""
-    sizes, whole = _sizes(smaller), _sizes(original)
-    if multiple == 1:
-        if format == "onnx" and multiples(sizes, whole, BLOCK) != sizes:
-            reporter.message(
-                f"ONNX Runtime is slow on a CPU where widths are no multiples of {BLOCK}; `round_to` {BLOCK} "
-                "adds filters of zeros, which change no answer."
-            )
+def _of_widths(smaller: Network, original: Network, multiple: int, reporter: Reporter) -> Network:
+    """The network with widths that are multiples of a number, or those of the unpruned network."""
+    sizes = _sizes(smaller)
+    widths = multiples(sizes, _sizes(original), multiple)
+    if widths == sizes:
         return smaller
-    widths = multiples(sizes, whole, multiple)
     added = sum(widths.values()) - sum(sizes.values())
-    reporter.message(f"filters of zeros that make widths multiples of {multiple}: {added:,}.")
+    reporter.message(f"filters of zeros that make widths multiples of {multiple} (`round_to`): {added:,}.")
     return widen(smaller, widths)
 
 
