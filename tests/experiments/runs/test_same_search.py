@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from engine.cluster.options import PoolOptions
+from engine.errors import OptionError
 from engine.run.directory import RunDirectory
 from engine.search.loop import Search
 from engine.search.operators.mutation import MUTATIONS
@@ -148,3 +149,15 @@ def test_a_damaged_checkpoint_costs_a_generation_and_nothing_else(whole, tmp_pat
     assert read_status(run).generation == 2
     resume_search(run, generations=GENERATIONS)
     assert traces(run) == traces(expected)
+
+
+def test_what_is_kept_of_earlier_masks_changes_no_search(whole, tmp_path):
+    """Nothing kept at first, and a limit that the resumed search reaches."""
+    options, expected, result = whole("everything")
+    run = tmp_path / "run"
+    start_search(run, replace(options, generations=2), Backend(keep_memory=0))
+    assert RunDirectory.open(run).description()["backend"]["keep_memory"] == 0
+    assert resume_search(run, generations=GENERATIONS, keep_memory=1) == result
+    assert traces(run) == traces(expected)
+    with pytest.raises(OptionError, match="`keep_memory` must be 0 or more megabytes, not -1"):
+        resume_search(run, generations=GENERATIONS + 1, keep_memory=-1)
