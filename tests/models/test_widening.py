@@ -26,7 +26,12 @@ def sizes_of(network):
     return {group.name: group.size for group in network.filter_groups}
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+ALWAYS = ("vgg", "vgg, batch norm", "resnet", "ResNet", "ShuffleNet")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow) for name in NETWORKS]
+)
 def test_a_widened_network_answers_the_same_and_holds_the_same_arrays(name):
     network = NETWORKS[name]()
     rng = np.random.default_rng(3)

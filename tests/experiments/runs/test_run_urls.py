@@ -17,6 +17,7 @@ from engine.stores.remote import FsspecStore
 from experiments.cli import main
 from experiments.report.run import make_report
 from experiments.runs.exporting.export import export_run
+from experiments.runs.options import Backend
 from experiments.runs.search import resume_search, start_search
 from experiments.runs.watching.status import read_status
 from tests.support.runs import options_for, traces
@@ -177,8 +178,8 @@ def test_an_interrupt_says_how_to_go_on_at_a_url(url, options, capsys, monkeypat
 def test_a_cluster_that_a_file_names_is_not_joined(url, options, address):
     start_search(url, options(1))
     run = RunDirectory.open(url)
-    pool = asdict(PoolOptions(address=address))
-    run.write_description({**run.description(), "backend": {"name": "ray", "pool": pool}})
+    backend = asdict(Backend("ray", PoolOptions(address=address)))
+    run.write_description({**run.description(), "backend": backend})
     with pytest.raises(OptionError, match="a cluster that you trust"):
         resume_search(url, generations=2)
 
