@@ -27,7 +27,7 @@ def widen(network: Network, widths: Mapping[str, int]) -> Network:
     for stage in network.stages:
         for path, spec in stage.specs().items():
             name = f"{stage.name}.{path}"
-            filling = 0 if spec.trained else 1
+            filling = 0 if spec.trained or len(spec.axes) > 1 else 1
             for number, axis in enumerate(spec.axes):
                 if any(group in channels for group in groups_of(axis)):
                     indices = rows(axis, sizes, channels)
