@@ -12,7 +12,8 @@ from models.contract import Network
 def widen(network: Network, widths: Mapping[str, int]) -> Network:
     """Add channels whose weights are zeros, and which the next layers read with zeros.
 
-    Statistics of batch norms are ones there, so that nothing is divided by zero.
+    Numbers of a channel, such as its bias or a variance, are ones there, so that nothing is divided by zero. The
+    zeros that read the channel make them harmless.
 
     Args:
         network: left as it is.
@@ -27,8 +28,10 @@ def widen(network: Network, widths: Mapping[str, int]) -> Network:
     for stage in network.stages:
         for path, spec in stage.specs().items():
             name = f"{stage.name}.{path}"
-            filling = 0 if spec.trained or len(spec.axes) > 1 else 1
-            for number, axis in enumerate(spec.axes):
+            over_channels = [number for number, axis in enumerate(spec.axes) if any(groups_of(axis))]
+            filling = int(spec.uses == 0 and len(over_channels) == 1)
+            for number in over_channels:
+                axis = spec.axes[number]
                 if any(group in channels for group in groups_of(axis)):
                     indices = rows(axis, sizes, channels)
                     beyond = indices >= arrays[name].shape[number]

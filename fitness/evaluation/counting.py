@@ -22,7 +22,7 @@ from fitness.evaluation.division import Batches
 from fitness.evaluation.masked_stages import MaskedStages
 from fitness.evaluation.tree.compilation import Leaf as LeafProgram
 from fitness.evaluation.tree.compilation import compile_programs
-from fitness.evaluation.tree.kept_carries import KEPT_BYTES, KeptCarries
+from fitness.evaluation.tree.kept_carries import KeptCarries
 from fitness.evaluation.tree.prefix_tree import plan
 from fitness.evaluation.tree.statistics import MeasuredStatistics
 from fitness.evaluation.tree.walk import Leaf, Placed, Walk
@@ -51,7 +51,7 @@ class MaskedCounter:
         compaction: Compaction | None = None,
         precision: DType = jnp.float32,
         compensation: Compensation | None = None,
-        kept_bytes: int = KEPT_BYTES,
+        kept_bytes: int = 0,
     ):
         """``kept_bytes``: of the carries that are kept for later masks, see :class:`KeptCarries`."""
         self.layout = layout
@@ -60,7 +60,7 @@ class MaskedCounter:
         self._statistics = MeasuredStatistics(
             self.stages, None if compensation is None else compensation.calibration
         )
-        self._kept = KeptCarries(kept_bytes)
+        self._kept = KeptCarries(kept_bytes) if kept_bytes else None
         on_cpu = jax.default_backend() == "cpu"
         self._at_once = CPU_BATCHES_AT_ONCE if on_cpu else 1
         self._threads = ThreadPoolExecutor(streams(), "evoprune-count") if on_cpu else None
@@ -113,7 +113,7 @@ class MaskedCounter:
         found = []
         for number, part in enumerate(self._parts(placed)):
             shelf = None
-            if shard is not None:
+            if shard is not None and self._kept is not None:
                 shelf = self._kept.shelf(shard, number, sum(len(images) for images, _ in part))
                 shelf.begin()
             found += Walk(*held, part, leaf, self._threads, shelf, prefixes).through(tree)

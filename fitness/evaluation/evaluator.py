@@ -20,7 +20,6 @@ from fitness.evaluation.division import Batches, block_count, hardest_first, rou
 from fitness.evaluation.pipeline import Pipeline
 from fitness.evaluation.precision import resolved
 from fitness.evaluation.shard_worker import Request, Runner, blueprint, from_blueprint, local_worker
-from fitness.evaluation.tree.kept_carries import KEPT_BYTES
 from models.compensation.method import Compensation
 from models.model_directory import Model
 from models.xla import check_devices
@@ -203,7 +202,7 @@ class LocalEvaluator(ShardedEvaluator):
         order: str = "given",
         pauses: bool = False,
         compensation: Compensation | None = None,
-        kept_bytes: int = KEPT_BYTES,
+        kept_bytes: int = 0,
     ):
         """Place the network on the device.
 
@@ -254,7 +253,7 @@ class RayEvaluator(ShardedEvaluator):
         order: str = "given",
         pauses: bool = False,
         compensation: Compensation | None = None,
-        kept_bytes: int = KEPT_BYTES,
+        kept_bytes: int = 0,
         watch: Callable[[PoolFigures], None] = lambda figures: None,
     ):
         """Start the workers. Arguments as for :class:`LocalEvaluator`.

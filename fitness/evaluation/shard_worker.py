@@ -11,7 +11,6 @@ from fitness.evaluation import compilation_cache
 from fitness.evaluation.counting import MaskedCounter, Placed
 from fitness.evaluation.division import Batches
 from fitness.evaluation.precision import DTYPES
-from fitness.evaluation.tree.kept_carries import KEPT_BYTES
 from models.arrays import arrays_of, set_arrays
 from models.compensation.method import Compensation
 from models.compensation.recalibration import Calibration
@@ -112,7 +111,7 @@ def local_worker(
     layout: Layout,
     precision: str,
     compensation: Compensation | None = None,
-    kept_bytes: int = KEPT_BYTES,
+    kept_bytes: int = 0,
 ) -> ShardWorker:
     """A worker in this process."""
     return _worker(model.network, model.normalisation, layout, precision, compensation, kept_bytes)
@@ -123,7 +122,7 @@ def blueprint(
     layout: Layout,
     precision: str,
     compensation: Compensation | None = None,
-    kept_bytes: int = KEPT_BYTES,
+    kept_bytes: int = 0,
 ) -> dict[str, Any]:
     """The argument of :func:`from_blueprint`: plain arrays and JSON, so that no Flax object is pickled."""
     return {

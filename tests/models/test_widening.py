@@ -12,12 +12,13 @@ from models.networks.vgg import VGGArchitecture
 from models.pruning import prune
 from models.widening import multiples, widen
 from tests.models.support.own_networks import NAMES, built
-from tests.models.support.small_networks import assert_close, filled, keeps_of_widths, logits
+from tests.models.support.small_networks import assert_close, filled, keeps_of_widths, logits, small
 
 NETWORKS = {
     "vgg": lambda: filled(VGGArchitecture("any", ((3, 5), (4,)), (6,), 4, (8, 10, 3))),
     "vgg, batch norm": lambda: filled(VGGArchitecture("any", ((3,), (4, 2)), (8,), 4, (9, 14, 3), True)),
     "resnet": lambda: filled(ResNetArchitecture("tiny", (5, 6), ((4,), (3,)), 3, (8, 8, 2))),
+    "resnet-copied": lambda: small("resnet-copied"),
     **{name: lambda name=name: built(name) for name in NAMES},
 }
 
@@ -26,7 +27,7 @@ def sizes_of(network):
     return {group.name: group.size for group in network.filter_groups}
 
 
-ALWAYS = ("vgg", "vgg, batch norm", "resnet", "ResNet", "ShuffleNet")
+ALWAYS = ("vgg", "vgg, batch norm", "resnet", "resnet-copied", "ResNet", "ShuffleNet")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 
 KEPT_BYTES = 1 << 30
-"""Default limit for a process."""
+"""Limit for each process of a search, if not given."""
 
 
 class _Rank(NamedTuple):
@@ -39,7 +39,7 @@ class Shelf:
 
     def __init__(self, images: int):
         self.images = images
-        self.limit = 0
+        self._limit = 0
         self._entries: dict[bytes, _Entry] = {}
         self._bytes = 0
         self._call = 0
@@ -47,7 +47,11 @@ class Shelf:
     def begin(self) -> None:
         """A call begins: some masks, which are the offspring of those of earlier calls."""
         self._call += 1
-        self._shrink_to(self.limit)
+
+    def limit_to(self, limit: int) -> None:
+        """Hold at most so many bytes, now and later."""
+        self._limit = limit
+        self._shrink_to(limit)
 
     def ask(self, key: bytes) -> Sequence[jax.Array] | None:
         """The carries of a run, one a batch; None if they are not kept."""
@@ -61,13 +65,13 @@ class Shelf:
     def offer(self, key: bytes, carries: Sequence[jax.Array]) -> None:
         """Keep the carries of a run, if there is room or if others are worth less."""
         entry = _Entry(tuple(carries), sum(carry.nbytes for carry in carries), self._call)
-        if entry.bytes > self.limit:
+        if entry.bytes > self._limit:
             return
         rank = self._rank(entry)
         worth_less = sum(each.bytes for each in self._entries.values() if self._rank(each) < rank)
-        if self._bytes - worth_less + entry.bytes > self.limit:
+        if self._bytes - worth_less + entry.bytes > self._limit:
             return
-        self._shrink_to(self.limit - entry.bytes)
+        self._shrink_to(self._limit - entry.bytes)
         self._entries[key] = entry
         self._bytes += entry.bytes
 
@@ -97,8 +101,7 @@ class KeptCarries:
         place = shard, part
         if place not in self._shelves:
             self._shelves[place] = Shelf(images)
-            # The other shelves give away what is too much at their next calls.
             total = sum(shelf.images for shelf in self._shelves.values())
             for shelf in self._shelves.values():
-                shelf.limit = self._limit * shelf.images // total
+                shelf.limit_to(self._limit * shelf.images // total)
         return self._shelves[place]

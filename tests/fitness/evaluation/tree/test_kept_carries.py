@@ -77,7 +77,7 @@ def test_counts_are_those_without_anything_kept(kind, method, quick_compilation,
 def test_an_offspring_begins_behind_what_its_parent_has_computed(quick_compilation, monkeypatch):
     model, layout = problem("vgg")
     called = runs_of(monkeypatch)
-    counter = MaskedCounter(model.network, NORMALISATION, layout)
+    counter = MaskedCounter(model.network, NORMALISATION, layout, kept_bytes=1 << 20)
     placed = counter.place(Batches.of(*DATA, 25))
     parent = layout.full()
     counter.count(placed, parent[None], 0)
@@ -114,7 +114,7 @@ class Carry:
 @given(st.lists(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 40)), max_size=8), max_size=30))
 def test_a_shelf_never_holds_more_than_its_limit(calls):
     shelf = Shelf(1)
-    shelf.limit = 100
+    shelf.limit_to(100)
     sizes = {}
     for call in calls:
         shelf.begin()
@@ -126,12 +126,12 @@ def test_a_shelf_never_holds_more_than_its_limit(calls):
                 sizes[key] = size
             else:
                 assert [carry.nbytes for carry in kept] == [sizes[key]]
-            assert sum(entry.bytes for entry in shelf._entries.values()) == shelf._bytes <= shelf.limit
+            assert sum(entry.bytes for entry in shelf._entries.values()) == shelf._bytes <= 100
 
 
 def test_what_is_asked_for_again_stays_and_the_rest_gives_way():
     shelf = Shelf(1)
-    shelf.limit = 100
+    shelf.limit_to(100)
     parents = [bytes([number]) for number in range(4)]
     for generation in range(20):
         shelf.begin()
@@ -149,15 +149,27 @@ def test_what_is_asked_for_again_stays_and_the_rest_gives_way():
     assert all(shelf.ask(bytes([200, number])) is not None for number in range(5))
 
 
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 60)), max_size=60))
+def test_all_shelves_together_never_hold_more_than_the_limit(offers):
+    """Shelves come one after the other, as a first call reaches the shards."""
+    kept, shelves = KeptCarries(120), {}
+    for number, (shard, part, size) in enumerate(offers):
+        shelf = shelves[shard, part] = kept.shelf(shard, part, 10 * (shard + 1))
+        shelf.begin()
+        shelf.offer(number.to_bytes(2), [Carry(size)])
+        assert sum(each._bytes for each in shelves.values()) <= 120
+
+
 def test_shelves_divide_the_limit_by_their_images():
     kept = KeptCarries(120)
     first = kept.shelf(0, 0, 10)
-    assert first.limit == 120
     first.begin()
     for number in range(4):
         first.offer(bytes([number]), [Carry(30)])
+    assert first._bytes == 120
     second = kept.shelf(0, 1, 30)
-    assert (first.limit, second.limit) == (30, 90)
+    second.begin()
+    for number in range(4):
+        second.offer(bytes([number]), [Carry(30)])
+    assert (first._bytes, second._bytes) == (30, 90)
     assert kept.shelf(0, 0, 10) is first
-    first.begin()
-    assert first._bytes <= 30
