@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from models.arrays import arrays_of
 from models.networks.resnet import ResNetArchitecture
 from models.networks.vgg import VGGArchitecture
 from models.pruning import prune
+from models.tracing import factories
+from models.tracing.architecture import ModuleArchitecture
 from models.widening import multiples, widen
 from tests.models.support.own_networks import NAMES, built
 from tests.models.support.small_networks import assert_close, filled, keeps_of_widths, logits, small
@@ -21,6 +24,24 @@ NETWORKS = {
     "resnet-copied": lambda: small("resnet-copied"),
     **{name: lambda name=name: built(name) for name in NAMES},
 }
+
+
+class Divided(nnx.Module):
+    """Divides each channel by a weight of its own."""
+
+    def __init__(self, rngs):
+        self.first = nnx.Conv(3, 6, (3, 3), rngs=rngs)
+        self.spread = nnx.Param(jnp.linspace(0.5, 2, 6))
+        self.second = nnx.Conv(6, 4, (3, 3), rngs=rngs)
+        self.head = nnx.Linear(4, 5, rngs=rngs)
+
+    def __call__(self, images):
+        carry = nnx.relu(self.first(images) / self.spread)
+        return self.head(nnx.relu(self.second(carry)).mean((1, 2)))
+
+
+def divided(rngs, *, input_shape, classes):
+    return Divided(rngs)
 
 
 def sizes_of(network):
@@ -68,3 +89,12 @@ def test_added_batch_norms_have_a_variance_to_divide_by():
     assert variance[1:].tolist() == [1, 1]
     kernels = [array for path, array in wider.items() if path.startswith("conv2_1") and path.endswith("kernel")]
     assert all((array[:, :, 1:] == 0).all() for array in kernels)
+
+
+def test_nothing_is_divided_by_zero():
+    factories.load(name := f"{__name__}:divided")
+    network = ModuleArchitecture(name, (8, 8, 3), 5).build(1)
+    (group,) = (group for group in network.filter_groups if group.size == 6)
+    smaller = prune(network, {group.name: np.arange(6) < 4})
+    inputs = jnp.asarray(np.random.default_rng(0).standard_normal((2, 8, 8, 3)), jnp.float32)
+    assert_close(logits(widen(smaller, {group.name: 6}), inputs), logits(smaller, inputs))
