@@ -15,11 +15,16 @@ TORCH ?= torch >=2.6,<3
 WITH_TORCH := tests/models/torch tests/models/export tests/experiments/docs/test_deployment.py \
 	tests/experiments/benchmarks/test_thesis_script.py
 
-.PHONY: demo test test-slow test-torch lint bench clean
+.PHONY: demo reproduce test test-slow test-torch lint bench clean
 
 demo: $(SETUP)
 	@rm -rf demo-run
 	$(BIN)/evoprune demo demo-run
+
+# The experiments of the five documents in their quick form, on embedded images. It says how to run them in full.
+reproduce: $(SETUP)
+	@rm -rf reproduce-run
+	$(BIN)/evoprune reproduce all reproduce-run --quick
 
 # What every change has to pass; minutes.
 test: lint
@@ -63,4 +68,4 @@ $(BENCH): $(SETUP)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo-run build dist *.egg-info
+	rm -rf $(VENV) demo-run reproduce-run build dist *.egg-info

@@ -26,11 +26,19 @@ from experiments.cli.shared_options import json_option
 def reproduce(name: str, out_dir: Path, as_json: bool, quick: bool, data_dir: str | None, **budget: Any) -> None:
     """Run the experiment NAME of one of the documents and write its page to OUT_DIR.
 
-    After an interruption the same command continues the experiment. Names: see docs/reproductions.md.
+    NAME is one of docs/reproductions.md, or all: each experiment then has a folder in OUT_DIR. After an
+    interruption the same command continues the experiment.
     """
-    from experiments.studies.reproductions import run_reproduction
+    from experiments.studies.reproductions import ALL, EXPERIMENTS, run_reproduction
 
     with interruptible("the same command continues the experiment.") as terminal:
         given = {option: value for option, value in budget.items() if value is not None}
         result = run_reproduction(name, out_dir, quick=quick, data_dir=data_dir, reporter=terminal, options=given)
-    print_result(result, as_json, [f"written to {result['page']}"])
+    pages = [one["page"] for one in (result.values() if name == ALL else [result])]
+    lines = [f"written to {page}" for page in pages]
+    if quick and name == ALL:
+        lines.append(
+            "in full (docs/reproductions.md): evoprune reproduce NAME OUT_DIR --data-dir FOLDER; on 2 cores:"
+        )
+        lines += [f"  {known:<26} {experiment.time}" for known, experiment in EXPERIMENTS.items()]
+    print_result(result, as_json, lines)

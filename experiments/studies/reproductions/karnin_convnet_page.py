@@ -18,6 +18,22 @@ from experiments.studies.reproductions.karnin_convnet_thresholds import (
     threshold_table,
 )
 
+CHECKLIST = {
+    "figure 1": "none: not in the copy at hand",
+    "tables 1 and 2: layers": "none: the same network, models/networks/convnet.py",
+    "figure 2: loss of the base network": "Figure 2",
+    "figure 3: confusion matrix, training images": "Figure 3",
+    "table 3: accuracy of each class": "Tables 3 to 5",
+    "figure 4: confusion matrix of the base network": "Figure 4",
+    "table 4: base and pruned network": "Tables 3 to 5",
+    "figure 4, its second: confusion matrix of the pruned network": "Figure 4 (again)",
+    "table 5: randomly pruned network": "Tables 3 to 5",
+    "figure 5: confusion matrix of the randomly pruned network": "Figure 5",
+    "figure 6: threshold and accuracy": "Figure 6",
+    "tables 6 and 7: synapses removed": "Tables 6 and 7",
+}
+"""Each figure and table of the document, and the section that answers it."""
+
 CLASSES = {
     "base": (56, 51, 33, 42, 39, 40, 64, 61, 57, 71),
     "Karnin": (57, 52, 35, 40, 41, 41, 64, 62, 57, 69),
@@ -59,6 +75,7 @@ def write_page(out: Path, measured: Mapping[str, Any], quick: bool) -> Path:
         document="Khanal 2018: Examining the Effects of Pruning on a Convolution Neural Network.",
         command=f"evoprune reproduce karnin-convnet OUT_DIR {'--quick' if quick else '--data-dir FOLDER'}",
         settings=SETTINGS,
+        checklist=CHECKLIST,
         sections=(
             _result(measured),
             _loss(measured),

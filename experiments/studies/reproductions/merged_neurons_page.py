@@ -10,6 +10,16 @@ from experiments.data.datasets import ImageSet
 from experiments.studies.reproductions.common.line_figure import line_figure
 from experiments.studies.reproductions.common.page import Page, Section
 
+CHECKLIST = {
+    "figure 1: images of each class": "Images of each class, as a table",
+    "table 1: validation accuracy by learning rate": "none: its best rate, 0.01, is taken and not sought again",
+    "figure 2: LeNet-5": "none: a drawing of a known network",
+    "listings of the pruning rule": "Test accuracy against units pruned (document's rule)",
+    "figure 3: baseline by epoch": "The baseline",
+    "figure 4: test accuracy and neurons pruned": "Test accuracy against units pruned",
+}
+"""Each figure and table of the document, and the section that answers it."""
+
 LABELS = {
     "merged-retrained": "merged, retrained",
     "literal-retrained": "document's rule, retrained",
@@ -47,6 +57,7 @@ def write_page(
         "for classification.",
         command=f"evoprune reproduce merged-neurons OUT_DIR {'--quick' if quick else '--data-dir FOLDER'}",
         settings=_settings(splits, plan),
+        checklist=CHECKLIST,
         sections=(_result(measured), _units(measured["series"]), _baseline(measured["curve"]), _images(splits)),
     ).write(out)
 

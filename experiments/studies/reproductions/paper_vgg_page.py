@@ -9,6 +9,18 @@ from matplotlib.figure import Figure
 from experiments.report.figures.style import BLUE, GREY, INK, VERMILION, generation_axis, legend, new_figure
 from experiments.studies.reproductions.common.page import Page, Section
 
+CHECKLIST = {
+    "figure 3.1: cycle of the algorithm": "none: docs/algorithm.md has its steps",
+    "algorithms 1 and 2": "none: docs/algorithm.md has them step by step, with the differences",
+    "table 3.1: parameters": "Settings",
+    "figures 4.1 to 4.3: VGG-16": "Figure 4.1, Figure 4.2, Figure 4.3",
+    "table 4.1: VGG-16": "VGG-16 on CIFAR-10",
+    "figures 4.4 to 4.6: VGG-19": "Figure 4.4, Figure 4.5, Figure 4.6",
+    "table 4.2: VGG-19": "VGG-19 on SVHN",
+    "threshold 0 (no figure)": "VGG-16 on CIFAR-10, VGG-19 on SVHN; the curves beside those of 2%",
+}
+"""Each figure and table of the document, and the section that answers it."""
+
 DOCUMENT = "A thesis on removing filters of CNNs with a genetic algorithm, without retraining."
 
 
@@ -93,6 +105,7 @@ def paper_page(searched: Mapping[str, Mapping[float, Found]], *, quick: bool, im
         document=DOCUMENT,
         command=f"evoprune reproduce paper-vgg OUT_DIR {budget}",
         settings=_settings(searched),
+        checklist=CHECKLIST,
         sections=sections,
     )
 

@@ -21,6 +21,19 @@ THEIRS = {
     99: (0.1000, 26.67, 0.1000, 10.53),
 }
 
+CHECKLIST = {
+    "table of the literature": "none: nothing is measured in it",
+    "figure 10: complete CNN (and drawings of layers)": "none: drawings of known layers",
+    "model summary of the CNN": "The CNN beside it (parameters)",
+    "output of the CNN: accuracy and time": "The CNN beside it",
+    "output of the ANN: training accuracy": "The CNN beside it",
+    "input 1: accuracy and time by percentage": "Accuracy and time by percentage",
+    "line graph of accuracies": "Accuracy and time by percentage",
+    "input 2: 50% of the neurons": "Second input",
+    "correlations": "Accuracy and time by percentage",
+}
+"""Each figure and table of the document, and the section that answers it."""
+
 SETTINGS = {
     "framework, machine": ("Keras on an unknown laptop", "Flax NNX, see `versions` in `models/*/model.json`"),
     "optimizer": ("Adam, rate 0.001, epsilon 1e-7 (Keras's defaults)", "the same, epsilon 1e-8"),
@@ -64,6 +77,7 @@ def write_page(out: Path, measured: Mapping[str, Any], quick: bool) -> Path:
         command="evoprune reproduce weight-and-neuron-pruning OUT_DIR "
         + ("--quick" if quick else "--data-dir FOLDER"),
         settings=SETTINGS,
+        checklist=CHECKLIST,
         sections=(_curves(measured), _listing(measured), _networks(measured), _second(measured)),
     ).write(out)
 

@@ -11,6 +11,8 @@ from experiments.markdown import link, markdown_table, one_line
 from experiments.report.figures import run_figures
 
 PAGE = "page.md"
+CHECKLIST = "Figures and tables of the document"
+"""The heading of the last section of a page."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Page:
         document: author, title and year of what is reproduced.
         command: that makes this page.
         settings: setting -> (the document's, ours); every difference is one of its rows.
+        checklist: each figure and table of the document -> its counterpart on this page, or why there is none.
         sections: in order.
     """
 
@@ -40,6 +43,7 @@ class Page:
     document: str
     command: str
     settings: Mapping[str, tuple[str, str]]
+    checklist: Mapping[str, str]
     sections: Sequence[Section] = field(default_factory=tuple)
 
     def write(self, folder: Path) -> Path:
@@ -59,8 +63,14 @@ class Page:
                 ]
         rows = [("setting", "document", "here"), *((name, *pair) for name, pair in self.settings.items())]
         parts += ["## Settings", markdown_table(rows)]
+        parts += [f"## {CHECKLIST}", checklist_table(self.checklist)]
         for name, image in run_figures.render_figures(figures).items():
             write_atomically(folder / f"{name}.png", image)
         # The page is written last, so that its reader finds the figures.
         write_atomically(folder / PAGE, ("\n\n".join(parts) + "\n").encode())
         return folder / PAGE
+
+
+def checklist_table(checklist: Mapping[str, str]) -> str:
+    """A checklist as a Markdown table."""
+    return markdown_table([("document", "here"), *checklist.items()])
