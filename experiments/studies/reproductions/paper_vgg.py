@@ -9,6 +9,7 @@ Time on 2 cores, beside another job: 31 minutes for 20 generations of all four s
 test split the fewer fitness images there are; after 20 generations 5.7% fewer parameters in VGG-16.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from experiments.data.options import DataOptions
 from experiments.progress import Reporter
 from experiments.runs.held_out import known_held_out
 from experiments.runs.options import SearchOptions
+from experiments.runs.presets import PAPER, PRESETS
 from experiments.runs.saved import SavedRun
 from experiments.runs.search import resume_search, start_search
 from experiments.runs.watching.status import best_to_json, read_status
@@ -33,6 +35,16 @@ from models.cost import network_cost
 from models.training.settings import TrainingSettings
 
 THRESHOLDS = (2.0, 0.0)
+
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "as in the thesis": PRESETS[PAPER],
+    "initial individuals lose 0.1% at most": {"initial_removal": 0.001},
+    "initial individuals lose 5% at most": {"initial_removal": 0.05},
+    "each parent crosses with each": {"pairing": "all"},
+    **{f"preset {name}, no finish": {**PRESETS[name], "finish": False} for name in ("masks", "quality")},
+}
+"""Searches of VGG-16 at 2% that stand beside each other: what the thesis leaves open, and what we search by."""
+
 REPORTED = {"vgg16": CIFAR, "vgg19": SVHN}
 
 SAMPLE_WIDTH = 0.25
@@ -49,6 +61,8 @@ class Plan:
     Attributes:
         images: that masks are evaluated on, at most.
         generations: of each search.
+        variant_images: that masks of the variants are evaluated on.
+        variant_generations: of each variant.
         digits: networks that take the places of VGG-16 and VGG-19, on scikit-learn's digits; None searches the
             document's networks on its data.
         epochs: of training on digits.
@@ -56,13 +70,15 @@ class Plan:
 
     images: int
     generations: int
+    variant_images: int
+    variant_generations: int
     digits: tuple[NetworkOptions, NetworkOptions] | None = None
     epochs: int = 3
 
 
-FULL = Plan(images=1000, generations=100)
+FULL = Plan(images=1000, generations=100, variant_images=500, variant_generations=50)
 _NARROW = (NetworkOptions("vgg16", width_multiplier=0.1), NetworkOptions("vgg19", width_multiplier=0.1))
-QUICK = Plan(images=100, generations=2, digits=_NARROW)
+QUICK = Plan(images=100, generations=2, variant_images=100, variant_generations=2, digits=_NARROW)
 
 
 @dataclass(frozen=True)
@@ -87,7 +103,7 @@ def run(
     images: int | None = None,
     generations: int | None = None,
 ) -> dict[str, Any]:
-    """Search each network at each threshold, and write the page again after each search.
+    """Search each network at each threshold, then VGG-16 by the variants; write the page again after each search.
 
     Args:
         out: directory of the experiment.
@@ -109,8 +125,9 @@ def run(
     if model is not None:
         adopt(model, out / "models" / "vgg16")
     searched: dict[str, dict[float, Found]] = {}
-    page = None
-    for subject in _subjects(steps, plan, data_dir):
+    variants: dict[str, Found] = {}
+    subjects = _subjects(steps, plan, data_dir)
+    for subject in subjects:
         directory = out / "models" / subject.key
         if not directory.exists():
             reporter.message(f"Training {subject.reported.title}.")
@@ -118,15 +135,23 @@ def run(
         for threshold in THRESHOLDS:
             reporter.message(f"Searching {subject.reported.title}, threshold {threshold:g}%.")
             place = out / "runs" / f"{subject.key}-threshold{threshold:g}"
-            options = _search_options(directory, subject.data, images, generations, threshold)
-            _search(place, options, reporter)
-            searched.setdefault(subject.key, {})[threshold] = _found(subject, place, options, reporter)
-            page = paper_page(searched, quick=quick, images=images).write(out)
+            options = _search_options({}, directory, subject.data, images, generations, threshold)
+            searched.setdefault(subject.key, {})[threshold] = _search(subject, place, options, reporter)
+            paper_page(searched, variants, quick=quick, images=images).write(out)
+    first = subjects[0]
+    for number, (name, values) in enumerate(VARIANTS.items()):
+        reporter.message(f"Searching {first.reported.title}: {name}.")
+        directory, place = out / "models" / first.key, out / "runs" / f"{first.key}-variant{number}"
+        budget = plan.variant_images, plan.variant_generations
+        options = _search_options(values, directory, first.data, *budget, THRESHOLDS[0])
+        variants[name] = _search(first, place, options, reporter)
+        page = paper_page(searched, variants, quick=quick, images=images).write(out)
     return {
         "networks": {
             key: {f"{threshold:g}": found.to_json() for threshold, found in by_threshold.items()}
             for key, by_threshold in searched.items()
         },
+        "variants": {name: found.to_json() for name, found in variants.items()},
         "page": str(page),
     }
 
@@ -164,27 +189,34 @@ def adopt(source: Path, directory: Path) -> None:
 
 
 def _search_options(
-    model: Path, data: DataOptions, images: int, generations: int, threshold: float
+    values: Mapping[str, Any],
+    model: Path,
+    data: DataOptions,
+    images: int,
+    generations: int,
+    threshold: float,
 ) -> SearchOptions:
-    """The document's settings, which are the defaults, on at most so many images."""
+    """The document's settings, which are the defaults, but for some values; on at most so many images."""
     there = datasets.size(data.data, "train", data_dir=data.data_dir)
     chosen = replace(data, images=min(images, there))
-    return SearchOptions(str(model), chosen, generations=generations, threshold=threshold)
+    return SearchOptions.preset(values, str(model), chosen, generations=generations, threshold=threshold)
 
 
-def _search(place: Path, options: SearchOptions, reporter: Reporter) -> None:
+def _search(subject: Subject, place: Path, options: SearchOptions, reporter: Reporter) -> Found:
+    """The result of a search, which is started or continued."""
     if not (place / DESCRIPTION).is_file():
         start_search(place, options, reporter=reporter)
-        return
-    reached = read_status(place).generation or 0
-    _, colon, path = options.data.data.partition(":")
-    resume_search(
-        place,
-        generations=max(options.generations, reached),
-        model=options.model,
-        data_dir=path if colon else options.data.data_dir,
-        reporter=reporter,
-    )
+    else:
+        reached = read_status(place).generation or 0
+        _, colon, path = options.data.data.partition(":")
+        resume_search(
+            place,
+            generations=max(options.generations, reached),
+            model=options.model,
+            data_dir=path if colon else options.data.data_dir,
+            reporter=reporter,
+        )
+    return _found(subject, place, options, reporter)
 
 
 def _found(subject: Subject, place: Path, options: SearchOptions, reporter: Reporter) -> Found:

@@ -5,8 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
-from experiments.report.figures.style import BLUE, GREY, INK, VERMILION, generation_axis, legend, new_figure
+from experiments.report.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    VERMILION,
+    generation_axis,
+    legend,
+    new_figure,
+)
 from experiments.studies.reproductions.common.page import Page, Section
 
 CHECKLIST = {
@@ -17,9 +27,20 @@ CHECKLIST = {
     "table 4.1: VGG-16": "VGG-16 on CIFAR-10",
     "figures 4.4 to 4.6: VGG-19": "Figure 4.4, Figure 4.5, Figure 4.6",
     "table 4.2: VGG-19": "VGG-19 on SVHN",
+    "initial population, pairs of parents (not said)": "Other readings, and other searches",
     "threshold 0 (no figure)": "VGG-16 on CIFAR-10, VGG-19 on SVHN; the curves beside those of 2%",
 }
 """Each figure and table of the document, and the section that answers it."""
+
+LINES = (
+    (BLUE, "-"),
+    (INK, (0, (2, 1.5))),
+    (INK, (0, (5, 2))),
+    (GREY, "-"),
+    (GREEN, (0, (5, 2))),
+    (VERMILION, "-"),
+)
+"""Colour and dashes of the variants."""
 
 DOCUMENT = "A thesis on removing filters of CNNs with a genetic algorithm, without retraining."
 
@@ -93,11 +114,15 @@ class Found:
         }
 
 
-def paper_page(searched: Mapping[str, Mapping[float, Found]], *, quick: bool, images: int) -> Page:
-    """The page of the searches made so far, by network and threshold."""
+def paper_page(
+    searched: Mapping[str, Mapping[float, Found]], variants: Mapping[str, Found], *, quick: bool, images: int
+) -> Page:
+    """The page of the searches made so far: by network and threshold, and by the name of a variant."""
     sections: list[Section] = []
     for by_threshold in searched.values():
         sections += _sections(by_threshold)
+    if variants:
+        sections.append(_variants(variants))
     most = max(found.generation for by_threshold in searched.values() for found in by_threshold.values())
     budget = "--quick" if quick else f"--model VGG16_DIR --images {images} --generations {most}"
     return Page(
@@ -185,6 +210,36 @@ def _figure(by_threshold: Mapping[float, Found], key: str, label: str, theirs: f
     generation_axis(axes, [0, last])
     legend(axes)
     return figure
+
+
+def _variants(variants: Mapping[str, Found]) -> Section:
+    """What the thesis leaves open and our presets, on the same images: a table, and the curves over masks."""
+    header = ["", "generations", "masks", "parameters, % dropped", "MACs, % dropped", "test accuracy, % drop"]
+    rows = [header]
+    figure, axes = new_figure(7.2, 4.2)
+    for (name, found), (colour, dashes) in zip(variants.items(), LINES, strict=False):
+        lost = _drop(found.held_out["original_correct"], found.held_out["correct"])
+        drops = [f"{found.best[key]:.2f}" for key in ("parameter_drop", "mac_drop")]
+        rows.append([name, f"{found.generation:,}", f"{found.evaluations:,}", *drops, f"{lost:.2f}"])
+        masks, dropped = zip(
+            *((row["evaluations"], row["best"]["parameter_drop"]) for row in found.rows), strict=True
+        )
+        axes.plot(
+            masks, dropped, color=colour, linestyle=dashes, linewidth=1.8, drawstyle="steps-post", label=name
+        )
+    # Our presets remove ten times as much.
+    axes.set_yscale("symlog", linthresh=1)
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.set_xlabel("masks evaluated", fontsize=10, color=INK)
+    axes.set_ylabel("Parameters dropped by BEST (%)", fontsize=10, color=INK)
+    legend(axes)
+    first = next(iter(variants.values()))
+    said = (
+        f'{first.reported.title}, threshold 2%, {first.images:,} fitness images. The thesis begins "close to the '
+        'original model" and does not say how close, nor which parents cross.'
+    )
+    caption = f"Parameters dropped by BEST over the masks evaluated; {first.reported.title}."
+    return Section("Other readings, and other searches", [said], rows, figure, caption)
 
 
 def _settings(searched: Mapping[str, Mapping[float, Found]]) -> dict[str, tuple[str, str]]:

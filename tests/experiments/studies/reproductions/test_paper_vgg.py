@@ -10,7 +10,9 @@ import pytest
 from engine.errors import OptionError, RunError
 from experiments.cli import main
 from experiments.data import datasets
+from experiments.data.options import DataOptions
 from experiments.progress import Silent
+from experiments.runs.options import SearchOptions
 from experiments.studies.reproductions import paper_vgg, run_reproduction
 from experiments.studies.reproductions.paper_vgg import QUICK, run
 from experiments.studies.reproductions.paper_vgg_page import CIFAR, SVHN
@@ -20,7 +22,9 @@ from models import model_directory
 from tests.support.data_files import pictures, write_parquet
 
 LENET = NetworkOptions("lenet5", width_multiplier=0.35)
-TINY = replace(QUICK, images=50, generations=1, digits=(LENET, LENET), epochs=1)
+TINY = replace(
+    QUICK, images=50, generations=1, variant_images=50, variant_generations=1, digits=(LENET, LENET), epochs=1
+)
 
 
 @pytest.fixture(
@@ -51,7 +55,29 @@ def test_the_page_shows_what_the_searches_found(finished):
             assert json.loads(journal.splitlines()[-1])["best"]["sha256"] == found["best"]["sha256"]
     for number in ("4.1", "4.2", "4.3", "4.4", "4.5", "4.6"):
         assert f"(Figure {number})" in page
-    assert len(list(out.glob("figure*.png"))) == page.count("](figure") == 6
+    assert len(list(out.glob("figure*.png"))) == page.count("](figure") == 7
+    assert list(result["variants"]) == list(paper_vgg.VARIANTS)
+    for name, found in result["variants"].items():
+        drops = (found["best"]["parameter_drop"], found["best"]["mac_drop"])
+        row = next(line for line in page.splitlines() if line.startswith(f"| {name} "))
+        cells = [cell.strip() for cell in row.split("|")[2:-1]]
+        assert cells[1:4] == [f"{found['evaluations']:,}", *(f"{drop:.2f}" for drop in drops)]
+
+
+def test_variants_change_what_they_say_alone():
+    searched = {
+        name: paper_vgg._search_options(values, Path("m"), DataOptions("digits"), 100, 7, 2.0)
+        for name, values in paper_vgg.VARIANTS.items()
+    }
+    thesis, least, most, pairs, masks, quality = searched.values()
+    assert thesis == SearchOptions("m", thesis.data, generations=7)
+    for other, changed in ((least, "initial_removal"), (most, "initial_removal"), (pairs, "pairing")):
+        was = getattr(thesis.settings, changed)
+        assert other != thesis
+        assert replace(other, settings=replace(other.settings, **{changed: was})) == thesis
+    assert not masks.finish
+    assert not quality.finish
+    assert (masks.compensate, quality.compensate) == ("none", "linear")
 
 
 def test_more_generations_continue_the_searches_and_fewer_change_nothing(finished, tiny_directory, undrawn):
