@@ -8,6 +8,9 @@ from models.arrays import arrays_of, set_arrays
 from models.axes import groups_of, rows
 from models.contract import Network
 
+BLOCK = 8
+"""ONNX Runtime computes convolutions on a CPU in blocks of channels; docs/deployment.md has a measurement."""
+
 
 def widen(network: Network, widths: Mapping[str, int]) -> Network:
     """Add channels whose weights are zeros, and which the next layers read with zeros.
@@ -40,6 +43,17 @@ def widen(network: Network, widths: Mapping[str, int]) -> Network:
     wider = network.architecture.with_widths(dict(widths)).blank()
     set_arrays(wider, arrays)
     return wider
+
+
+def rounded(network: Network, whole: Network, multiple: int) -> Network:
+    """A pruned network with widths that are multiples of a number, or those of the ``whole`` network.
+
+    Returns:
+        ``network`` itself where all widths are.
+    """
+    sizes, widest = ({group.name: group.size for group in each.filter_groups} for each in (network, whole))
+    widths = multiples(sizes, widest, multiple)
+    return network if widths == sizes else widen(network, widths)
 
 
 def multiples(sizes: Mapping[str, int], whole: Mapping[str, int], multiple: int) -> dict[str, int]:

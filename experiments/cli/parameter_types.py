@@ -40,16 +40,24 @@ class Numbers(click.ParamType):
 
     name = "numbers"
 
+    def __init__(self, kind: type[float] = float, example: str = "0.49,0.48,0.45"):
+        self._kind = kind
+        self._example = example
+
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         """See :class:`click.ParamType`."""
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(float(part) for part in value.split(","))
+            return tuple(self._kind(part) for part in value.split(","))
         except ValueError:
-            self.fail(f"{value!r} is not a list of numbers; write them as 0.49,0.48,0.45.", parameter, context)
+            whole = "whole " if self._kind is int else ""
+            self.fail(
+                f"{value!r} is not a list of {whole}numbers; write them as {self._example}.", parameter, context
+            )
 
 
 MODEL_DIRECTORY = LocalDirectory()
 NUMBERS = Numbers()
+COUNTS = Numbers(int, "1,64")
 FILE = click.Path(path_type=Path)

@@ -61,16 +61,11 @@ class Torch:
         described = description.read(directory)
         try:
             import torch
-            from safetensors.torch import load_file
         except ImportError:
             given = described["input"]
             normalisation = Normalisation(tuple(given["mean"]), tuple(given["std"]))
             return predictor(import_network(directory / FILE, normalisation, facts=_facts(described)).model)
-        network, logits = (
-            resnet_network(described[_RESNET]) if _RESNET in described else _vgg_network(described[_MODULES])
-        )
-        network.load_state_dict(load_file(directory / FILE))
-        network.eval()
+        logits = torch_logits(directory)
 
         def predict(images: np.ndarray) -> np.ndarray:
             inputs = np.ascontiguousarray(description.normalised(described, images))
@@ -78,6 +73,24 @@ class Torch:
                 return logits(torch.from_numpy(inputs)).numpy()
 
         return predict
+
+
+def torch_logits(directory: Path) -> Any:
+    """The exported network in PyTorch: a function from normalised images (NCHW) to logits.
+
+    Raises:
+        ImportError: PyTorch is not installed.
+        ExportError: the directory holds no export.
+    """
+    from safetensors.torch import load_file
+
+    described = description.read(directory)
+    network, logits = (
+        resnet_network(described[_RESNET]) if _RESNET in described else _vgg_network(described[_MODULES])
+    )
+    network.load_state_dict(load_file(directory / FILE))
+    network.eval()
+    return logits
 
 
 def _facts(described: dict[str, Any]) -> Facts:

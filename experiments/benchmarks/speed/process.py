@@ -89,6 +89,8 @@ def _serve(connection: Connection, runtime: str, place: Path, needed: Collection
         import jax
 
         jax.devices()
+    elif runtime == "PyTorch":
+        import torch  # noqa: F401
     before = resident_peak()
     try:
         if runtime == "JAX":

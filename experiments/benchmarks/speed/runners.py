@@ -50,12 +50,16 @@ class JaxRunner:
 
 
 class OnnxRunner:
-    """A ``.onnx`` file in ONNX Runtime, with its default threads and the providers that it has."""
+    """An export of ``format`` onnx in ONNX Runtime, with its default threads and the providers that it has."""
 
     def __init__(self, place: Path):
         import onnxruntime
 
-        self._session = onnxruntime.InferenceSession(place, providers=onnxruntime.get_available_providers())
+        from models.export.description import ONNX_FILE
+
+        self._session = onnxruntime.InferenceSession(
+            place / ONNX_FILE, providers=onnxruntime.get_available_providers()
+        )
         [given] = self._session.get_inputs()
         self.shape: tuple[int, ...] = tuple(given.shape[1:])
         self._inputs: dict[str, np.ndarray] = {given.name: np.zeros(0, np.float32)}
@@ -70,7 +74,38 @@ class OnnxRunner:
         self._session.run(None, self._inputs)
 
 
-RUNNERS: dict[str, Callable[[Path], Runner]] = {"JAX": JaxRunner, "ONNX Runtime": OnnxRunner}
+class TorchRunner:
+    """An export of ``format`` torch in PyTorch, with its default threads, on the CPU."""
+
+    def __init__(self, place: Path):
+        from models.export import description
+        from models.export.torch import torch_logits
+
+        self._logits = torch_logits(place)
+        channels, height, width = description.read(place)["input"]["shape"][1:]
+        self.shape: tuple[int, ...] = (height, width, channels)
+        self._images: Any = None
+
+    def compile(self, images: np.ndarray) -> None:
+        """See :class:`Runner`. Takes its memory with the first call."""
+        import torch
+
+        self._images = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+        self.run()
+
+    def run(self) -> None:
+        """See :class:`Runner`."""
+        import torch
+
+        with torch.inference_mode():
+            self._logits(self._images)
+
+
+RUNNERS: dict[str, Callable[[Path], Runner]] = {
+    "JAX": JaxRunner,
+    "ONNX Runtime": OnnxRunner,
+    "PyTorch": TorchRunner,
+}
 """By the name of the runtime. Each takes the place of what it loads."""
 
 

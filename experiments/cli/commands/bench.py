@@ -6,11 +6,11 @@ from typing import Any
 import click
 import cloup
 
-from experiments.benchmarks.speed.speed_comparison import ROUNDS
+from experiments.benchmarks.speed.speed_comparison import BATCHES, ROUNDS
 from experiments.cli.config import config_option
 from experiments.cli.interruption import interruptible
 from experiments.cli.output import print_result
-from experiments.cli.parameter_types import MODEL_DIRECTORY
+from experiments.cli.parameter_types import COUNTS, MODEL_DIRECTORY
 from experiments.cli.shared_options import json_option, model_class_option
 
 
@@ -20,6 +20,14 @@ from experiments.cli.shared_options import json_option, model_class_option
 @config_option
 @model_class_option()
 @cloup.option(
+    "--batches",
+    type=COUNTS,
+    default=",".join(map(str, BATCHES)),
+    show_default=True,
+    metavar="LIST",
+    help="Images that are answered at once.",
+)
+@cloup.option(
     "--rounds",
     type=int,
     default=ROUNDS,
@@ -27,12 +35,16 @@ from experiments.cli.shared_options import json_option, model_class_option
     help="Turns of base and pruned for each runtime and batch size.",
 )
 @json_option
-def bench(model_dir: Path, pruned_dir: Path, as_json: bool, rounds: int) -> None:
-    """Time MODEL_DIR and its pruned form PRUNED_DIR in turn, in JAX and in ONNX Runtime, at batch 1 and 256."""
+def bench(model_dir: Path, pruned_dir: Path, as_json: bool, batches: tuple[int, ...], rounds: int) -> None:
+    """Time MODEL_DIR and its pruned form PRUNED_DIR in turn, in JAX, ONNX Runtime and PyTorch.
+
+    ONNX Runtime and PyTorch are timed if they are installed. ONNX Runtime times the file that export writes, with
+    widths that are multiples of 8.
+    """
     from experiments.benchmarks.speed.speed_comparison import compare_speed
 
     with interruptible("nothing was written.") as terminal:
-        result = compare_speed(model_dir, pruned_dir, rounds=rounds, reporter=terminal)
+        result = compare_speed(model_dir, pruned_dir, batches=batches, rounds=rounds, reporter=terminal)
     print_result(result, as_json, _lines(result))
 
 
@@ -63,6 +75,8 @@ def _lines(result: dict[str, Any]) -> list[str]:
             f"{timing['time_ratio']:>12.3f}{f'{low:.3f}-{high:.3f}':>14}"
             f"{100 * (1 - result['mac_ratio']):>11.1f}%{100 * (1 - timing['time_ratio']):>11.1f}%"
         )
+    if result["zero_filters"]:
+        lines.append(f"ONNX Runtime: with {result['zero_filters']:,} filters of zeros, as export adds them")
     lines += [f"without {runtime}: it {why}" for runtime, why in result["missing"].items()]
     return lines
 

@@ -29,12 +29,9 @@ from models.export.registry import named
 from models.logits import logits
 from models.model_directory import Model
 from models.pruning import prune
-from models.widening import multiples, widen
+from models.widening import BLOCK, rounded
 
 PARITY_IMAGES = 256
-
-BLOCK = 8
-"""ONNX Runtime computes convolutions on a CPU in blocks of channels; docs/deployment.md has a measurement."""
 
 
 @dataclass(frozen=True)
@@ -271,18 +268,11 @@ def export_run(
 
 def _of_widths(smaller: Network, original: Network, multiple: int, reporter: Reporter) -> Network:
     """The network with widths that are multiples of a number, or those of the unpruned network."""
-    sizes = _sizes(smaller)
-    widths = multiples(sizes, _sizes(original), multiple)
-    if widths == sizes:
-        return smaller
-    added = sum(widths.values()) - sum(sizes.values())
-    reporter.message(f"filters of zeros that make widths multiples of {multiple} (`round_to`): {added:,}.")
-    return widen(smaller, widths)
-
-
-def _sizes(network: Network) -> dict[str, int]:
-    return {group.name: group.size for group in network.filter_groups}
+    wider = rounded(smaller, original, multiple)
+    if added := _filters(wider) - _filters(smaller):
+        reporter.message(f"filters of zeros that make widths multiples of {multiple} (`round_to`): {added:,}.")
+    return wider
 
 
 def _filters(network: Network) -> int:
-    return sum(_sizes(network).values())
+    return sum(group.size for group in network.filter_groups)

@@ -56,7 +56,6 @@ def test_every_command_that_reads_a_network_takes_its_code(my_network, monkeypat
     data = ["--data", "digits", "--images", "50"]
     quick = ["--batch-size", "25", "--augmentation", "none"]
     assert main.run(["train", "mine", *my_network, *data, *quick, "--epochs", "1"]) == 0
-    monkeypatch.setattr(speed_comparison, "BATCHES", (2,))
     monkeypatch.setattr(speed_comparison, "ROUND_SECONDS", 0.001)
     weights = Path("mine/weights.safetensors").read_bytes()
     capsys.readouterr()
@@ -64,7 +63,7 @@ def test_every_command_that_reads_a_network_takes_its_code(my_network, monkeypat
         ["finetune", "mine", "tuned", *data, *quick, "--epochs", "1"],
         ["prune-finetune", "mine", "cycles", "--method", "random", *data, *quick, "--step", "0.25", "--force"],
         ["baseline", "mine", "--methods", "magnitude,taylor,random-search", "--budget", "5", *data, "--force"],
-        ["bench", "mine", "mine", "--rounds", "1"],
+        ["bench", "mine", "mine", "--rounds", "1", "--batches", "2"],
     ):
         there = sorted(Path().rglob("*"))
         monkeypatch.setattr(factories, "_FACTORIES", {})

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -36,7 +37,8 @@ def test_the_figures_fit_each_other(capsys, monkeypatch, tiny_directory, pruned_
     assert result["mac_ratio"] == macs
     assert result["pruned"]["file_bytes"] < result["base"]["file_bytes"]
     measured = [(timing["runtime"], timing["batch"]) for timing in result["timings"]]
-    assert measured == [("JAX", 1), ("JAX", 256), ("ONNX Runtime", 1), ("ONNX Runtime", 256)]
+    runtimes = ["JAX", "ONNX Runtime", *(["PyTorch"] if find_spec("torch") else [])]
+    assert measured == [(runtime, batch) for runtime in runtimes for batch in (1, 64)]
     for timing in result["timings"]:
         low, high = timing["spread"]
         assert 0 < low <= timing["time_ratio"] <= high
@@ -44,24 +46,37 @@ def test_the_figures_fit_each_other(capsys, monkeypatch, tiny_directory, pruned_
         for name in ("base", "pruned"):
             assert timing[name]["seconds"] * timing[name]["images_per_second"] == pytest.approx(timing["batch"])
             assert timing[name]["compile_seconds"] > 0
-    for found in result["runtimes"].values():
-        assert found["file_bytes"]["pruned"] < found["file_bytes"]["base"]
+    for runtime, found in result["runtimes"].items():
+        # Zeros make this network as wide as it was.
+        assert (found["file_bytes"]["pruned"] < found["file_bytes"]["base"]) == (runtime != "ONNX Runtime")
         assert min(found["peak_memory_bytes"].values()) > 0
-    assert result["missing"] == {}
+    assert result["missing"].keys() <= {"PyTorch"}
+    # Widths of 3 and 5 filters of 4 and 8 become whole.
+    assert result["zero_filters"] == 1 + 3
 
 
 def test_without_onnx_runtime_jax_is_timed_and_that_is_said(
     capsys, monkeypatch, tiny_directory, pruned_directory
 ):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.setattr(speed_comparison, "BATCHES", (2,))
+    monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(speed_comparison, "ROUND_SECONDS", 0.001)
-    assert main.run(["bench", str(tiny_directory), str(pruned_directory), "--rounds", "1"]) == 0
+    given = [str(tiny_directory), str(pruned_directory), "--rounds", "1", "--batches", "2"]
+    assert main.run(["bench", *given]) == 0
     shown = capsys.readouterr().out
     assert "ONNX Runtime: it needs the packages" in shown
     assert "pip install 'evoprune[onnx]'" in shown
+    assert "without PyTorch: it is not installed" in shown
     [row] = [line for line in shown.splitlines() if line.startswith("JAX  ")]
     assert row.split()[1] == "2"
+
+
+@pytest.mark.parametrize(
+    ("batches", "said"), [("0", "`batches` must be"), ("1,x", "whole numbers"), ("1.5", "1,64")]
+)
+def test_batches_that_cannot_be(capsys, tiny_directory, pruned_directory, batches, said):
+    assert main.run(["bench", str(tiny_directory), str(pruned_directory), "--batches", batches]) == 2
+    assert said.replace("`batches`", "--batches") in capsys.readouterr().err
 
 
 def test_networks_for_other_images_are_refused(capsys, tmp_path, tiny_model, tiny_directory):
