@@ -65,7 +65,7 @@ class Torch:
             given = described["input"]
             normalisation = Normalisation(tuple(given["mean"]), tuple(given["std"]))
             return predictor(import_network(directory / FILE, normalisation, facts=_facts(described)).model)
-        logits = torch_logits(directory)
+        _, logits = torch_network(directory)
 
         def predict(images: np.ndarray) -> np.ndarray:
             inputs = np.ascontiguousarray(description.normalised(described, images))
@@ -75,8 +75,8 @@ class Torch:
         return predict
 
 
-def torch_logits(directory: Path) -> Any:
-    """The exported network in PyTorch: a function from normalised images (NCHW) to logits.
+def torch_network(directory: Path) -> tuple[Any, Any]:
+    """The exported network as a ``torch.nn.Module``, and its function from normalised images (NCHW) to logits.
 
     Raises:
         ImportError: PyTorch is not installed.
@@ -89,8 +89,7 @@ def torch_logits(directory: Path) -> Any:
         resnet_network(described[_RESNET]) if _RESNET in described else _vgg_network(described[_MODULES])
     )
     network.load_state_dict(load_file(directory / FILE))
-    network.eval()
-    return logits
+    return network.eval(), logits
 
 
 def _facts(described: dict[str, Any]) -> Facts:

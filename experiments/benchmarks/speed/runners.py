@@ -75,13 +75,17 @@ class OnnxRunner:
 
 
 class TorchRunner:
-    """An export of ``format`` torch in PyTorch, with its default threads, on the CPU."""
+    """An export of ``format`` torch in PyTorch, with its default threads, on a GPU where PyTorch sees one."""
 
     def __init__(self, place: Path):
-        from models.export import description
-        from models.export.torch import torch_logits
+        import torch
 
-        self._logits = torch_logits(place)
+        from models.export import description
+        from models.export.torch import torch_network
+
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        network, self._logits = torch_network(place)
+        network.to(self._device)
         channels, height, width = description.read(place)["input"]["shape"][1:]
         self.shape: tuple[int, ...] = (height, width, channels)
         self._images: Any = None
@@ -90,7 +94,8 @@ class TorchRunner:
         """See :class:`Runner`. Takes its memory with the first call."""
         import torch
 
-        self._images = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+        laid_out = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        self._images = torch.from_numpy(laid_out).to(self._device)
         self.run()
 
     def run(self) -> None:
@@ -99,6 +104,8 @@ class TorchRunner:
 
         with torch.inference_mode():
             self._logits(self._images)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
 
 
 RUNNERS: dict[str, Callable[[Path], Runner]] = {
