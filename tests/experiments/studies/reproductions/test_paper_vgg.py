@@ -66,8 +66,8 @@ def test_the_page_shows_what_the_searches_found(finished):
 
 def test_variants_change_what_they_say_alone():
     searched = {
-        name: paper_vgg._search_options(values, Path("m"), DataOptions("digits"), 100, 7, 2.0)
-        for name, values in paper_vgg.VARIANTS.items()
+        name: paper_vgg._search_options(variant.values, Path("m"), DataOptions("digits"), 100, 7, 2.0)
+        for name, variant in paper_vgg.VARIANTS.items()
     }
     thesis, least, most, pairs, masks, quality = searched.values()
     assert thesis == SearchOptions("m", thesis.data, generations=7)
