@@ -257,6 +257,7 @@ def _found(subject: Subject, place: Path, options: SearchOptions, reporter: Repo
         base_macs=macs,
         original_correct=state.original_correct,
         evaluations=state.evaluations,
+        hours=sum(row["seconds"] for row in run.timings() if row["generation"] <= state.generation) / 3600,
         best=best_to_json(state),
         held_out=held_out.to_json(),
         rows=[row for row in run.journal() if row["generation"] <= state.generation],

@@ -80,7 +80,8 @@ class Found:
     """The result of one search.
 
     ``network``: name and width; ``source``: of the data, and ``training``, in words; ``images``: that masks were
-    evaluated on; ``best``, ``held_out`` and ``rows``: as in the run's status, ``held_out.json`` and journal.
+    evaluated on; ``hours``: of all generations, by the clock; ``best``, ``held_out`` and ``rows``: as in the run's
+    status, ``held_out.json`` and journal.
     """
 
     reported: Reported
@@ -92,6 +93,7 @@ class Found:
     base_macs: int
     original_correct: int
     evaluations: int
+    hours: float
     best: Mapping[str, Any]
     held_out: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
@@ -109,6 +111,7 @@ class Found:
             "original_correct": self.original_correct,
             "generation": self.generation,
             "evaluations": self.evaluations,
+            "hours": self.hours,
             "best": dict(self.best),
             "held_out": dict(self.held_out),
         }
@@ -160,9 +163,10 @@ def _paragraphs(by_threshold: Mapping[float, Found]) -> list[str]:
         base, left = found.original_correct, found.best["correct"]
         lost = _drop(found.held_out["original_correct"], found.held_out["correct"])
         said.append(
-            f"Threshold {threshold:g}%: after {found.generation:,} generations and {found.evaluations:,} masks "
-            f"BEST removes {found.best['removed_filters']:,} of {found.best['filters']:,} filters. Of "
-            f"{found.images:,} fitness images it gets {left:,} right and the base model {base:,} "
+            f"Threshold {threshold:g}%: after {found.generation:,} generations and {found.evaluations:,} masks, "
+            f"in {found.hours:.1f} hours, BEST removes {found.best['removed_filters']:,} of "
+            f"{found.best['filters']:,} filters. Of {found.images:,} fitness images it gets {left:,} right and the "
+            f"base model {base:,} "
             f"(drop {_drop(base, left):.2f}%); on the {found.held_out['total']:,} held-out images the drop is "
             f"{lost:.2f}%."
         )
