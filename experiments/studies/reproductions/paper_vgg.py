@@ -44,7 +44,7 @@ class Variant:
 
     Attributes:
         values: of fields of SearchOptions and SearchSettings, beside the document's.
-        share: of the generations, so that all variants evaluate about as many masks.
+        share: of the generations, fewer where a generation has more offspring.
     """
 
     values: Mapping[str, Any]
@@ -55,7 +55,7 @@ VARIANTS: Mapping[str, Variant] = {
     "as in the thesis": Variant(PRESETS[PAPER]),
     "initial individuals lose 0.1% at most": Variant({"initial_removal": 0.001}),
     "initial individuals lose 5% at most": Variant({"initial_removal": 0.05}),
-    # 45 pairs, not 5.
+    # 45 pairs instead of 5.
     "each parent crosses with each": Variant({"pairing": "all"}, share=0.2),
     "preset masks, no finish": Variant({**PRESETS["masks"], "finish": False}),
     "preset quality, no finish": Variant({**PRESETS["quality"], "finish": False}),

@@ -80,8 +80,8 @@ class Found:
     """The result of one search.
 
     ``network``: name and width; ``source``: of the data, and ``training``, in words; ``images``: that masks were
-    evaluated on; ``hours``: of all generations, by the clock; ``best``, ``held_out`` and ``rows``: as in the run's
-    status, ``held_out.json`` and journal.
+    evaluated on; ``hours``: of all generations, by the clock; ``best``, ``held_out`` and ``rows``: as in the
+    run's status, ``held_out.json`` and journal.
     """
 
     reported: Reported
@@ -165,8 +165,8 @@ def _paragraphs(by_threshold: Mapping[float, Found]) -> list[str]:
         said.append(
             f"Threshold {threshold:g}%: after {found.generation:,} generations and {found.evaluations:,} masks, "
             f"in {found.hours:.1f} hours, BEST removes {found.best['removed_filters']:,} of "
-            f"{found.best['filters']:,} filters. Of {found.images:,} fitness images it gets {left:,} right and the "
-            f"base model {base:,} "
+            f"{found.best['filters']:,} filters. Of {found.images:,} fitness images it gets {left:,} right and "
+            f"the base model {base:,} "
             f"(drop {_drop(base, left):.2f}%); on the {found.held_out['total']:,} held-out images the drop is "
             f"{lost:.2f}%."
         )
