@@ -104,8 +104,8 @@ def generation_axis(axes: Axes, generations: list[int]) -> None:
     axes.set_xlabel("generation", fontsize=10, color=INK)
 
 
-def legend(axes: Axes) -> None:
-    """Put the legend above the axes, where it covers no data."""
+def legend(axes: Axes, columns: int | None = None) -> None:
+    """Put the legend above the axes, where it covers no data; in one row if no number of columns is given."""
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(
         handles[::-1],  # the line that is drawn last is the subject of the figure and is named first
@@ -114,7 +114,7 @@ def legend(axes: Axes) -> None:
         bbox_to_anchor=(0.0, 1.0),
         borderaxespad=0.2,
         borderpad=0.2,
-        ncols=len(handles),
+        ncols=columns or len(handles),
         frameon=False,
         fontsize=SMALL,
         labelcolor=INK,

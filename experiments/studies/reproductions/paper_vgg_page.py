@@ -236,7 +236,7 @@ def _variants(variants: Mapping[str, Found]) -> Section:
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set_xlabel("masks evaluated", fontsize=10, color=INK)
     axes.set_ylabel("Parameters dropped by BEST (%)", fontsize=10, color=INK)
-    legend(axes)
+    legend(axes, columns=2)
     first = next(iter(variants.values()))
     said = (
         f'{first.reported.title}, threshold 2%, {first.images:,} fitness images. The thesis begins "close to the '
