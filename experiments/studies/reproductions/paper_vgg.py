@@ -4,8 +4,8 @@ Command: ``evoprune reproduce paper-vgg OUT_DIR --model VGG16_DIR --data-dir DAT
 VGG-16 that was trained on CIFAR-10; without it one is trained first. ``--images`` (for fitness) and
 ``--generations`` are the budget; a later call with more generations continues the searches.
 
-Time, mostly on one core: 4.6 hours for 772 generations of VGG-16 on 2,000 images, an hour for all else. Expect
-(docs/reproductions/paper-vgg) 36.9% fewer parameters by then, an accuracy drop below the threshold on the fitness
+Time, mostly on one core: 4.8 hours for 828 generations of VGG-16 on 2,000 images, an hour for all else. Expect
+(docs/reproductions/paper-vgg) 38.0% fewer parameters by then, an accuracy drop below the threshold on the fitness
 images, and a larger one on the test split the fewer fitness images there are.
 """
 
