@@ -13,7 +13,7 @@ QUICK := XLA_FLAGS="$$XLA_FLAGS --xla_backend_optimization_level=0 --xla_cpu_par
 NUMERIC := tests/fitness tests/models
 TORCH ?= torch >=2.6,<3
 WITH_TORCH := tests/models/torch tests/models/export tests/experiments/docs/test_deployment.py \
-	tests/experiments/benchmarks/test_thesis_script.py
+	tests/experiments/benchmarks/test_thesis_script.py tests/experiments/benchmarks/speed
 
 .PHONY: demo reproduce test test-slow test-torch lint bench clean
 
