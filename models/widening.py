@@ -57,5 +57,5 @@ def rounded(network: Network, whole: Network, multiple: int) -> Network:
 
 
 def multiples(sizes: Mapping[str, int], whole: Mapping[str, int], multiple: int) -> dict[str, int]:
-    """For each group the next multiple of its size, or the size of the ``whole`` group if that is less."""
-    return {name: min(-(-size // multiple) * multiple, whole[name]) for name, size in sizes.items()}
+    """For each group the next multiple of its size, at most the size of the ``whole`` group, at least its own."""
+    return {name: max(size, min(-(-size // multiple) * multiple, whole[name])) for name, size in sizes.items()}

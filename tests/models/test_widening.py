@@ -98,3 +98,8 @@ def test_nothing_is_divided_by_zero():
     smaller = prune(network, {group.name: np.arange(6) < 4})
     inputs = jnp.asarray(np.random.default_rng(0).standard_normal((2, 8, 8, 3)), jnp.float32)
     assert_close(logits(widen(smaller, {group.name: 6}), inputs), logits(smaller, inputs))
+
+
+def test_a_network_that_is_wider_than_the_whole_one_keeps_its_widths():
+    """As where ``bench`` is given its two directories the other way round."""
+    assert multiples({"a": 5, "b": 3}, {"a": 4, "b": 9}, 8) == {"a": 5, "b": 8}
