@@ -19,7 +19,8 @@ from experiments.cli.shared_options import json_option
 @config_option
 @cloup.option("--quick/--full", default=False, show_default=True, help="The same code on digits, in a minute.")
 @cloup.option("--data-dir", envvar="EVOPRUNE_DATA_DIR", help="Folder with the parquet files of the data sets.")
-@cloup.option("--model", type=MODEL_DIRECTORY, help="Trained model directory to begin with (paper-vgg).")
+@cloup.option("--model", type=MODEL_DIRECTORY, help="Trained model to begin with (paper-vgg, taylor-resnet20).")
+@cloup.option("--vgg19", type=MODEL_DIRECTORY, help="VGG-19 trained on CIFAR-10, searched too (paper-vgg).")
 @cloup.option("--images", type=int, help="Images that masks are evaluated on (paper-vgg).")
 @cloup.option("--generations", type=int, help="Generations of each search (paper-vgg).")
 @json_option

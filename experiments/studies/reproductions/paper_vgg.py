@@ -1,8 +1,9 @@
 """The thesis: filters of VGG-16 (CIFAR-10) and VGG-19 (SVHN) removed by a genetic algorithm, without retraining.
 
 Command: ``evoprune reproduce paper-vgg OUT_DIR --model VGG16_DIR --data-dir DATA``, where VGG16_DIR holds a
-VGG-16 that was trained on CIFAR-10; without it one is trained first. ``--images`` (for fitness) and
-``--generations`` are the budget; a later call with more generations continues the searches.
+VGG-16 that was trained on CIFAR-10; without it one is trained first. ``--vgg19 VGG19_DIR`` adds a VGG-19 of
+CIFAR-10. ``--images`` (for fitness) and ``--generations`` are the budget; a later call with more generations
+continues the searches.
 
 Time, mostly on one core: 4.8 hours for 828 generations of VGG-16 on 2,000 images, an hour for all else. Expect
 (docs/reproductions/paper-vgg) 38.0% fewer parameters by then, an accuracy drop below the threshold on the fitness
@@ -27,7 +28,8 @@ from experiments.runs.presets import PAPER, PRESETS
 from experiments.runs.saved import SavedRun
 from experiments.runs.search import resume_search, start_search
 from experiments.runs.watching.status import best_to_json, read_status
-from experiments.studies.reproductions.paper_vgg_page import CIFAR, SVHN, Found, Reported, paper_page
+from experiments.studies.reproductions.common.bases import adopt
+from experiments.studies.reproductions.paper_vgg_page import CIFAR, DEEPER, SVHN, Found, Reported, paper_page
 from experiments.studies.reproductions.svhn import svhn
 from experiments.training.network_options import NetworkOptions
 from experiments.training.train import train_model
@@ -63,6 +65,8 @@ VARIANTS: Mapping[str, Variant] = {
 """Searches at threshold 2% that stand beside each other: what the thesis leaves open, and what we search by."""
 
 REPORTED = {"vgg16": CIFAR, "vgg19": SVHN}
+
+_GIVEN_VGG19 = "vgg19-cifar10"
 
 SAMPLE_WIDTH = 0.25
 """Width of VGG-19 where only a thousand crops are at hand: they do not train 20 million parameters."""
@@ -117,6 +121,7 @@ def run(
     data_dir: str | None,
     reporter: Reporter,
     model: Path | None = None,
+    vgg19: Path | None = None,
     images: int | None = None,
     generations: int | None = None,
 ) -> dict[str, Any]:
@@ -128,6 +133,7 @@ def run(
         data_dir: where CIFAR-10 and SVHN are.
         reporter: receives progress.
         model: directory of a VGG-16 that was trained on CIFAR-10; None: it is trained.
+        vgg19: directory of a VGG-19 that was trained on CIFAR-10, which the document lacks; None: without.
         images: that masks are evaluated on, at most; None: those of the plan.
         generations: of each search, unless it has more behind it; None: those of the plan.
 
@@ -141,9 +147,13 @@ def run(
     steps = Steps(out, {"experiment": "paper-vgg", "quick": quick, "images": images})
     if model is not None:
         adopt(model, out / "models" / "vgg16")
+    if vgg19 is not None:
+        adopt(vgg19, out / "models" / _GIVEN_VGG19)
     searched: dict[str, dict[float, Found]] = {}
     variants: dict[str, Found] = {}
     subjects = _subjects(steps, plan, data_dir)
+    if (out / "models" / _GIVEN_VGG19).exists():
+        subjects += (replace(subjects[0], key=_GIVEN_VGG19, reported=DEEPER),)
     for subject in subjects:
         directory = out / "models" / subject.key
         if not directory.exists():
@@ -192,19 +202,6 @@ def _subjects(steps: Steps, plan: Plan, data_dir: str | None) -> tuple[Subject, 
     )
 
 
-def adopt(source: Path, directory: Path) -> None:
-    """Copy a model into the experiment, so that its searches do not depend on a directory elsewhere.
-
-    Raises:
-        RunError: the experiment has another model already.
-    """
-    given = model_directory.load(source)
-    if not directory.exists():
-        model_directory.save(directory, given)
-    elif model_directory.load(directory).digest() != given.digest():
-        raise RunError(f"{directory} is another model than `model` {source}; name a new directory.")
-
-
 def _search_options(
     values: Mapping[str, Any],
     model: Path,
@@ -249,7 +246,7 @@ def _found(subject: Subject, place: Path, options: SearchOptions, reporter: Repo
     training = model.notes.get("training")
     return Found(
         reported=subject.reported,
-        network=f"{network.architecture.name}, width {subject.network.width_multiplier:g}",
+        network=f"{network.architecture.name}, {state.best.individual.mask.size:,} filters",
         source=subject.source,
         training="not known" if training is None else f"{training['epochs']} epochs",
         images=saved.description["images"],

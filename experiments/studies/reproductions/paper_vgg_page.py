@@ -1,7 +1,7 @@
 """The page of the thesis's experiment: Tables 4.1 and 4.2 and Figures 4.1 to 4.6, the document's next to ours."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -47,32 +47,37 @@ DOCUMENT = "A thesis on removing filters of CNNs with a genetic algorithm, witho
 
 @dataclass(frozen=True)
 class Reported:
-    """What the document says of a network: pairs are of the base and the pruned network, accuracies percent."""
+    """What the document says of a network: pairs are of the base and the pruned network, accuracies percent.
+
+    ``of``: what the pairs were measured on, where that is not ``title``, and the document has no table or figure.
+    """
 
     title: str
-    table: str
-    figures: tuple[str, str, str]
     accuracy: tuple[float, float]
     parameters: tuple[int, int]
     macs: tuple[int, int]
+    table: str = ""
+    figures: tuple[str, ...] = ()
+    of: str = ""
 
 
 CIFAR = Reported(
     title="VGG-16 on CIFAR-10",
-    table="4.1",
-    figures=("4.1", "4.2", "4.3"),
     accuracy=(86.87, 85.24),
     parameters=(15_245_130, 9_326_336),
     macs=(313_725_952, 252_446_852),
+    table="4.1",
+    figures=("4.1", "4.2", "4.3"),
 )
 SVHN = Reported(
     title="VGG-19 on SVHN",
-    table="4.2",
-    figures=("4.4", "4.5", "4.6"),
     accuracy=(92.43, 91.418),
     parameters=(20_554_826, 16_235_999),
     macs=(398_660_608, 349_536_612),
+    table="4.2",
+    figures=("4.4", "4.5", "4.6"),
 )
+DEEPER = replace(SVHN, title="VGG-19 on CIFAR-10", table="", figures=(), of="SVHN")
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,8 @@ def paper_page(
     if variants:
         sections.append(_variants(variants))
     most = max(found.generation for by_threshold in searched.values() for found in by_threshold.values())
-    budget = "--quick" if quick else f"--model VGG16_DIR --images {images} --generations {most}"
+    given = "--model VGG16_DIR" + (" --vgg19 VGG19_DIR" if len(searched) > len((CIFAR, SVHN)) else "")
+    budget = "--quick" if quick else f"{given} --images {images} --generations {most}"
     return Page(
         title="Filters removed without retraining: VGG-16 on CIFAR-10 and VGG-19 on SVHN",
         document=DOCUMENT,
@@ -147,6 +153,10 @@ def _sections(by_threshold: Mapping[float, Found]) -> list[Section]:
         ("parameter_drop", "Parameters dropped by BEST", _drop(*reported.parameters)),
         ("mac_drop", "MACs dropped by BEST", _drop(*reported.macs)),
     ]
+    if reported.of:
+        caption = f"Parameters dropped by BEST over the generations; {reported.title}."
+        figure = _figure(by_threshold, "parameter_drop", "Parameters dropped by BEST (%)", None)
+        return [Section(reported.title, _paragraphs(by_threshold), _table(by_threshold), figure, caption)]
     sections = [
         Section(f"{reported.title} (Table {reported.table})", _paragraphs(by_threshold), _table(by_threshold))
     ]
@@ -176,7 +186,8 @@ def _paragraphs(by_threshold: Mapping[float, Found]) -> list[str]:
 def _table(by_threshold: Mapping[float, Found]) -> list[list[str]]:
     found = list(by_threshold.values())
     reported, first = found[0].reported, found[0]
-    rows = [["", "document, base", "document, pruned", "here, base"]]
+    document = ", ".join(part for part in ("document", reported.of) if part)
+    rows = [["", f"{document}, base", f"{document}, pruned", "here, base"]]
     rows[0] += [f"here, threshold {threshold:g}%" for threshold in by_threshold]
 
     def row(name: str, form: str, theirs: tuple[float, float], base: float, ours: Sequence[float]) -> None:
@@ -261,7 +272,7 @@ def _settings(searched: Mapping[str, Mapping[float, Found]]) -> dict[str, tuple[
             place = f"{title}, threshold {threshold:g}%"
             settings[f"generations: {place}"] = ("not said", f"{found.generation:,}")
         found = next(iter(by_threshold.values()))
-        settings[f"network: {title}"] = ("width 1", found.network)
+        settings[f"network: {title}"] = ("full width", found.network)
         settings[f"training: {title}"] = ("not said", found.training)
         settings[f"data: {title}"] = ("all of it", found.source)
         settings[f"fitness images: {title}"] = ("the whole training split", f"{found.images:,} of it")

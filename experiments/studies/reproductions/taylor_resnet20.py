@@ -25,6 +25,7 @@ from experiments.data.datasets import ImageSet
 from experiments.data.loading import load_images
 from experiments.data.options import DataOptions
 from experiments.progress import Reporter
+from experiments.studies.reproductions.common.bases import adopt
 from experiments.studies.reproductions.common.epochs import train_by_epochs
 from experiments.studies.reproductions.taylor_resnet20_page import write_page
 from experiments.training.prune_finetune import PruneFinetuneOptions
@@ -77,10 +78,17 @@ BASE = TrainingSettings(learning_rate=0.1, warmup_epochs=0.5, weight_decay=1e-4,
 FINE_TUNING = TrainingSettings(epochs=1, learning_rate=0.01, warmup_epochs=0.0, weight_decay=1e-4, clip_norm=0.0)
 
 
-def run(out: Path, *, plan: Plan, data_dir: str | None, reporter: Reporter) -> dict[str, Any]:
-    """See :mod:`experiments.studies.reproductions`."""
-    steps = Steps(out, {"experiment": "taylor-resnet20", "plan": asdict(plan)})
-    base, epochs = _train(steps, plan, data_dir, reporter)
+def run(
+    out: Path, *, plan: Plan, data_dir: str | None, reporter: Reporter, model: Path | None = None
+) -> dict[str, Any]:
+    """See :mod:`experiments.studies.reproductions`; ``model``: directory of a trained network, or None."""
+    given = None if model is None else model_directory.load(model).digest()
+    steps = Steps(out, {"experiment": "taylor-resnet20", "plan": asdict(plan), "model": given})
+    if model is None:
+        base, epochs = _train(steps, plan, data_dir, reporter)
+    else:
+        base, epochs = out / "models" / "given", []
+        adopt(model, base)
     data = DataOptions(plan.data, data_dir, images=plan.cycle_images)
 
     def cycles(name: str, step: float, epochs_per_cycle: int) -> list[dict[str, Any]]:

@@ -27,18 +27,22 @@ def write_page(out: Path, measured: Mapping[str, Any], plan: Mapping[str, Any], 
 
     Args:
         out: the folder.
-        measured: ``epochs`` of the original network, journal rows of ``cycles`` and ``at_once``,
-            ``thresholds``, and ``speed`` (:func:`experiments.benchmarks.speed.speed_comparison.compare_speed`).
+        measured: ``epochs`` of the original network (empty: it was given), journal rows of ``cycles`` and
+            ``at_once``, ``thresholds``, and ``speed``
+            (:func:`experiments.benchmarks.speed.speed_comparison.compare_speed`).
         plan: of the experiment.
         quick: whether the images are digits.
     """
     cycles = measured["cycles"]
+    options = ["--quick" if quick else "--data-dir FOLDER"] + (
+        [] if measured["epochs"] else ["--model MODEL_DIR"]
+    )
     return Page(
         title="ResNet-20, pruned by Taylor scores and fine-tuned in turn",
         document="Almarashi 2024: Pruning Image Classification CNN Network Using Taylor Scores for High-Speed "
         "Inference.",
-        command=f"evoprune reproduce taylor-resnet20 OUT_DIR {'--quick' if quick else '--data-dir FOLDER'}",
-        settings=_settings(plan, cycles),
+        command=f"evoprune reproduce taylor-resnet20 OUT_DIR {' '.join(options)}",
+        settings=_settings(plan, cycles, trained=bool(measured["epochs"])),
         checklist=CHECKLIST,
         sections=(
             _result(cycles),
@@ -203,6 +207,8 @@ def _steps(cycles: Rows, at_once: Rows) -> Section:
 
 
 def _training(epochs: Rows) -> Section:
+    if not epochs:
+        return Section("The network to begin with", ["It was given, and was not trained here."])
     table = [("epoch", "rate", "training accuracy, %", "test accuracy, %")]
     table += [
         (
@@ -216,8 +222,9 @@ def _training(epochs: Rows) -> Section:
     return Section("The network to begin with", table=table)
 
 
-def _settings(plan: Mapping[str, Any], cycles: Rows) -> dict[str, tuple[str, str]]:
+def _settings(plan: Mapping[str, Any], cycles: Rows, trained: bool) -> dict[str, tuple[str, str]]:
     first = cycles[0]
+    training = f"{plan['epochs']} epochs of SGD, rate 0.1 by cosine, {plan['augmentation']}"
     return {
         "images": ("CIFAR-10, 50,000 + 10,000", f"{plan['data']}, all of train and test"),
         "network": (
@@ -225,7 +232,7 @@ def _settings(plan: Mapping[str, Any], cycles: Rows) -> dict[str, tuple[str, str
             f"resnet20, {first['parameters']:,} parameters",
         ),
         "framework": ("MATLAB", "JAX"),
-        "training": ("not given", f"{plan['epochs']} epochs of SGD, rate 0.1 by cosine, {plan['augmentation']}"),
+        "training": ("not given", training if trained else "before, see docs/reproductions.md"),
         "score": (
             "Taylor, first order; loss, batch and normalisation not given",
             f"Taylor by layer's L2 norm, {plan['cycle_images']:,} training images",

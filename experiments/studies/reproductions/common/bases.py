@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
 
+from engine.errors import RunError
 from experiments.baselines.steps import Steps
 from experiments.data.datasets import ImageSet
 from experiments.environment import versions
@@ -90,6 +92,19 @@ def train_once(
     return Base(
         model, notes["seconds"], notes["processor_seconds"], [(step, loss) for step, loss in notes["losses"]]
     )
+
+
+def adopt(source: Path, directory: Path) -> None:
+    """Copy a model into the experiment, so that the experiment does not depend on a directory elsewhere.
+
+    Raises:
+        RunError: the experiment has another model already.
+    """
+    given = model_directory.load(source)
+    if not directory.exists():
+        model_directory.save(directory, given)
+    elif model_directory.load(directory).digest() != given.digest():
+        raise RunError(f"{directory} is another model than {source}; name a new directory.")
 
 
 def loss_curve(reports: list[Progress]) -> list[tuple[int, float]]:

@@ -14,6 +14,7 @@ from experiments.data.options import DataOptions
 from experiments.progress import Silent
 from experiments.runs.options import SearchOptions
 from experiments.studies.reproductions import paper_vgg, run_reproduction
+from experiments.studies.reproductions.common.bases import adopt
 from experiments.studies.reproductions.paper_vgg import QUICK, run
 from experiments.studies.reproductions.paper_vgg_page import CIFAR, SVHN
 from experiments.studies.reproductions.svhn import svhn
@@ -93,8 +94,26 @@ def test_more_generations_continue_the_searches_and_fewer_change_nothing(finishe
             earlier = before["networks"][key][threshold]["best"]
             assert found["best"]["parameter_drop"] >= earlier["parameter_drop"]
     assert again() == more
-    with pytest.raises(RunError, match="another model than `model`"):
+    with pytest.raises(RunError, match="is another model than"):
         again(model=tiny_directory)
+
+
+def test_a_given_network_is_searched_like_the_networks_of_the_document(finished):
+    plan, out, _ = finished
+    # As many as the test of continued searches has.
+    more = {"data_dir": None, "reporter": Silent(), "generations": plan.generations + 1}
+    result = run(out, plan=plan, vgg19=out / "models" / "vgg19", **more)
+    networks = result["networks"]
+
+    def findings(key):
+        return {threshold: {**found, "hours": None} for threshold, found in networks[key].items()}
+
+    assert findings("vgg19-cifar10") == findings("vgg19")
+    page = Path(result["page"]).read_text()
+    assert "## VGG-19 on CIFAR-10" in page
+    assert page.splitlines()[4].endswith("--quick`")
+    # The network is part of the experiment from now on.
+    assert run(out, plan=plan, **more) == result
 
 
 def test_what_the_document_reports_is_what_our_networks_cost():
@@ -124,14 +143,14 @@ def test_crops_of_one_photograph_stay_together(tmp_path):
 
 def test_a_model_is_copied_once_and_no_other_takes_its_place(tmp_path, tiny_directory, tiny_model):
     place = tmp_path / "models" / "vgg16"
-    paper_vgg.adopt(tiny_directory, place)
-    paper_vgg.adopt(tiny_directory, place)
+    adopt(tiny_directory, place)
+    adopt(tiny_directory, place)
     assert model_directory.load(place).digest() == tiny_model.digest()
     other = tmp_path / "other"
     network = tiny_model.network.architecture.build(99)
     model_directory.save(other, type(tiny_model)(network, tiny_model.normalisation, tiny_model.classes))
-    with pytest.raises(RunError, match="another model than `model`"):
-        paper_vgg.adopt(other, place)
+    with pytest.raises(RunError, match="is another model than"):
+        adopt(other, place)
 
 
 def test_an_option_that_an_experiment_lacks(tmp_path, monkeypatch, capsys):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from engine.errors import RunError
 from experiments.progress import Silent
 from experiments.studies.reproductions import taylor_resnet20
 from experiments.studies.reproductions.taylor_resnet20 import QUICK, run
@@ -54,3 +55,11 @@ def test_on_digits(tmp_path, monkeypatch, plan):
         assert (tmp_path / "out" / f"figure{number}.png").stat().st_size > 5000
         assert f"(figure{number}.png)" in page
     assert run(tmp_path / "out", plan=plan, data_dir=None, reporter=Silent()) == result
+    base = tmp_path / "out" / "models" / "base" / str(plan.epochs)
+    if plan == TINY:
+        # The same network, given: nothing is trained but the fine-tuning, and the result is the same.
+        given = run(tmp_path / "given", plan=plan, data_dir=None, reporter=Silent(), model=base)
+        assert {**given, "page": None} == {**result, "page": None}
+        assert "not trained here" in (tmp_path / "given" / "page.md").read_text()
+        with pytest.raises(RunError, match="other options"):
+            run(tmp_path / "given", plan=plan, data_dir=None, reporter=Silent())
