@@ -174,7 +174,7 @@ def _paragraphs(by_threshold: Mapping[float, Found]) -> list[str]:
         lost = _drop(found.held_out["original_correct"], found.held_out["correct"])
         said.append(
             f"Threshold {threshold:g}%: after {found.generation:,} generations and {found.evaluations:,} masks, "
-            f"in {found.hours:.1f} hours, BEST removes {found.best['removed_filters']:,} of "
+            f"in {_time(found.hours)}, BEST removes {found.best['removed_filters']:,} of "
             f"{found.best['filters']:,} filters. Of {found.images:,} fitness images it gets {left:,} right and "
             f"the base model {base:,} "
             f"(drop {_drop(base, left):.2f}%); on the {found.held_out['total']:,} held-out images the drop is "
@@ -278,6 +278,10 @@ def _settings(searched: Mapping[str, Mapping[float, Found]]) -> dict[str, tuple[
         settings[f"fitness images: {title}"] = ("the whole training split", f"{found.images:,} of it")
         settings[f"test images: {title}"] = ("the test split", f"{found.held_out['total']:,}")
     return settings
+
+
+def _time(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
 
 
 def _drop(original: float, pruned: float) -> float:
