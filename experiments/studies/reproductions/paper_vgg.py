@@ -5,8 +5,8 @@ VGG-16 that was trained on CIFAR-10; without it one is trained first. ``--vgg19 
 CIFAR-10. ``--images`` (for fitness) and ``--generations`` are the budget; a later call with more generations
 continues the searches.
 
-Time, mostly on one core: 4.8 hours for 828 generations of VGG-16 on 2,000 images, an hour for all else. Expect
-(docs/reproductions/paper-vgg) 38.0% fewer parameters by then, an accuracy drop below the threshold on the fitness
+Time, mostly on one core: 5 hours for 900 generations of VGG-16 on 2,000 images, two hours for all else. Expect
+(docs/reproductions/paper-vgg) 39.1% fewer parameters by then, an accuracy drop below the threshold on the fitness
 images, and a larger one on the test split the fewer fitness images there are.
 """
 
