@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engine.errors import RunError
+from engine.errors import OptionError, RunError
 from engine.run.directory import DESCRIPTION
 from experiments.baselines.steps import Steps
 from experiments.data import datasets
@@ -138,10 +138,15 @@ def run(
         generations: of each search, unless it has more behind it; None: those of the plan.
 
     Raises:
+        OptionError: too few images or generations.
         RunError: ``out`` holds something else, or was begun with another model.
     """
-    images = images or plan.images
+    images = plan.images if images is None else images
     generations = plan.generations if generations is None else generations
+    # Before a network is trained for an hour.
+    for name, value, least in (("images", images, 1), ("generations", generations, 0)):
+        if value < least:
+            raise OptionError(f"`{name}` must be at least {least}, not {value}.")
     quick = plan.digits is not None
     # More generations continue the searches, so the number of generations is no part of the experiment.
     steps = Steps(out, {"experiment": "paper-vgg", "quick": quick, "images": images})

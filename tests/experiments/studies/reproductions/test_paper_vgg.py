@@ -153,6 +153,14 @@ def test_a_model_is_copied_once_and_no_other_takes_its_place(tmp_path, tiny_dire
         adopt(other, place)
 
 
+@pytest.mark.parametrize(("option", "value"), [("images", 0), ("images", -3), ("generations", -1)])
+def test_a_budget_of_nothing_is_refused_before_any_training(tmp_path, capsys, option, value):
+    out = tmp_path / "out"
+    assert main.run(["reproduce", "paper-vgg", str(out), "--quick", f"--{option}", str(value)]) == 2
+    assert f"--{option} must be at least" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_an_option_that_an_experiment_lacks(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(paper_vgg, "run", lambda out, *, plan, data_dir, reporter: {})
     with pytest.raises(OptionError, match="paper-vgg has no --images"):
