@@ -4,11 +4,11 @@ Almarashi 2024, "Pruning Image Classification CNN Network Using Taylor Scores fo
 
     evoprune reproduce taylor-resnet20 OUT_DIR --data-dir FOLDER [--model RESNET20_DIR]
 
-FOLDER has CIFAR-10. The run takes 40 minutes on one core with a given network, and some 3 hours where it first
-trains one for 10 epochs; an interrupted run continues after the last epoch or cycle. Expect the document's result:
-each removal lowers the accuracy, fine-tuning regains most of it, and 25% fewer filters cost a few points
-(document: 90.5 -> 88.1; docs/reproductions/taylor-resnet20: 88.9 -> 85.3). That original network is worse than the
-document's, because it is trained for fewer epochs.
+FOLDER has CIFAR-10. The run takes 40 minutes on one core with a given network, and some 3 hours where it
+first trains one for 10 epochs; an interrupted run continues after the last epoch or cycle. Expect the
+document's result: each removal lowers the accuracy, fine-tuning regains most of it, and 25% fewer filters
+cost a few points (document: 90.5 -> 88.1; docs/reproductions/taylor-resnet20: 88.9 -> 85.3). That original
+network is worse than the document's, because it is trained for fewer epochs.
 """
 
 import json
