@@ -10,7 +10,7 @@ ACCURACY, AGREEMENT = "accuracy", "agreement"
 
 # Not within a path, an option or a name such as accuracy_drop.
 _WORD = re.compile(r"(?<![\w/.=-])([Aa])ccuracy(?![\w/=-])")
-_FIELD = re.compile(r"`([a-z_]+)`( false\b)?")
+_FIELD = re.compile(r"`([a-z][a-z0-9_]*)`( false\b)?")
 
 
 class Spelling(NamedTuple):

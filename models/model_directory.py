@@ -175,6 +175,11 @@ def _read_description(directory: Path) -> dict[str, Any]:
             f"{directory} is not a model directory: it has no {DESCRIPTION}; give a directory that "
             "'evoprune train', 'import-torch' or 'export' wrote."
         ) from None
+    except NotADirectoryError:
+        raise StoreError(
+            f"{directory} is a file, not a model directory; give the directory that holds {DESCRIPTION} and "
+            "the weights."
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read ({error}); restore it or write the model anew.") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:

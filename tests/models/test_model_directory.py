@@ -89,6 +89,12 @@ def test_a_missing_directory_says_what_is_expected(tmp_path):
         model_directory.load(tmp_path / "nothing")
 
 
+@pytest.mark.parametrize("name", [model_directory.DESCRIPTION, model_directory.WEIGHTS])
+def test_a_file_in_the_place_of_a_directory_is_named(directory, name):
+    with pytest.raises(StoreError, match=f"{name} is a file, not a model directory"):
+        model_directory.load(directory / name)
+
+
 def test_nothing_is_overwritten(tiny_model, directory, tmp_path):
     before = (directory / model_directory.WEIGHTS).read_bytes()
     with pytest.raises(StoreError, match="exists already"):

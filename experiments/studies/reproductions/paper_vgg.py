@@ -28,7 +28,7 @@ from experiments.runs.presets import PAPER, PRESETS
 from experiments.runs.saved import SavedRun
 from experiments.runs.search import resume_search, start_search
 from experiments.runs.watching.status import best_to_json, read_status
-from experiments.studies.reproductions.common.bases import adopt
+from experiments.studies.reproductions.common.bases import adopt, require_network
 from experiments.studies.reproductions.paper_vgg_page import CIFAR, DEEPER, SVHN, Found, Reported, paper_page
 from experiments.studies.reproductions.svhn import svhn
 from experiments.training.network_options import NetworkOptions
@@ -138,7 +138,7 @@ def run(
         generations: of each search, unless it has more behind it; None: those of the plan.
 
     Raises:
-        OptionError: too few images or generations.
+        OptionError: too few images or generations, or a given model is another network.
         RunError: ``out`` holds something else, or was begun with another model.
     """
     images = plan.images if images is None else images
@@ -147,6 +147,10 @@ def run(
     for name, value, least in (("images", images, 1), ("generations", generations, 0)):
         if value < least:
             raise OptionError(f"`{name}` must be at least {least}, not {value}.")
+    names = [options.model for options in plan.digits] if plan.digits is not None else list(REPORTED)
+    for option, given, name in zip(("model", "vgg19"), (model, vgg19), names, strict=True):
+        if given is not None:
+            require_network(option, given, name)
     quick = plan.digits is not None
     # More generations continue the searches, so the number of generations is no part of the experiment.
     steps = Steps(out, {"experiment": "paper-vgg", "quick": quick, "images": images})

@@ -25,7 +25,7 @@ from experiments.data.datasets import ImageSet
 from experiments.data.loading import load_images
 from experiments.data.options import DataOptions
 from experiments.progress import Reporter
-from experiments.studies.reproductions.common.bases import adopt
+from experiments.studies.reproductions.common.bases import adopt, require_network
 from experiments.studies.reproductions.common.epochs import train_by_epochs
 from experiments.studies.reproductions.taylor_resnet20_page import write_page
 from experiments.training.prune_finetune import PruneFinetuneOptions
@@ -82,6 +82,8 @@ def run(
     out: Path, *, plan: Plan, data_dir: str | None, reporter: Reporter, model: Path | None = None
 ) -> dict[str, Any]:
     """See :mod:`experiments.studies.reproductions`; ``model``: directory of a trained network, or None."""
+    if model is not None:
+        require_network("model", model, plan.network)
     given = None if model is None else model_directory.load(model).digest()
     steps = Steps(out, {"experiment": "taylor-resnet20", "plan": asdict(plan), "model": given})
     if model is None:

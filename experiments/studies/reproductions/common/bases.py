@@ -6,13 +6,15 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
 
-from engine.errors import RunError
+from engine.errors import OptionError, RunError
 from experiments.baselines.steps import Steps
 from experiments.data.datasets import ImageSet
 from experiments.environment import versions
 from experiments.progress import Reporter
 from models import model_directory
+from models.contract import Architecture
 from models.model_directory import Model
+from models.networks.registry import NETWORKS
 from models.training.loop import Progress, train
 from models.training.sensitivity import SensitivityRule
 from models.training.settings import TrainingSettings
@@ -92,6 +94,36 @@ def train_once(
     return Base(
         model, notes["seconds"], notes["processor_seconds"], [(step, loss) for step, loss in notes["losses"]]
     )
+
+
+def require_network(option: str, source: Path, name: str) -> None:
+    """Refuse a model that is not the network which the experiment is about; layers may have other widths.
+
+    Args:
+        option: that names the model.
+        source: directory of the model.
+        name: of the network in :data:`models.networks.registry.NETWORKS`.
+
+    Raises:
+        OptionError: it is another network.
+        StoreError: there is no model, or it is damaged.
+    """
+    found = model_directory.load(source).network.architecture
+    if _outline(found) != _outline(NETWORKS[name]()):
+        raise OptionError(
+            f"`{option}` {source} is no {name}, which the experiment is about, but another network of the family "
+            f"{found.family!r}; give a {name} that 'evoprune train' or 'evoprune import-torch' wrote."
+        )
+
+
+def _outline(architecture: Architecture) -> tuple[str, dict[str, list[int]]]:
+    """The family, and the number of layers in each block where there are blocks."""
+    blocks = {
+        key: [len(block) for block in value]
+        for key, value in architecture.to_json().items()
+        if isinstance(value, list) and all(isinstance(block, list) for block in value)
+    }
+    return architecture.family, blocks
 
 
 def adopt(source: Path, directory: Path) -> None:

@@ -1,6 +1,7 @@
 """The thesis's experiment: its page, searches that are continued, and SVHN without a test split."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +15,15 @@ from experiments.data.options import DataOptions
 from experiments.progress import Silent
 from experiments.runs.options import SearchOptions
 from experiments.studies.reproductions import paper_vgg, run_reproduction
-from experiments.studies.reproductions.common.bases import adopt
+from experiments.studies.reproductions.common.bases import adopt, require_network
 from experiments.studies.reproductions.paper_vgg import QUICK, run
 from experiments.studies.reproductions.paper_vgg_page import CIFAR, SVHN
 from experiments.studies.reproductions.svhn import svhn
 from experiments.training.train import NetworkOptions
 from models import model_directory
+from models.model_directory import Model
+from models.networks.registry import NETWORKS
+from models.normalisation import Normalisation
 from tests.support.data_files import pictures, write_parquet
 
 LENET = NetworkOptions("lenet5", width_multiplier=0.35)
@@ -81,7 +85,7 @@ def test_variants_change_what_they_say_alone():
     assert (masks.compensate, quality.compensate) == ("none", "linear")
 
 
-def test_more_generations_continue_the_searches_and_fewer_change_nothing(finished, tiny_directory, undrawn):
+def test_more_generations_continue_the_searches_and_fewer_change_nothing(finished, tmp_path, undrawn):
     plan, out, before = finished
 
     def again(**options):
@@ -95,7 +99,15 @@ def test_more_generations_continue_the_searches_and_fewer_change_nothing(finishe
             assert found["best"]["parameter_drop"] >= earlier["parameter_drop"]
     assert again() == more
     with pytest.raises(RunError, match="is another model than"):
-        again(model=tiny_directory)
+        again(model=_with_other_weights(out / "models" / "vgg16", tmp_path / "other"))
+
+
+def _with_other_weights(directory, other):
+    """The directory of the same network, initialised anew."""
+    model = model_directory.load(directory)
+    network = model.network.architecture.build(99)
+    model_directory.save(other, type(model)(network, model.normalisation, model.classes))
+    return other
 
 
 def test_a_given_network_is_searched_like_the_networks_of_the_document(finished):
@@ -119,7 +131,6 @@ def test_a_given_network_is_searched_like_the_networks_of_the_document(finished)
 def test_what_the_document_reports_is_what_our_networks_cost():
     """The two base networks by their names in the registry, counted from their arrays' shapes."""
     from models.cost import network_cost
-    from models.networks.registry import NETWORKS
 
     for name, reported in (("vgg16", CIFAR), ("vgg19", SVHN)):
         network = NETWORKS[name](classes=10, input_shape=(32, 32, 3)).blank()
@@ -146,11 +157,31 @@ def test_a_model_is_copied_once_and_no_other_takes_its_place(tmp_path, tiny_dire
     adopt(tiny_directory, place)
     adopt(tiny_directory, place)
     assert model_directory.load(place).digest() == tiny_model.digest()
-    other = tmp_path / "other"
-    network = tiny_model.network.architecture.build(99)
-    model_directory.save(other, type(tiny_model)(network, tiny_model.normalisation, tiny_model.classes))
+    other = _with_other_weights(tiny_directory, tmp_path / "other")
     with pytest.raises(RunError, match="is another model than"):
         adopt(other, place)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "option"), [("paper-vgg", "model"), ("paper-vgg", "vgg19"), ("taylor-resnet20", "model")]
+)
+def test_another_network_than_the_experiment_is_about_is_refused(
+    tmp_path, tiny_directory, capsys, experiment, option
+):
+    out = tmp_path / "out"
+    given = [f"--{option}", str(tiny_directory)]
+    assert main.run(["reproduce", experiment, str(out), *given]) == 2
+    assert f"--{option} {tiny_directory} is no" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("name", "shares"), [("vgg19", True), ("vgg16", False), ("resnet20", False)])
+def test_a_network_is_known_by_its_layers_and_not_by_its_widths(tmp_path, name, shares):
+    network = NETWORKS[name](width_multiplier=0.1).build(0)
+    classes = tuple(map(str, range(10)))
+    model_directory.save(tmp_path / "m", Model(network, Normalisation((0.5,) * 3, (0.2,) * 3), classes))
+    with nullcontext() if shares else pytest.raises(OptionError, match="is no vgg19"):
+        require_network("vgg19", tmp_path / "m", "vgg19")
 
 
 @pytest.mark.parametrize(("option", "value"), [("images", 0), ("images", -3), ("generations", -1)])
