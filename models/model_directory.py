@@ -170,15 +170,10 @@ def _read_description(directory: Path) -> dict[str, Any]:
         if git_lfs.is_pointer(content):
             raise StoreError(f"{path} {git_lfs.REMEDY}")
         description = json.loads(content.decode("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise StoreError(
             f"{directory} is not a model directory: it has no {DESCRIPTION}; give a directory that "
             "'evoprune train', 'import-torch' or 'export' wrote."
-        ) from None
-    except NotADirectoryError:
-        raise StoreError(
-            f"{directory} is a file, not a model directory; give the directory that holds {DESCRIPTION} and "
-            "the weights."
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read ({error}); restore it or write the model anew.") from error

@@ -91,7 +91,7 @@ def test_a_missing_directory_says_what_is_expected(tmp_path):
 
 @pytest.mark.parametrize("name", [model_directory.DESCRIPTION, model_directory.WEIGHTS])
 def test_a_file_in_the_place_of_a_directory_is_named(directory, name):
-    with pytest.raises(StoreError, match=f"{name} is a file, not a model directory"):
+    with pytest.raises(StoreError, match=f"{name} is not a model directory"):
         model_directory.load(directory / name)
 
 

@@ -28,7 +28,7 @@ from experiments.runs.presets import PAPER, PRESETS
 from experiments.runs.saved import SavedRun
 from experiments.runs.search import resume_search, start_search
 from experiments.runs.watching.status import best_to_json, read_status
-from experiments.studies.reproductions.common.bases import adopt, require_network
+from experiments.studies.reproductions.common.bases import adopt, load_given
 from experiments.studies.reproductions.paper_vgg_page import CIFAR, DEEPER, SVHN, Found, Reported, paper_page
 from experiments.studies.reproductions.svhn import svhn
 from experiments.training.network_options import NetworkOptions
@@ -148,16 +148,15 @@ def run(
         if value < least:
             raise OptionError(f"`{name}` must be at least {least}, not {value}.")
     names = [options.model for options in plan.digits] if plan.digits is not None else list(REPORTED)
-    for option, given, name in zip(("model", "vgg19"), (model, vgg19), names, strict=True):
-        if given is not None:
-            require_network(option, given, name)
+    given = None if model is None else load_given("model", model, names[0])
+    given19 = None if vgg19 is None else load_given("vgg19", vgg19, names[1])
     quick = plan.digits is not None
     # More generations continue the searches, so the number of generations is no part of the experiment.
     steps = Steps(out, {"experiment": "paper-vgg", "quick": quick, "images": images})
-    if model is not None:
-        adopt(model, out / "models" / "vgg16")
-    if vgg19 is not None:
-        adopt(vgg19, out / "models" / _GIVEN_VGG19)
+    if given is not None:
+        adopt(given, out / "models" / "vgg16")
+    if given19 is not None:
+        adopt(given19, out / "models" / _GIVEN_VGG19)
     searched: dict[str, dict[float, Found]] = {}
     variants: dict[str, Found] = {}
     subjects = _subjects(steps, plan, data_dir)

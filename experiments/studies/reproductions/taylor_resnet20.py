@@ -25,7 +25,7 @@ from experiments.data.datasets import ImageSet
 from experiments.data.loading import load_images
 from experiments.data.options import DataOptions
 from experiments.progress import Reporter
-from experiments.studies.reproductions.common.bases import adopt, require_network
+from experiments.studies.reproductions.common.bases import adopt, load_given
 from experiments.studies.reproductions.common.epochs import train_by_epochs
 from experiments.studies.reproductions.taylor_resnet20_page import write_page
 from experiments.training.prune_finetune import PruneFinetuneOptions
@@ -82,15 +82,14 @@ def run(
     out: Path, *, plan: Plan, data_dir: str | None, reporter: Reporter, model: Path | None = None
 ) -> dict[str, Any]:
     """See :mod:`experiments.studies.reproductions`; ``model``: directory of a trained network, or None."""
-    if model is not None:
-        require_network("model", model, plan.network)
-    given = None if model is None else model_directory.load(model).digest()
-    steps = Steps(out, {"experiment": "taylor-resnet20", "plan": asdict(plan), "model": given})
-    if model is None:
+    given = None if model is None else load_given("model", model, plan.network)
+    digest = None if given is None else given.digest()
+    steps = Steps(out, {"experiment": "taylor-resnet20", "plan": asdict(plan), "model": digest})
+    if given is None:
         base, epochs = _train(steps, plan, data_dir, reporter)
     else:
         base, epochs = out / "models" / "given", []
-        adopt(model, base)
+        adopt(given, base)
     data = DataOptions(plan.data, data_dir, images=plan.cycle_images)
 
     def cycles(name: str, step: float, epochs_per_cycle: int) -> list[dict[str, Any]]:

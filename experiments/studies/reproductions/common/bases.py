@@ -96,8 +96,8 @@ def train_once(
     )
 
 
-def require_network(option: str, source: Path, name: str) -> None:
-    """Refuse a model that is not the network which the experiment is about; layers may have other widths.
+def load_given(option: str, source: Path, name: str) -> Model:
+    """A given model, if it is the network that the experiment is about; layers may have other widths.
 
     Args:
         option: that names the model.
@@ -108,12 +108,14 @@ def require_network(option: str, source: Path, name: str) -> None:
         OptionError: it is another network.
         StoreError: there is no model, or it is damaged.
     """
-    found = model_directory.load(source).network.architecture
+    model = model_directory.load(source)
+    found = model.network.architecture
     if _outline(found) != _outline(NETWORKS[name]()):
         raise OptionError(
             f"`{option}` {source} is no {name}, which the experiment is about, but another network of the family "
             f"{found.family!r}; give a {name} that 'evoprune train' or 'evoprune import-torch' wrote."
         )
+    return model
 
 
 def _outline(architecture: Architecture) -> tuple[str, dict[str, list[int]]]:
@@ -121,22 +123,21 @@ def _outline(architecture: Architecture) -> tuple[str, dict[str, list[int]]]:
     blocks = {
         key: [len(block) for block in value]
         for key, value in architecture.to_json().items()
-        if isinstance(value, list) and all(isinstance(block, list) for block in value)
+        if isinstance(value, list) and value and all(isinstance(block, list) for block in value)
     }
     return architecture.family, blocks
 
 
-def adopt(source: Path, directory: Path) -> None:
+def adopt(given: Model, directory: Path) -> None:
     """Copy a model into the experiment, so that the experiment does not depend on a directory elsewhere.
 
     Raises:
         RunError: the experiment has another model already.
     """
-    given = model_directory.load(source)
     if not directory.exists():
         model_directory.save(directory, given)
     elif model_directory.load(directory).digest() != given.digest():
-        raise RunError(f"{directory} is another model than {source}; name a new directory.")
+        raise RunError(f"{directory} is another model than the given one; name a new directory.")
 
 
 def loss_curve(reports: list[Progress]) -> list[tuple[int, float]]:

@@ -15,7 +15,7 @@ from experiments.data.options import DataOptions
 from experiments.progress import Silent
 from experiments.runs.options import SearchOptions
 from experiments.studies.reproductions import paper_vgg, run_reproduction
-from experiments.studies.reproductions.common.bases import adopt, require_network
+from experiments.studies.reproductions.common.bases import adopt, load_given
 from experiments.studies.reproductions.paper_vgg import QUICK, run
 from experiments.studies.reproductions.paper_vgg_page import CIFAR, SVHN
 from experiments.studies.reproductions.svhn import svhn
@@ -106,7 +106,7 @@ def _with_other_weights(directory, other):
     """The directory of the same network, initialised anew."""
     model = model_directory.load(directory)
     network = model.network.architecture.build(99)
-    model_directory.save(other, type(model)(network, model.normalisation, model.classes))
+    model_directory.save(other, Model(network, model.normalisation, model.classes))
     return other
 
 
@@ -154,12 +154,12 @@ def test_crops_of_one_photograph_stay_together(tmp_path):
 
 def test_a_model_is_copied_once_and_no_other_takes_its_place(tmp_path, tiny_directory, tiny_model):
     place = tmp_path / "models" / "vgg16"
-    adopt(tiny_directory, place)
-    adopt(tiny_directory, place)
+    adopt(tiny_model, place)
+    adopt(tiny_model, place)
     assert model_directory.load(place).digest() == tiny_model.digest()
     other = _with_other_weights(tiny_directory, tmp_path / "other")
     with pytest.raises(RunError, match="is another model than"):
-        adopt(other, place)
+        adopt(model_directory.load(other), place)
 
 
 @pytest.mark.parametrize(
@@ -175,13 +175,16 @@ def test_another_network_than_the_experiment_is_about_is_refused(
     assert not out.exists()
 
 
-@pytest.mark.parametrize(("name", "shares"), [("vgg19", True), ("vgg16", False), ("resnet20", False)])
-def test_a_network_is_known_by_its_layers_and_not_by_its_widths(tmp_path, name, shares):
-    network = NETWORKS[name](width_multiplier=0.1).build(0)
+@pytest.mark.parametrize(
+    ("name", "changes", "shares"),
+    [("vgg19", {}, True), ("vgg19", {"hidden": ()}, True), ("vgg16", {}, False), ("resnet20", {}, False)],
+)
+def test_a_network_is_known_by_its_layers_and_not_by_its_widths(tmp_path, name, changes, shares):
+    network = replace(NETWORKS[name](width_multiplier=0.1), **changes).build(0)
     classes = tuple(map(str, range(10)))
     model_directory.save(tmp_path / "m", Model(network, Normalisation((0.5,) * 3, (0.2,) * 3), classes))
     with nullcontext() if shares else pytest.raises(OptionError, match="is no vgg19"):
-        require_network("vgg19", tmp_path / "m", "vgg19")
+        load_given("vgg19", tmp_path / "m", "vgg19")
 
 
 @pytest.mark.parametrize(("option", "value"), [("images", 0), ("images", -3), ("generations", -1)])
