@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 from models.errors import StoreError
 
 _CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.ENOTTY}
-"""Answers of file systems that cannot sync a file. Any other error means that a write was lost."""
+"""Answers of file systems that cannot sync a file or a folder. Any other error means that a write was lost."""
 
 
 def check_target(directory: Path) -> None:
@@ -50,40 +51,70 @@ def write(directory: Path, files: Mapping[str, bytes], check: Callable[[Path], N
     """
     check_target(directory)
     if directory.exists():
+        written: list[Path] = []
         try:
             for name, content in files.items():
                 _write_synced(directory / name, content, directory / name)
+                written.append(directory / name)
             if check is not None:
                 check(directory)
+            _sync_folder(directory)
         except BaseException:
-            for name in files:
-                (directory / name).unlink(missing_ok=True)
+            # Another process may write here too: files that it made stay.
+            for path in written:
+                path.unlink(missing_ok=True)
             raise
         return
-    temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    # Not ``tempfile``: only the owner could read the final directory.
+    temporary = directory.with_name(f".{directory.name}.{secrets.token_hex(6)}")
+    temporary.mkdir()
     try:
         for name, content in files.items():
             _write_synced(temporary / name, content, directory / name)
         if check is not None:
             check(temporary)
-        temporary.chmod(0o755)
+        _sync_folder(temporary)
         os.replace(temporary, directory)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    _sync_folder(directory.parent)
 
 
 def _write_synced(path: Path, content: bytes, final: Path) -> None:
+    made = False
     try:
         with open(path, "xb") as file:
+            made = True
             file.write(content)
             file.flush()
-            try:
-                os.fsync(file.fileno())
-            except OSError as error:
-                if error.errno not in _CANNOT_SYNC:
-                    raise
-    except OSError as error:
-        # Python does not name the file of a failed write, and the user knows no temporary file.
-        error.filename = str(final)
+            _sync(file.fileno())
+    except BaseException as error:
+        if made:
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            # Python does not name the file of a failed write, and the user knows no temporary file.
+            error.filename = str(final)
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make new names in ``folder`` durable, if the file system can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        # A folder that may be written to but not listed.
+        return
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    """Wait until a file or folder is on the disk; return at once where the file system cannot tell."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise

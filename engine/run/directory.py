@@ -179,11 +179,19 @@ class RunDirectory:
         """
         return checkpoints.load_latest(self.store, warn, self._images())
 
-    def rewind(self, checkpoint: Checkpoint | None) -> None:
-        """Cut journal and timings back to a checkpoint (None: to nothing) and finish interrupted removals."""
+    def rewind(self, checkpoint: Checkpoint | None, warn: Callable[[str], None]) -> None:
+        """Cut journal and timings back to a checkpoint (None: to nothing) and finish interrupted removals.
+
+        ``warn`` hears of rows of the journal that are lost. The search goes on without them.
+        """
         self._check_hold()
         generation = -1 if checkpoint is None else checkpoint.state.generation
-        rewind(self.store, JOURNAL, generation)
+        lost = generation + 1 - len(rewind(self.store, JOURNAL, generation))
+        if lost > 0:
+            warn(
+                f"{self.store.full_name(JOURNAL)} lacks {lost} of {generation + 1} generations; restore the file, or "
+                "go on: the report and `patience` then know the other generations alone."
+            )
         rewind(self.store, TIMINGS, generation)
         rewind(self.store, JUDGEMENTS, generation)
         self.store.remove_leftovers()

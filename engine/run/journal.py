@@ -73,16 +73,19 @@ def read_rows(store: RunStore, name: str) -> list[dict[str, Any]]:
     return _rows(store.read_log(name), store.full_name(name))
 
 
-def rewind(store: RunStore, name: str, generation: int) -> None:
-    """Drop the rows after ``generation`` and a torn last line."""
+def rewind(store: RunStore, name: str, generation: int) -> set[int]:
+    """Drop the rows after ``generation`` and a torn last line; return the generations of the rows that stay."""
     kept = 0
+    generations = set()
     content = store.read_log(name)
     for row, line in zip(_rows(content, store.full_name(name)), content.split(b"\n"), strict=False):
         if row["generation"] > generation:
             break
         kept += len(line) + 1
+        generations.add(row["generation"])
     if kept < len(content):
         store.cut_log(name, kept)
+    return generations
 
 
 def _rows(content: bytes, where: str) -> list[dict[str, Any]]:

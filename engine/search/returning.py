@@ -33,7 +33,7 @@ def returning(
     best = finished[order[: most + len(members.masks)]]
     masks = archive.masks(best)
     # In the archive a mask is there once.
-    fresh = np.flatnonzero((masks[:, None] != members.masks).any(axis=2).all(axis=1))[:most]
+    fresh = np.flatnonzero(_distances(masks, members.masks).min(axis=1) > 0)[:most]
     return _descended(masks[fresh], members, mutation), counts[best[fresh]]
 
 
@@ -68,5 +68,11 @@ def _appraised(
 
 def _descended(masks: np.ndarray, members: Brood, mutation: int) -> Brood:
     """Masks as descendants of the members that they are nearest to."""
-    nearest = np.argmin((masks[:, None] != members.masks).sum(axis=2), axis=1)
-    return members.rows(nearest).changed(masks, mutation)
+    return members.rows(np.argmin(_distances(masks, members.masks), axis=1)).changed(masks, mutation)
+
+
+def _distances(masks: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """``float32[n, m]``: in how many bits each of ``bool[n, f]`` differs from each of ``bool[m, f]``."""
+    # As a matrix product, so that no array has n x m x f places. float32 counts to 2^24 exactly.
+    ones, of_others = masks.astype(np.float32), others.astype(np.float32)
+    return ones.sum(axis=1)[:, None] + of_others.sum(axis=1) - 2 * ones @ of_others.T

@@ -14,7 +14,7 @@ class SearchSettings:
     """Options of Algorithm 2; the defaults are those of Table 3.1 of the thesis.
 
     The sizes ``population``, ``parents`` and ``population_cap`` hold for each island
-    (:mod:`engine.search.islands`). Early stopping leaves the search as it is (:mod:`engine.search.stopping`).
+    (:mod:`engine.search.islands`). Early stopping leaves a search as it is while its objective stays (:mod:`engine.search.stopping`).
     With a mutation other than ``bits``, offspring that cannot matter are drawn again
     (:mod:`engine.search.operators.mutation`).
 
@@ -37,7 +37,7 @@ class SearchSettings:
     seed: int = option(0, "Seed of all random numbers of the search.")
     stop_early: bool = option(
         True,
-        "Stop evaluating a mask once it can no longer survive or become BEST; the search stays the same.",
+        "Stop evaluating a mask once it can no longer survive or become BEST.",
     )
     race: float = option(
         0.0,

@@ -19,6 +19,7 @@ class Steps:
 
     Args:
         folder: new, empty, or the folder of the same experiment with the same options, which is then continued.
+            A folder in which no step was finished counts as empty.
         description: JSON that must be equal for the experiment to be continued.
 
     Raises:
@@ -28,16 +29,16 @@ class Steps:
     def __init__(self, folder: Path, description: Mapping[str, Any]):
         self.folder = Path(folder)
         self.description = description
-        if (self.folder / _DESCRIPTION).is_file():
-            if not _holds(self.folder, description):
+        if _holds(self.folder, description):
+            return
+        if not _unused(self.folder):
+            if (self.folder / _DESCRIPTION).is_file():
                 raise RunError(
                     f"{self.folder} holds another experiment, or this one with other options; "
                     "name a new directory."
                 )
-        elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise RunError(f"{self.folder} is not empty; name a new directory.")
-        else:
-            _describe(self.folder, description)
+        _describe(self.folder, description)
 
     def once(self, name: str, work: Callable[[], Any]) -> Any:
         """The JSON that ``work`` returns, from the file of an earlier call if there is one.
@@ -116,6 +117,15 @@ def _holds(folder: Path, description: Mapping[str, Any]) -> bool:
         return bool(_read(folder / _DESCRIPTION) == json.loads(json.dumps(description)))
     except (FileNotFoundError, ValueError, RecursionError):
         return False
+
+
+def _unused(folder: Path) -> bool:
+    """Whether the folder is new or empty, or all that an experiment left that failed before its first step."""
+    if not folder.exists():
+        return True
+    steps = folder / _STEPS
+    left = [folder / _DESCRIPTION, steps] if steps.is_dir() else []
+    return folder.is_dir() and all(path in left for path in folder.rglob("*"))
 
 
 def _describe(folder: Path, description: Mapping[str, Any]) -> None:

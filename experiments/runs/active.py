@@ -124,7 +124,7 @@ class ActiveRun:
         configuration = self._problem.options.to_json()
         if configuration != saved.description["configuration"]:
             self._run.write_description({**saved.description, "configuration": configuration})
-        self._run.rewind(checkpoint)
+        self._run.rewind(checkpoint, lambda text: self._reporter.message(f"warning: {text}"))
         if checkpoint is not None:
             self._state = checkpoint.state
             self._go_up_to(checkpoint.state.reach)

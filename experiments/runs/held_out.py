@@ -119,7 +119,7 @@ def measure_held_out(
     if found is None:
         remark = NO_ACCURACY + remark
     else:
-        run.store.write(NAME, (json.dumps(found.to_json(), indent=2) + "\n").encode())
+        run.keep(NAME, (json.dumps(found.to_json(), indent=2) + "\n").encode())
     if remark:
         problem.reporter.message(remark)
     return found, remark

@@ -60,13 +60,15 @@ def compare_speed(
 
     Raises:
         StoreError: a model cannot be read.
-        OptionError: the two take different images; no rounds, or no batches.
+        OptionError: the two take different images; no rounds, no batches, or a batch size twice.
         EvaluationError: a process was ended, as for want of memory.
     """
     if rounds < 1:
         raise OptionError(f"`rounds` must be 1 or more, not {rounds}.")
     if not batches or min(batches) < 1:
         raise OptionError(f"`batches` must be numbers of 1 or more, as 1,64, not {','.join(map(str, batches))}.")
+    if len(set(batches)) < len(batches):
+        raise OptionError(f"`batches` {','.join(map(str, batches))} names a number twice; name each once.")
     reporter = reporter or Silent()
     directories = {"base": Path(base), "pruned": Path(pruned)}
     models = {name: model_directory.load(directory) for name, directory in directories.items()}

@@ -194,5 +194,5 @@ def test_resuming_from_a_checkpoint_removes_the_initial_counts(run):
     left = run.store.read(initial_counts.NAME)
     run.record(started(run, WeightedBits()), LAYOUT, "id", {})
     run.store.write(initial_counts.NAME, left)
-    run.rewind(run.latest(pytest.fail))
+    run.rewind(run.latest(pytest.fail), pytest.fail)
     assert not run.store.exists(initial_counts.NAME)

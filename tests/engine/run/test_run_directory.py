@@ -56,10 +56,22 @@ def test_rewind_makes_the_journal_agree_with_the_checkpoint(location, put, tail)
     run = recorded(location, 3)
     whole = run.store.read_log("journal.jsonl")
     put("journal.jsonl", whole + tail)
-    run.rewind(run.latest(pytest.fail))
+    run.rewind(run.latest(pytest.fail), pytest.fail)
     assert run.store.read_log("journal.jsonl") == whole
-    run.rewind(None)
+    run.rewind(None, pytest.fail)
     assert run.store.read_log("journal.jsonl") == b""
+
+
+@pytest.mark.parametrize("kept", [0, 2])
+def test_a_journal_that_lost_generations_is_said(location, put, kept):
+    run = recorded(location, 3)
+    lines = run.store.read_log("journal.jsonl").splitlines(keepends=True)
+    put("journal.jsonl", b"".join(lines[:kept]))
+    said = []
+    run.rewind(run.latest(pytest.fail), said.append)
+    [warning] = said
+    assert f"lacks {len(lines) - kept} of {len(lines)} generations" in warning
+    assert run.store.read_log("journal.jsonl") == b"".join(lines[:kept])
 
 
 NOT_OURS = [
@@ -85,7 +97,7 @@ def test_a_run_removes_no_file_of_others(tmp_path):
     (tmp_path / ".link.0123456789ab.tmp").symlink_to(tmp_path / ".notes.tmp")
     before = set(tmp_path.rglob("*"))
     run = RunDirectory.create(tmp_path, {})
-    run.rewind(None)
+    run.rewind(None, pytest.fail)
     assert set(tmp_path.rglob("*")) - {tmp_path / "run.json"} == before
     assert {(tmp_path / name).read_text() for name in NOT_OURS} == {"kept"}
 
@@ -103,7 +115,7 @@ def test_a_run_removes_the_temporary_file_of_a_killed_write(tmp_path, monkeypatc
         with pytest.raises(OSError, match="killed"):
             run.store.write(name, b"half")
     assert len([path for path in tmp_path.rglob(".*") if path.is_file()]) == 1
-    run.rewind(None)
+    run.rewind(None, pytest.fail)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "run.json"]
 
 
@@ -155,7 +167,7 @@ def test_nothing_is_written_through_links_of_a_run_directory(tmp_path, linked):
 
 def go_on(run, state):
     with run.locked():
-        run.rewind(None)
+        run.rewind(None, pytest.fail)
         run.record(state, LAYOUT, "id", {})
 
 

@@ -84,10 +84,10 @@ def test_a_driver_that_lost_its_lease_writes_nothing_more(monkeypatch):
     monkeypatch.setattr("engine.stores.lease.EXPIRY", -1.0)
     with second.locked():
         monkeypatch.undo()
-        second.rewind(second.latest(pytest.fail))
+        second.rewind(second.latest(pytest.fail), pytest.fail)
         before = {name: memory.cat_file(name) for name in memory.find("/locks")}
         state = search.step(state)
-        for write in (lambda: first.record(state, LAYOUT, "id", {}), lambda: first.rewind(None)):
+        for write in (lambda: first.record(state, LAYOUT, "id", {}), lambda: first.rewind(None, pytest.fail)):
             with pytest.raises(RunError, match="has taken over memory://locks/run"):
                 write()
         assert {name: memory.cat_file(name) for name in memory.find("/locks")} == before

@@ -110,7 +110,7 @@ def search_on(path):
         if not run.store.exists("run.json"):
             run.begin({"configuration": {}})
         checkpoint = run.latest(pytest.fail)
-        run.rewind(checkpoint)
+        run.rewind(checkpoint, pytest.fail)
 
         def record(state):
             run.record(state, LAYOUT, "id", {"seconds": 0})

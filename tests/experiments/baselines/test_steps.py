@@ -30,7 +30,7 @@ def test_a_step_that_fails_leaves_nothing(tmp_path):
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
-    Steps(tmp_path / "out", {"name": "x"})
+    Steps(tmp_path / "out", {"name": "x"}).once("a", lambda: 1)
     with pytest.raises(RunError, match="name a new directory"):
         Steps(tmp_path / "out", {"name": "y"})
     (tmp_path / "mine").mkdir()
@@ -38,6 +38,16 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     with pytest.raises(RunError, match="not empty"):
         Steps(tmp_path / "mine", {"name": "x"})
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["file"]
+
+
+def test_an_experiment_that_failed_before_its_first_step_can_begin_with_other_options(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        Steps(tmp_path / "out", {"name": "x"}).once("a", lambda: 1 / 0)
+    assert Steps(tmp_path / "out", {"name": "y"}).once("a", lambda: 2) == 2
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "experiment.json").write_text("of something else")
+    with pytest.raises(RunError, match="name a new directory"):
+        Steps(tmp_path / "mine", {"name": "x"})
 
 
 def test_a_damaged_step_is_named(tmp_path):

@@ -72,7 +72,8 @@ def test_without_onnx_runtime_jax_is_timed_and_that_is_said(
 
 
 @pytest.mark.parametrize(
-    ("batches", "said"), [("0", "`batches` must be"), ("1,x", "whole numbers"), ("1.5", "1,64")]
+    ("batches", "said"),
+    [("0", "`batches` must be"), ("1,x", "whole numbers"), ("1.5", "1,64"), ("1,8,1", "a number twice")],
 )
 def test_batches_that_cannot_be(capsys, tiny_directory, pruned_directory, batches, said):
     assert main.run(["bench", str(tiny_directory), str(pruned_directory), "--batches", batches]) == 2
