@@ -16,7 +16,6 @@ from experiments.report.run import make_report
 from experiments.runs.active import SearchResult
 from experiments.runs.exporting.export import ExportResult, export_run
 from experiments.runs.options import SearchOptions
-from experiments.runs.presets import PRESETS
 from experiments.runs.search import start_search
 from experiments.training.network_options import NetworkOptions
 from experiments.training.train import TrainingResult, train_model
@@ -59,7 +58,7 @@ def run_demo(directory: Path, *, reporter: Reporter | None = None) -> DemoResult
     reporter.message("training a VGG-11 of width 0.125 on scikit-learn's digits")
     trained = train_model(model, NETWORK, data, TRAINING, reporter=reporter)
     reporter.message("searching its filter masks")
-    options = SearchOptions.preset(PRESETS["quality"], str(model), data, generations=GENERATIONS)
+    options = SearchOptions.preset("quality", str(model), data, generations=GENERATIONS)
     searched = start_search(run, options, reporter=reporter)
     exported = export_run(run, pruned, reporter=reporter)
     evaluated = evaluate_model(pruned, DataOptions("digits", split="test"), reporter=reporter)

@@ -189,8 +189,8 @@ class RunDirectory:
         lost = generation + 1 - len(rewind(self.store, JOURNAL, generation))
         if lost > 0:
             warn(
-                f"{self.store.full_name(JOURNAL)} lacks {lost} of {generation + 1} generations; restore the file, or "
-                "go on: the report and `patience` then know the other generations alone."
+                f"{self.store.full_name(JOURNAL)} lacks {lost} of {generation + 1} generations; restore the "
+                "file, or go on: the report and `patience` then know the other generations alone."
             )
         rewind(self.store, TIMINGS, generation)
         rewind(self.store, JUDGEMENTS, generation)

@@ -14,7 +14,8 @@ class SearchSettings:
     """Options of Algorithm 2; the defaults are those of Table 3.1 of the thesis.
 
     The sizes ``population``, ``parents`` and ``population_cap`` hold for each island
-    (:mod:`engine.search.islands`). Early stopping leaves a search as it is while its objective stays (:mod:`engine.search.stopping`).
+    (:mod:`engine.search.islands`). Early stopping leaves a search as it is while its objective stays
+    (:mod:`engine.search.stopping`).
     With a mutation other than ``bits``, offspring that cannot matter are drawn again
     (:mod:`engine.search.operators.mutation`).
 

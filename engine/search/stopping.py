@@ -1,12 +1,13 @@
 """Early stopping: which counts still matter, and when a mask will not reach them.
 
 A full population takes a newcomer only if it scores more than the lowest individual, and BEST yields only to a
-better mask. While the objective stays, neither bar falls, so a mask that misses both bars now will always miss them: its
-evaluation may stop, and the search stays the same. Where a search is rescored by an objective that reaches further
-(:meth:`engine.search.loop.Search.rescored`), a mask that was stopped before cannot return. All islands share the archive, and another island may breed the same mask
-later. So a mask is held against the lowest bar of all islands. A bar of its own island would stop it sooner, but
-each other island would have to evaluate the mask again. Migration only ever raises a bar
-(:func:`engine.search.islands.ring`).
+better mask. While the objective stays, neither bar falls. So a mask that misses both bars now will always miss
+them: its evaluation may stop, and the search stays the same. Where a search is rescored by an objective that
+reaches further (:meth:`engine.search.loop.Search.rescored`), a mask that was stopped before cannot return.
+
+All islands share the archive, and another island may breed the same mask later. So a mask is held against the
+lowest bar of all islands. A bar of its own island would stop it sooner, but each other island would have to
+evaluate the mask again. Migration only ever raises a bar (:func:`engine.search.islands.ring`).
 
 A race also stops a mask that will miss its bars with high probability: Maron and Moore, "Hoeffding races:
 accelerating model selection search for classification and function approximation", NIPS 1994. Here each mask

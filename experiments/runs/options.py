@@ -10,6 +10,7 @@ from engine.options import named_once, option, read_options
 from engine.search.settings import SearchSettings
 from experiments.data.options import DataOptions
 from experiments.runs.patience import check_patience
+from experiments.runs.presets import preset_values
 from fitness.evaluation.evaluator import on_gpu, usual_batch
 from fitness.evaluation.precision import PRECISIONS, resolved
 from fitness.evaluation.tree.kept_carries import KEPT_BYTES
@@ -147,18 +148,35 @@ class SearchOptions:
                 raise OptionError(f"{name} needs importances to go by; name some with `seed_with`.")
 
     @classmethod
-    def preset(
-        cls, values: Mapping[str, Any], model: str, data: DataOptions, *, seed: int = 0, **others: Any
+    def preset(cls, name: str | None, model: str, data: DataOptions, **others: Any) -> "SearchOptions":
+        """With the values that ``evoprune search --preset`` has for the network.
+
+        Args:
+            name: of a preset (:mod:`experiments.runs.presets`); None takes the one that suits the network.
+            model: a model directory.
+            data: the images.
+            others: fields of this class or of :class:`SearchSettings`, which win over the preset.
+
+        Raises:
+            OptionError: an unknown preset, or a value out of its range.
+            StoreError, NetworkError: the model cannot be read.
+        """
+        values, _ = preset_values(name, model, others)
+        return cls.of_values(model, data, values, **others)
+
+    @classmethod
+    def of_values(
+        cls, model: str, data: DataOptions, values: Mapping[str, Any], **others: Any
     ) -> "SearchOptions":
-        """With the values of a preset (:mod:`experiments.runs.presets`), over which ``others`` win.
+        """From fields of this class and of :class:`SearchSettings`; ``others`` win over ``values``.
 
         Raises:
             OptionError: a value out of its range.
         """
         names = {field.name for field in fields(SearchSettings)}
-        settings = SearchSettings(**{name: value for name, value in values.items() if name in names}, seed=seed)
-        chosen = {name: value for name, value in values.items() if name not in names}
-        return cls(model, data, settings=settings, **{**chosen, **others})
+        chosen = {**values, **others}
+        settings = SearchSettings(**{name: chosen.pop(name) for name in names & chosen.keys()})
+        return cls(model, data, settings=settings, **chosen)
 
     @property
     def aims(self) -> tuple[str, ...]:

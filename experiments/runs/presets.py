@@ -4,9 +4,11 @@
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from engine.errors import OptionError
 from models.compensation.method import RECALIBRATE
 
 PAPER = "paper"
@@ -41,13 +43,49 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "front": {**_COMPENSATED, **_FRONT, "objectives": "accuracy,parameters,macs"},
     }
 )
-"""Preset -> field of SearchOptions or SearchSettings -> value; with batch norm, see :func:`with_batch_norm`."""
+"""Preset -> field of SearchOptions or SearchSettings -> value; with batch norm, see :func:`preset_values`."""
 
 
-def with_batch_norm(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The values for a network with batch norm: statistics are measured behind compensated weights."""
+def preset_values(name: str | None, model: str, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """The values of a preset, fitted to a network.
+
+    With batch norm, statistics are measured behind compensated weights. A network whose weights cannot be
+    compensated gets the preset ``masks`` where no preset is named.
+
+    Args:
+        name: of the preset; None takes the one that suits the network.
+        model: its model directory, which is read where the values depend on the network.
+        given: options that the user gives, by field.
+
+    Returns:
+        Option values by field, and what the network lacks for them, as a sentence; empty if nothing.
+
+    Raises:
+        OptionError: there is no such preset.
+        StoreError, NetworkError: the model cannot be read.
+    """
+    from models.compensation.recalibration import has_norms
+    from models.model_directory import load_blank
+
+    if name is not None and name not in PRESETS:
+        raise OptionError(f"`preset` {name!r} is none of {', '.join(PRESETS)}.")
+    if name is not None and ("compensate" not in PRESETS[name] or "compensate" in given):
+        return PRESETS[name], ""
+    network = load_blank(Path(model))
+    if name is None:
+        compensable = any(stage.readers() for stage in network.stages)
+        values = usual_values(compensable=compensable, front=given.get("objectives") is not None)
+    else:
+        values = PRESETS[name]
     compensate = values.get("compensate")
-    return values if compensate is None else {**values, "compensate": f"{compensate}+{RECALIBRATE}"}
+    if compensate is None or "compensate" in given:
+        return values, ""
+    if has_norms(network):
+        return {**values, "compensate": f"{compensate}+{RECALIBRATE}"}, ""
+    return values, (
+        f"{network.architecture.name} has no batch norm that could be recalibrated, so masks are compensated by "
+        f"{compensate} alone."
+    )
 
 
 def usual_values(*, compensable: bool, front: bool) -> Mapping[str, Any]:

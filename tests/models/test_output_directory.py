@@ -11,12 +11,12 @@ from models.output_directory import write
 FILES = {"weights": b"1", "model": b"2"}
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     pass
 
 
 def refuse(_):
-    raise Refused
+    raise RefusedError
 
 
 @pytest.fixture(params=["new", "empty"])
@@ -28,7 +28,7 @@ def directory(request, tmp_path):
 
 def test_a_refused_directory_leaves_nothing(directory, tmp_path):
     there = sorted(tmp_path.iterdir())
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         write(directory, FILES, refuse)
     assert sorted(tmp_path.iterdir()) == there
     assert not directory.exists() or not list(directory.iterdir())

@@ -1,8 +1,6 @@
 """``evoprune search``: begin a search."""
 
-from collections.abc import Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import click
@@ -20,7 +18,7 @@ from experiments.cli.shared_options import json_option, model_class_option
 from experiments.data.options import DataOptions
 from experiments.progress import Reporter
 from experiments.runs.options import Backend, SearchOptions
-from experiments.runs.presets import PAPER, PRESETS, USUAL, usual_values, with_batch_norm
+from experiments.runs.presets import PAPER, PRESETS, USUAL, preset_values
 
 _DEFAULTS = PRESETS[USUAL]
 _OWN = {field.name: field.default for owner in (SearchOptions, SearchSettings) for field in fields(owner)}
@@ -114,35 +112,12 @@ def search(context: click.Context, run_dir: str, as_json: bool, **_: Any) -> Non
 def _chosen(context: click.Context, reporter: Reporter) -> SearchOptions:
     """The options of the search. Options that the user gave override the values of the preset."""
     options = given(context)
-    values = {**_preset_values(options, reporter), **options}
+    values, remark = preset_values(options.get("preset"), options["model"], options)
+    if remark:
+        reporter.message(remark)
+    values = {**values, **options}
     data, settings = built(DataOptions, values), built(SearchSettings, values)
     return built(SearchOptions, values, data=data, settings=settings)
-
-
-def _preset_values(options: Mapping[str, Any], reporter: Reporter) -> Mapping[str, Any]:
-    """The values of the preset, fitted to the network; the reporter hears what the network lacks for them."""
-    from models.compensation.recalibration import has_norms
-    from models.model_directory import load_blank
-
-    preset = options.get("preset")
-    if preset is not None and preset not in PRESETS:
-        raise click.BadParameter(f"{preset!r} is none of {', '.join(PRESETS)}.", param_hint="--preset")
-    if preset is not None and ("compensate" not in PRESETS[preset] or "compensate" in options):
-        return PRESETS[preset]
-    network = load_blank(Path(options["model"]))
-    if preset is None:
-        compensable = any(stage.readers() for stage in network.stages)
-        values = usual_values(compensable=compensable, front=options.get("objectives") is not None)
-    else:
-        values = PRESETS[preset]
-    if has_norms(network):
-        return with_batch_norm(values)
-    if "compensate" in values and "compensate" not in options:
-        reporter.message(
-            f"{network.architecture.name} has no batch norm that could be recalibrated, so masks are compensated "
-            f"by {values['compensate']} alone."
-        )
-    return values
 
 
 def _effects(chosen: SearchOptions) -> list[Effect]:

@@ -12,7 +12,6 @@ from experiments.progress import Reporter, Silent
 from experiments.report.figures.run_figures import render_figures
 from experiments.runs.exporting.pick import front_among_all
 from experiments.runs.options import SearchOptions, check_compensation
-from experiments.runs.presets import PRESETS
 from experiments.studies.fronts.page import front_figure, tables
 from experiments.studies.study_folder import study_steps, write_results
 from fitness.genome import Genome
@@ -75,12 +74,7 @@ class FrontOptions:
         single = {
             f"{threshold:g}": (
                 SearchOptions.preset(
-                    PRESETS["quality"],
-                    self.model,
-                    self.data,
-                    threshold=threshold,
-                    generations=self.evaluations,
-                    **common,
+                    "quality", self.model, self.data, threshold=threshold, generations=self.evaluations, **common
                 ),
                 self.evaluations,
             )
@@ -88,7 +82,7 @@ class FrontOptions:
         }
         budget = self.evaluations * len(self.thresholds)
         front = SearchOptions.preset(
-            PRESETS["front"],
+            "front",
             self.model,
             self.data,
             threshold=self.limit,

@@ -47,10 +47,10 @@ def genetic_options(
     objective: str = "parameters",
 ) -> SearchOptions:
     """The options of a search of :data:`GENETIC`; the protocol's compensation takes the place of a preset's."""
-    return SearchOptions.preset(
-        GENETIC[method],
+    return SearchOptions.of_values(
         model,
         data,
+        GENETIC[method],
         seed=seed,
         # As many generations as evaluations are never needed: most generations evaluate several masks.
         generations=evaluations,

@@ -221,7 +221,7 @@ def _search_options(
     """The document's settings, which are the defaults, but for some values; on at most so many images."""
     there = datasets.size(data.data, "train", data_dir=data.data_dir)
     chosen = replace(data, images=min(images, there))
-    return SearchOptions.preset(values, str(model), chosen, generations=generations, threshold=threshold)
+    return SearchOptions.of_values(str(model), chosen, values, generations=generations, threshold=threshold)
 
 
 def _search(subject: Subject, place: Path, options: SearchOptions, reporter: Reporter) -> Found:

@@ -282,7 +282,7 @@ def test_many_classes_are_shown_by_what_changed(reported, undrawn):
 
 
 def test_the_settings_say_how_a_search_by_default_begins_and_changes():
-    options = SearchOptions.preset(PRESETS["quality"], "m", DataOptions("digits"), threshold=3.0)
+    options = SearchOptions.of_values("m", DataOptions("digits"), PRESETS["quality"], threshold=3.0)
     assert _initial_population(options) == (
         "40 by taylor-squared, reconstruction, globally and by layer, of each layer 0% or 5% or 10% or 20% kept at "
         "least, below the largest removals within the threshold"

@@ -6,6 +6,7 @@ from dataclasses import asdict, fields
 import click
 import pytest
 
+from engine.errors import OptionError
 from engine.search.settings import SearchSettings
 from experiments.cli.commands.search import search
 from experiments.cli.main import run as main
@@ -72,6 +73,17 @@ def test_with_batch_norm_a_search_recalibrates(monkeypatch, tiny_directory, norm
     assert chosen(normed_directory, "--compensate", "linear") == "linear"
     assert chosen(tiny_directory, "--compensate", "linear") == "linear"
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("preset", [None, *PRESETS])
+def test_python_takes_what_the_command_takes(monkeypatch, tiny_directory, normed_directory, preset):
+    for model in map(str, (tiny_directory, normed_directory)):
+        named = () if preset is None else ("--preset", preset)
+        chosen = configured(monkeypatch, "--model", model, *named, "--seed", "7", "--threshold", "3")
+        data = DataOptions("digits", seed=7)
+        assert SearchOptions.preset(preset, model, data, seed=7, threshold=3.0) == chosen
+    with pytest.raises(OptionError, match="`preset` 'best' is none of paper, masks"):
+        SearchOptions.preset("best", str(tiny_directory), DataOptions("digits"))
 
 
 @pytest.mark.parametrize(
