@@ -14,7 +14,11 @@ from experiments.cli.interruption import interruptible
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("JAX_ENABLE_X64", "maybe"), ("JAX_NUM_CPU_DEVICES", "abc"), ("JAX_DEFAULT_MATMUL_PRECISION", "no")],
+    [
+        ("JAX_NUM_CPU_DEVICES", "abc"),
+        pytest.param("JAX_ENABLE_X64", "maybe", marks=pytest.mark.slow),
+        pytest.param("JAX_DEFAULT_MATMUL_PRECISION", "no", marks=pytest.mark.slow),
+    ],
 )
 def test_a_variable_that_jax_does_not_take_is_named(name, value, tiny_directory, tiny_data):
     command = [sys.executable, "-m", "evoprune", "evaluate", str(tiny_directory), "--data", f"npz:{tiny_data}"]

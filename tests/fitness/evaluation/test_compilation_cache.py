@@ -9,19 +9,24 @@ from hypothesis import strategies as st
 
 from fitness.evaluation import compilation_cache
 
-PROGRAM = """
-import sys
+ENABLED = """
+import os, sys
 from fitness.evaluation import compilation_cache
 folder = compilation_cache.enable()
 assert "jax" not in sys.modules
+print(folder, os.environ.get("JAX_COMPILATION_CACHE_DIR"))
+"""
+COMPILED = (
+    ENABLED
+    + """
 import jax, jax.numpy as jnp
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.jit(lambda x: jnp.sin(x) @ x)(jnp.ones((7, 7)))
-print(folder, jax.config.jax_compilation_cache_dir)
 """
+)
 
 
-def run(program=PROGRAM, said="", **variables):
+def run(program=ENABLED, said="", **variables):
     """What a program prints; all that it says on standard error is one line with ``said``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
     environment = {**kept, "JAX_PLATFORMS": "cpu", **variables}
@@ -32,11 +37,13 @@ def run(program=PROGRAM, said="", **variables):
     return result.stdout.split()
 
 
-def test_programs_are_kept_in_the_users_cache(tmp_path):
-    folder, used = run(XDG_CACHE_HOME=str(tmp_path))
+def test_programs_are_kept_in_the_users_cache_and_jaxs_own_limit_works_on_them_later(tmp_path):
+    folder, used = run(COMPILED, XDG_CACHE_HOME=str(tmp_path))
     assert folder == used
     assert folder.startswith(str(tmp_path / "evoprune"))
     assert any(name.endswith("-cache") for name in os.listdir(folder))
+    run(COMPILED, XDG_CACHE_HOME=str(tmp_path), JAX_COMPILATION_CACHE_MAX_SIZE="100000")
+    assert {path.name.rpartition("-")[2] for path in Path(folder).glob("*-*")} == {"cache", "atime"}
 
 
 def test_the_users_own_choice_stands(tmp_path):
@@ -113,12 +120,6 @@ def test_several_processes_may_trim_at_once(caches):
     for process in [subprocess.Popen(command) for _ in range(3)]:
         assert process.wait() == 0
     assert left(folder) == list(range(50))
-
-
-def test_jaxs_own_limit_works_on_a_cache_that_was_kept_without_it(tmp_path):
-    run(XDG_CACHE_HOME=str(tmp_path))
-    folder, _ = run(XDG_CACHE_HOME=str(tmp_path), JAX_COMPILATION_CACHE_MAX_SIZE="100000", said="")
-    assert {path.name.rpartition("-")[2] for path in Path(folder).glob("*-*")} == {"cache", "atime"}
 
 
 def test_a_disk_that_fails_is_told_once(tmp_path):
