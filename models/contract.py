@@ -241,7 +241,7 @@ class Matching:
 
     Attributes:
         scale, least: ``float32[channels]``; the norm's variance is ``scale * measured variance + least``.
-        shift: ``float32[channels]``; the norm's mean is the measured mean and this many standard deviations.
+        shift: ``float32[channels]``; the norm's mean is the measured mean less this many standard deviations.
     """
 
     scale: Any

@@ -50,9 +50,7 @@ class AsComputed:
 
 
 class Sum(NamedTuple):
-    """What the results of a kernel become before anything but sums and scales of channels happens to them.
-
-    The bias, a batch norm and a shortcut are parts of the sum, the activation is not.
+    """The sum of a kernel's results, the bias, a batch norm and a shortcut, before the activation.
 
     Attributes:
         gain: by how much the sum grows if the kernel's result grows by 1, a number or ``float32[outputs]``, from

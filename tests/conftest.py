@@ -71,6 +71,12 @@ def local_ray():
     return ray
 
 
+def pytest_collection_finish():
+    """Takes what was imported out of later garbage collections, which look at hundreds of thousands of objects."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_runtest_setup(item):
     """Ends the local Ray before a test that does not use ``local_ray``, which may start or join another."""
     if "local_ray" not in getattr(item, "fixturenames", ()):

@@ -44,7 +44,7 @@ class Subject:
         best: BEST of the run, or None.
         methods: names in order.
         budget: masks that each search tries; None if no search is compared.
-        facts: on the images.
+        facts: what was noticed about the images.
     """
 
     model: Model

@@ -32,7 +32,7 @@ class Measurement:
         split: name of their split.
         parameters: trainable parameters of the network.
         macs: multiply-accumulates of the network for one image.
-        facts: on the images.
+        facts: what was noticed about the images.
     """
 
     accuracy: float

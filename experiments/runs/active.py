@@ -32,7 +32,7 @@ class SearchResult(SearchStatus):
 
     Attributes:
         held_out: accuracy of BEST and RESULT on images that the search never saw; None where there are none.
-        facts: on the images.
+        facts: what was noticed about the images.
     """
 
     held_out: HeldOut | None = None

@@ -266,7 +266,7 @@ class Backend:
     pool: PoolOptions = field(default_factory=PoolOptions)
     keep_memory: int = option(
         KEPT_BYTES >> 20,
-        "Megabytes, of each process, for what earlier masks computed and their offspring share. 0 keeps nothing.",
+        "Memory of each process, in megabytes, for results of masks that their offspring reuse. 0 keeps nothing.",
         metavar="MB",
     )
 

@@ -62,7 +62,7 @@ class ScoreResult:
         compile_seconds: of the compilation.
         precision: float32 or bfloat16.
         precision_difference: what a precision other than float32 changes for the unpruned network.
-        facts: on the images.
+        facts: what was noticed about the images.
         not_compensated: what reads filters and makes up for none, if the masks were compensated.
     """
 

@@ -50,7 +50,7 @@ class PruneFinetuneResult:
         parameter_drop: parameters that are gone, in percent.
         mac_drop: MACs that are gone, in percent.
         model: the directory of the smaller model.
-        facts: on the images.
+        facts: what was noticed about the images.
     """
 
     cycles: int

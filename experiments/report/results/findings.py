@@ -29,7 +29,7 @@ def findings(
         rows: of the journal.
         held_out_drop: accuracy drop of RESULT, or of BEST where there is no other RESULT, on the held-out images
             in percent; None where there are none.
-        facts: on the images.
+        facts: what was noticed about the images.
         result: RESULT; None for a run without.
     """
     best = state.best
