@@ -4,7 +4,7 @@ import numpy as np
 
 from engine.contracts import FAILED, Target
 from experiments.baselines.subject import Subject
-from experiments.runs.exporting.refit import refitted_network
+from experiments.runs.knowledge.compensation import refitted_network
 from fitness.evaluation.evaluator import LocalEvaluator, usual_batch
 from fitness.genome import Genome
 from models.compensation.aims import Aims

@@ -9,10 +9,10 @@ from engine.errors import OptionError
 from experiments.baselines.options import BaselineOptions
 from experiments.baselines.plots import compensated_by
 from experiments.baselines.searched_best import SearchedBest, read_best, searched_filters
+from experiments.data.calibration import TRAIN_SPLIT, calibration_places
 from experiments.data.datasets import ImageSet
 from experiments.data.facts import DataFacts
 from experiments.data.loading import load_images, open_images
-from experiments.data.unseen import TRAIN_SPLIT, calibration_places
 from experiments.measurement.measuring import read_model
 from experiments.measurement.standing import check_standing
 from experiments.progress import Reporter

@@ -17,7 +17,7 @@ from fitness.evaluation.tree.kept_carries import KEPT_BYTES
 from fitness.genome import GENOMES
 from fitness.importance import IMPORTANCES
 from fitness.objective.cost import check_algorithm
-from fitness.objective.front import check_front, default_limit, named_objectives
+from fitness.objective.front import FIGURES, check_front, default_limit, named_objectives
 from fitness.objective.rewards import OBJECTIVES, check_objective
 from fitness.seeding.founders import LARGEST_COMPENSATED_REMOVAL, LARGEST_REMOVAL, Ladders
 from models.compensation.method import COMPENSATIONS, check_method
@@ -182,6 +182,16 @@ class SearchOptions:
     def aims(self) -> tuple[str, ...]:
         """The objectives of a search for a front, accuracy first; none of a search for BEST alone."""
         return () if self.objectives is None else named_objectives(self.objectives)
+
+    @property
+    def goal(self) -> str:
+        """The figure, a drop in percent, that the masks of a front are to have much of.
+
+        For a search for a front that is not about ``objective``, the first of ``objectives`` beside accuracy.
+        """
+        if self.aims and self.objective not in self.aims:
+            return FIGURES[self.aims[1]]
+        return FIGURES[OBJECTIVES[self.objective].on_fronts]
 
     @property
     def limit(self) -> float:

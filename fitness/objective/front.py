@@ -15,6 +15,8 @@ FIGURES = {
 }
 """Objective -> the figure of an appraisal, in percent, that measures it."""
 
+ACCURACY_DROP = FIGURES[ACCURACY]
+
 
 def named_objectives(text: str) -> tuple[str, ...]:
     """The objectives that ``text`` names, separated by commas: accuracy first, the others in the given order.

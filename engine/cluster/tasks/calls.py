@@ -25,7 +25,8 @@ class Ran(NamedTuple):
 
     Attributes:
         answers: to the tasks, and then to the carried tasks.
-        begun: the tasks that were begun early: the place of each among the tasks ahead, and its number for the next run.
+        begun: the tasks that were begun early: the place of each among the tasks ahead, and its number for the
+            next run.
     """
 
     answers: list[np.ndarray]

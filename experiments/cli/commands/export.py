@@ -12,7 +12,7 @@ from experiments.cli.interruption import interruptible
 from experiments.cli.output import data_lines, print_result
 from experiments.cli.parameter_types import MODEL_DIRECTORY
 from experiments.cli.shared_options import json_option, model_class_option, moved_options
-from experiments.runs.exporting.refit import IMAGES as REFIT_IMAGES
+from experiments.runs.finish.images import REFIT_IMAGES
 from models.export.registry import FORMATS
 
 
@@ -84,9 +84,9 @@ def export(context: click.Context, run_dir: str, pruned_dir: Path, as_json: bool
         + ", ".join(f"{name} ({size:,} bytes)" for name, size in result.files.items()),
     ]
     lines[-1:-1] = data_lines(result)
-    # A refit that this command made, or that of RESULT.
-    check = result.check if result.refit is None else result.refit.get("check")
-    if check is not None:
-        refitted = "" if result.refit is None else ", refitted"
-        lines[0] += f" and {check['accuracy_drop']:.2f}% on {check['total']:,} check images{refitted}"
+    if (check := result.check) is not None:
+        unseen = "" if check["unseen"] else ", which the search saw"
+        lines[0] += f" and {check['accuracy_drop']:.2f}% on {check['total']:,} check images{unseen}"
+    if result.refit_images is not None:
+        lines[0] += f", refitted to {result.refit_images:,} training images"
     print_result(result, as_json, lines)

@@ -1,7 +1,7 @@
 """From a mask of a run to a physically smaller network in a format of choice: the ``export`` command."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from experiments.data.loading import note_resize
 from experiments.environment import versions
 from experiments.progress import Reporter, Silent
 from experiments.runs.exporting.pick import chosen_mask, parse_pick
-from experiments.runs.exporting.refit import IMAGES as REFIT_IMAGES
-from experiments.runs.exporting.refit import Refit, Refitter, refitted_choice
-from experiments.runs.finish.result import Result
+from experiments.runs.exporting.refit import refitted_choice
+from experiments.runs.finish.images import REFIT_IMAGES
+from experiments.runs.finish.result import Check, Result
 from experiments.runs.finish.weights import result_of, weights_of
 from experiments.runs.knowledge.compensation import network_of
 from experiments.runs.saved import SavedRun
@@ -44,9 +44,9 @@ class ExportResult:
         pick: the conditions that chose the mask; None for RESULT and BEST.
         accuracy_drop: percent, on the fitness images.
         correct: fitness images that the network gets right.
-        refit: figures of the refit that this export made; None without one.
+        refit_images: training images that the weights were fitted to; None for weights that the search scored.
         zero_filters: that were added for widths that are multiples of ``round_to``.
-        check: counts of RESULT on the check images of its finish; None for other masks.
+        check: counts on the check images, by which a finish or a refit judges; None where nothing was judged.
         runtime: the software that read the exported network back.
         files: bytes of each file.
         parameters: of the smaller network.
@@ -66,7 +66,7 @@ class ExportResult:
     pick: str | None
     accuracy_drop: float
     correct: int
-    refit: dict[str, Any] | None
+    refit_images: int | None
     zero_filters: int
     check: dict[str, Any] | None
     runtime: str
@@ -102,17 +102,18 @@ class _Leaving:
     logits: Predict
     correct: int
     accuracy_drop: float
-    refit: Refit | None = None
-    result: Result | None = None
+    refit_images: int | None = None
+    check: Check | None = None
 
     @classmethod
     def of(cls, saved: SavedRun, pick: str | None, refit_images: int | None) -> "_Leaving":
         """The mask that was asked for; ``refit_images`` None keeps the weights that the run has."""
         name = "BEST" if pick is None else "pick"
         if refit_images is not None:
-            found = refitted_choice(Refitter(saved, refit_images), saved, pick)
-            counted = found.fitness.correct, found.fitness.accuracy_drop
-            return cls.masked(saved, name, found.mask, found.network, counted, found)
+            (mask, judged), judge = refitted_choice(saved, pick, refit_images)
+            counted = judged.fitness, judge.fitness_drop(judged)
+            found = cls.masked(saved, name, mask, judge.network(mask, judged.refitted), counted)
+            return replace(found, refit_images=judge.refit_images(judged), check=judge.check_of(judged))
         result = result_of(saved) if pick is None else None
         if result is not None and not result.is_best:
             return cls.finished(saved, result)
@@ -131,7 +132,8 @@ class _Leaving:
             lambda x: np.asarray(logits(model.network, model.normalisation, x)),
             result.correct,
             result.accuracy_drop,
-            result=result,
+            result.refit_images,
+            result.check,
         )
 
     @classmethod
@@ -142,7 +144,6 @@ class _Leaving:
         mask: np.ndarray,
         network: Network,
         counted: tuple[int, float],
-        refit: Refit | None = None,
     ) -> "_Leaving":
         """A mask with a network as large as the unpruned one; ``counted``: correct images and accuracy drop."""
         keeps, normalisation = saved.problem.genome.layout.split(mask), saved.problem.model.normalisation
@@ -152,15 +153,7 @@ class _Leaving:
             prune(network, keeps),
             lambda x: np.asarray(logits(network, normalisation, x, keeps)),
             *counted,
-            refit=refit,
         )
-
-    @property
-    def refit_images(self) -> int | None:
-        """Images that the weights were fitted to; None for weights that the search scored."""
-        if self.result is not None:
-            return self.result.refit_images
-        return None if self.refit is None else self.refit.images
 
 
 def export_run(
@@ -241,16 +234,15 @@ def export_run(
     }
     note_resize(smaller, saved.options.data)
     parity, sizes = write_checked(directory, smaller, form, images.images[:PARITY_IMAGES], leaving.logits)
-    check = None if leaving.result is None else leaving.result.check
     return ExportResult(
         format=format,
         mask=leaving.name,
         pick=pick,
         accuracy_drop=leaving.accuracy_drop,
         correct=leaving.correct,
-        refit=None if leaving.refit is None else leaving.refit.to_json(),
+        refit_images=leaving.refit_images,
         zero_filters=zeros,
-        check=None if check is None else check.to_json(),
+        check=None if leaving.check is None else leaving.check.to_json(),
         runtime=runtime,
         files=sizes,
         parameters=parameters,

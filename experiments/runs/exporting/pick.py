@@ -11,14 +11,11 @@ from engine.contracts import Objective
 from engine.errors import OptionError
 from engine.search.front import Front, front_of
 from engine.search.state import SearchState
-from experiments.runs.options import SearchOptions
 from experiments.runs.saved import SavedRun
 from fitness.genome import Genome
 from fitness.objective.cost import CostObjective
-from fitness.objective.front import ACCURACY, FIGURES, FrontObjective
-from fitness.objective.rewards import OBJECTIVES
+from fitness.objective.front import ACCURACY_DROP, FIGURES, FrontObjective
 
-ACCURACY_DROP = FIGURES[ACCURACY]
 NAMES = (*FIGURES.values(), "parameters", "macs")
 """Figures that a condition can be about. Drops are in percent of the unpruned network."""
 
@@ -92,16 +89,6 @@ def pick(figures: Mapping[str, np.ndarray], conditions: tuple[Condition, ...], g
     return int(held[np.lexsort(keys[::-1])[0]])
 
 
-def goal_of(options: SearchOptions) -> str:
-    """The figure of a front, a drop in percent, that is to be large beside a small accuracy drop.
-
-    For a search for a front that is not about ``objective``, the first of ``objectives`` beside accuracy.
-    """
-    if options.aims and options.objective not in options.aims:
-        return FIGURES[options.aims[1]]
-    return FIGURES[OBJECTIVES[options.objective].on_fronts]
-
-
 def front_among_all(
     state: SearchState, genome: Genome, names: tuple[str, ...] = tuple(FIGURES), limit: float = 100.0
 ) -> Front:
@@ -132,7 +119,7 @@ def chosen_mask(saved: SavedRun, wanted: str | None) -> Chosen:
         return Chosen(best.individual.mask, best.individual.correct, float(best.figures[ACCURACY_DROP]))
     conditions = parse_pick(wanted)
     front = front_among_all(state, saved.problem.genome)
-    place = pick(front.figures, conditions, goal_of(saved.options))
+    place = pick(front.figures, conditions, saved.options.goal)
     if place is None:
         there = ", ".join(f"{name} {_range(front.figures[name])}" for name in _asked(conditions))
         raise OptionError(
@@ -142,21 +129,6 @@ def chosen_mask(saved: SavedRun, wanted: str | None) -> Chosen:
     masks = front.masks(state.archive)
     figures = front.figures
     return Chosen(masks[place], int(figures["correct"][place]), float(figures[ACCURACY_DROP][place]))
-
-
-def finalists(saved: SavedRun, conditions: tuple[Condition, ...]) -> np.ndarray:
-    """``bool[k, f]``: the front of all masks in accuracy and the run's goal, the largest drop of the goal first.
-
-    Each of the masks meets ``conditions``; none is about accuracy.
-    """
-    state, goal = saved.newest.state, goal_of(saved.options)
-    names = (ACCURACY, next(name for name, figure in FIGURES.items() if figure == goal))
-    front = front_among_all(state, saved.problem.genome, names)
-    held = np.logical_and.reduce(
-        [condition.holds(front.figures) for condition in conditions] or [np.ones(len(front), bool)]
-    )
-    order = np.argsort(-front.figures[goal], kind="stable")
-    return front.masks(state.archive)[order[held[order]]]
 
 
 def _asked(conditions: tuple[Condition, ...]) -> list[str]:

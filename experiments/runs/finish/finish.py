@@ -5,8 +5,7 @@ the next begins. So a finish that was killed goes on where it was, and ends with
 """
 
 from dataclasses import replace
-from functools import cached_property, partial
-from itertools import takewhile
+from functools import cached_property
 
 import numpy as np
 
@@ -15,18 +14,18 @@ from engine.layout import mask_sha256
 from engine.run.directory import RunDirectory
 from engine.search.state import SearchState
 from experiments.progress import Reporter
-from experiments.runs.exporting.pick import ACCURACY_DROP, goal_of
-from experiments.runs.finish.choosing import MOST, MOST_BETWEEN, between, candidates, first_that_holds, halving
-from experiments.runs.finish.images import FinishImages, changes_weights, finish_images
-from experiments.runs.finish.judging import Judge, Judged
+from experiments.runs.finish.choosing import candidates
+from experiments.runs.finish.images import REFIT_IMAGES, FinishImages, changes_weights, finish_images
+from experiments.runs.finish.judging import Judge
 from experiments.runs.finish.reach import first_reach, learned_reach, lesson_is_due
-from experiments.runs.finish.result import FINISH, LESSON, Check, Result, read_result
+from experiments.runs.finish.result import FINISH, LESSON, Result, read_result
+from experiments.runs.finish.trials import Held, Trials, with_weights
 from experiments.runs.finish.weights import Leaving, read_weights, write_weights
 from experiments.runs.problem import Problem
 from experiments.runs.watching.status import best_to_json
+from fitness.objective.front import ACCURACY_DROP
 from fitness.objective.rewards import OBJECTIVES
 from models.compensation.method import Compensation
-from models.model_directory import Model
 
 NO_IMAGES = (
     "the finish needs training images that the search did not see, and there are none; RESULT is BEST. Search "
@@ -87,13 +86,13 @@ class Finish:
             return state.reach
         pupil = max(state.population, key=lambda each: each.score)
         judge, threshold = self._judge, self._problem.options.threshold
-        if pupil.correct < 0 or pupil.mask.all() or judge is None or not _right(judge.original(state.generation)):
+        if pupil.correct < 0 or pupil.mask.all() or judge is None or not judge.tells(state.generation):
             return threshold
         before = 100 * (state.original_correct - pupil.correct) / state.original_correct
         judged = judge(pupil.mask, state.generation, LESSON, before)
         after = judge.drop(judged)
         found = learned_reach(threshold, before, after)
-        told = "cannot be used" if judged.failed else f"loses {after:.2f}% {_with_weights(judged)}"
+        told = "cannot be used" if judged.failed else f"loses {after:.2f}% {with_weights(judged)}"
         self._reporter.message(
             f"the best mask loses {before:.2f}% and, when it is judged, {told}: the search goes on up to an "
             f"accuracy drop of {found:.2f}%."
@@ -129,44 +128,37 @@ class Finish:
         judge = self._judge
         if judge is None:
             return self._best(state, 0, NO_IMAGES)
-        original = judge.original(state.generation)
-        if not _right(original):
+        if not judge.tells(state.generation):
             return self._best(state, 0, NONE_RIGHT.format(total=len(judge.images.check)))
-        goal = goal_of(options) if options.aims else OBJECTIVES[options.objective].figure
+        goal = options.goal if options.aims else OBJECTIVES[options.objective].figure
         found = candidates(state, layout, objective, goal)
         if len(found.masks) == 0:
             return self._best(state, 0, NOTHING)
-        drops = found.accuracy_drops.tolist()
-        # Masks between two others would break the rule for widths.
-        steps = MOST_BETWEEN if options.settings.round_to == 1 else 0
-        trials = _Trials(self, judge, state.generation, min(MOST, len(drops)) + steps)
-        failed = []
+        trials = Trials(
+            judge,
+            state.generation,
+            options.threshold,
+            self._reporter,
+            lambda mask, smaller: self._keep(Leaving(mask, smaller)),
+        )
 
-        def drop_after(place: int) -> float:
-            after = trials.drop_after(found.masks[place], drops[place], f"{drops[place]:.2f}% in the search")
-            if after >= options.threshold:
-                failed.append(place)
-            return after
-
-        reach = first_reach(options.threshold) if state.reach is None else state.reach
-        first_that_holds(drops, options.threshold, reach, drop_after)
-        if failed and steps:
-            nearest = max(failed)
-            least = state.best.individual.mask if trials.held is None else trials.held[0]
-            masks = np.concatenate([between(found, nearest, least), least[None]])
+        def goals(masks: np.ndarray) -> np.ndarray:
             counts = np.zeros(len(masks), np.int64)
-            goals = objective.appraise(masks, counts, state.original_correct).figures[goal].tolist()
-            # Measured latencies need not fall.
-            larger = list(takewhile(lambda value: value > goals[-1], goals))
-            halving(larger, lambda place: trials.holds(masks[place], drops[nearest], "between two"), steps)
-        self._reporter.finish(trials.most, trials.most)
+            return objective.appraise(masks, counts, state.original_correct).figures[goal]
+
+        # Masks between two others would break the rule for widths.
+        allowed = (lambda masks: np.ones(len(masks), bool)) if options.settings.round_to == 1 else None
+        reach = first_reach(options.threshold) if state.reach is None else state.reach
+        trials.run(found, reach, state.best.individual.mask, goals, allowed)
         if trials.held is None:
             return self._best(state, trials.judged, NONE_HOLDS.format(judged=trials.judged))
-        return self._result(state, objective, judge, *trials.held, trials.judged)
+        return self._result(state, objective, judge, trials.held, trials.judged)
 
-    def _result(
-        self, state: SearchState, objective: Objective, judge: Judge, mask: np.ndarray, judged: Judged, count: int
-    ) -> Result:
+    def _keep(self, leaving: Leaving) -> str:
+        return write_weights(self._run, self._problem, leaving)
+
+    def _result(self, state: SearchState, objective: Objective, judge: Judge, held: Held, count: int) -> Result:
+        mask, judged = held
         kept = read_weights(self._run, self._problem)
         if kept is not None and mask_sha256(kept[0].mask) == judged.sha256:
             weights = kept[1]
@@ -174,8 +166,7 @@ class Finish:
             # The mask was judged for a lesson, which keeps no weights.
             smaller = judge.leaving(mask, judged.refitted)
             judged = replace(judge.count(smaller, mask, state.generation, FINISH), refitted=judged.refitted)
-            weights = write_weights(self._run, self._problem, Leaving(mask, smaller))
-        original, images = judge.original(state.generation), judge.images
+            weights = self._keep(Leaving(mask, smaller))
         counts = np.array([judged.fitness], np.int64)
         figures = objective.appraise(mask[None], counts, state.original_correct).figures
         return Result(
@@ -189,10 +180,8 @@ class Finish:
             removed_filters=int((~mask).sum()),
             filters=len(mask),
             judged=count,
-            refit_images=len(images.fitted) if judged.refitted and images.fitted is not None else None,
-            check=Check(
-                len(images.check), original.check, judged.check, judged.lost, judged.gained, images.unseen
-            ),
+            refit_images=judge.refit_images(judged),
+            check=judge.check_of(judged),
             weights_sha256=weights,
         )
 
@@ -222,69 +211,8 @@ class Finish:
         images = self._images
         if images is None:
             return None
-        return Judge(self._run, self._problem, self._compensation, images, self._identity)
+        return Judge(self._problem, self._compensation, images, self._run, self._identity)
 
     @cached_property
     def _images(self) -> FinishImages | None:
-        return finish_images(self._problem)
-
-
-class _Trials:
-    """Judges candidates, and keeps the last one that holds, which drops more than all that held before.
-
-    Attributes:
-        held: the mask and its judgement; None if none holds.
-        judged: number of candidates.
-        most: that are judged.
-    """
-
-    def __init__(self, finish: Finish, judge: Judge, generation: int, most: int):
-        self.held: tuple[np.ndarray, Judged] | None = None
-        self.judged = 0
-        self.most = most
-        self._run, self._problem, self._reporter = finish._run, finish._problem, finish._reporter
-        self._judge = judge
-        self._generation = generation
-
-    def holds(self, mask: np.ndarray, before: float, origin: str) -> bool:
-        """Whether the mask loses less than the threshold; arguments as for :meth:`drop_after`."""
-        return self.drop_after(mask, before, origin) < self._problem.options.threshold
-
-    def drop_after(self, mask: np.ndarray, before: float, origin: str) -> float:
-        """What the mask loses once it is judged, percent; inf if it cannot be.
-
-        Args:
-            mask: ``bool[f]``.
-            before: as for :meth:`Judge.__call__`.
-            origin: of the mask, for the user.
-        """
-        self._reporter.finish(self.judged, self.most)
-        self.judged += 1
-        judged = self._judge(mask, self._generation, FINISH, before, partial(self._keep, mask))
-        if judged.failed:
-            self._reporter.message(f"candidate {self.judged} cannot be used: {judged.failed}")
-            return self._judge.drop(judged)
-        self._reporter.message(
-            f"candidate {self.judged} ({origin}), {_with_weights(judged)}: accuracy drop "
-            f"{self._judge.fitness_drop(judged):.2f}% on the fitness images, "
-            f"{self._judge.check_drop(judged):.2f}% on {len(self._judge.images.check):,} check images."
-        )
-        if self._holds(judged):
-            self.held = mask, judged
-        return self._judge.drop(judged)
-
-    def _keep(self, mask: np.ndarray, smaller: Model, judged: Judged) -> None:
-        if self._holds(judged):
-            write_weights(self._run, self._problem, Leaving(mask, smaller))
-
-    def _holds(self, judged: Judged) -> bool:
-        return self._judge.drop(judged) < self._problem.options.threshold
-
-
-def _right(original: Judged) -> bool:
-    """Whether the unpruned network gets some images right, so that a drop can be told in percent."""
-    return original.fitness > 0 and original.check > 0
-
-
-def _with_weights(judged: Judged) -> str:
-    return "refitted" if judged.refitted else "with the weights of the search"
+        return finish_images(self._problem, REFIT_IMAGES if changes_weights(self._problem) else None)

@@ -13,16 +13,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.data import datasets
+from experiments.data.calibration import calibration_places
 from experiments.data.datasets import ImageSet
 from experiments.data.loading import open_images
 from experiments.data.options import DataOptions
-from experiments.data.unseen import calibration_places
-from experiments.runs.exporting.refit import CHECK_IMAGES, IMAGES
 from experiments.runs.knowledge.compensation import SPLIT
 from experiments.runs.options import NONE, SearchOptions
 from experiments.runs.problem import Problem
 from models.compensation.method import recalibrates
 from models.contract import Network
+
+REFIT_IMAGES = 5_000
+"""Training images that layers are fitted to, at most."""
+
+CHECK_IMAGES = 5_000
+"""Check images, at most."""
 
 MOST_BYTES = 1 << 32
 """Activations that a refit may hold; pictures of 224x224 pixels are refitted to fewer images."""
@@ -55,8 +60,12 @@ class FinishImages:
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def finish_images(problem: Problem) -> FinishImages | None:
-    """Choose the images of the finish of a search; None without training images to judge by.
+def finish_images(problem: Problem, refit_images: int | None) -> FinishImages | None:
+    """Choose the images to refit to and to judge by; None without training images to judge by.
+
+    Args:
+        problem: of the search.
+        refit_images: to refit to, at most; None if no weight is to change.
 
     Raises:
         DataError: the training split cannot be read, or does not fit the model.
@@ -65,15 +74,14 @@ def finish_images(problem: Problem) -> FinishImages | None:
     if SPLIT not in datasets.available_splits(data.data, data_dir=data.data_dir):
         return None
     found = datasets.size(data.data, SPLIT, data_dir=data.data_dir, labelled=data.labelled)
-    refits = changes_weights(problem)
-    check, unseen = check_places(problem.options, found, refits=refits)
+    check, unseen = check_places(problem.options, found, refits=refit_images is not None)
     if len(check) == 0:
         return None
     training = replace(data, split=SPLIT, images=None)
     fitted = None
-    if refits:
+    if refit_images is not None:
         rest = np.setdiff1d(np.arange(found), check)
-        count = min(IMAGES, len(rest), images_within(model.network, MOST_BYTES))
+        count = min(refit_images, len(rest), images_within(model.network, MOST_BYTES))
         fitted = open_images(training, model, places=_chosen(rest, count, data.seed)).decoded()
     judged_by = open_images(training, model, places=check)
     size = len(check) * int(np.prod(judged_by.shape))

@@ -1,4 +1,4 @@
-"""Judging the candidates of a finish. Each judgement is durable, so that no candidate is judged twice."""
+"""Judging masks by the weights that they would leave with. In a finish, each judgement is durable."""
 
 import hashlib
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from engine.errors import DataError, RunError
 from engine.layout import mask_sha256
 from engine.run.directory import JUDGEMENTS, RunDirectory
 from experiments.measurement.measuring import measure, predictions
-from experiments.runs.exporting.refit import refitted_network
 from experiments.runs.finish.images import FinishImages
-from experiments.runs.finish.result import ORIGINAL
-from experiments.runs.knowledge.compensation import network_of
+from experiments.runs.finish.result import ORIGINAL, Check
+from experiments.runs.knowledge.compensation import network_of, refitted_network
 from experiments.runs.problem import Problem
 from fitness.objective.cost import percent_drop
 from models.compensation.aims import Aims
 from models.compensation.method import Compensation
+from models.contract import Network
 from models.errors import CompensationError
 from models.model_directory import Model
 from models.pruning import prune
@@ -59,13 +59,20 @@ class Judge:
 
     def __init__(
         self,
-        run: RunDirectory,
         problem: Problem,
         compensation: Compensation | None,
         images: FinishImages,
-        identity: str,
+        run: RunDirectory | None = None,
+        identity: str = "",
     ):
-        """``compensation``: of the search; None for none. ``identity``: of the run.
+        """Judge masks of a search, on some images.
+
+        Args:
+            problem: of the search.
+            compensation: of the search; None for none.
+            images: to refit to and to judge by.
+            run: keeps the judgements; None keeps none.
+            identity: of the run.
 
         Raises:
             RunError: the judgements of the run are damaged.
@@ -75,7 +82,7 @@ class Judge:
         self._problem = problem
         self._compensation = compensation
         self._key = hashlib.sha256(f"{identity}{images.key}".encode()).hexdigest()
-        self._known = self._read()
+        self._known = {} if run is None else self._read(run)
         self._original: Judged | None = None
         self._right: np.ndarray | None = None
 
@@ -142,11 +149,14 @@ class Judge:
             CompensationError: activations are infinite or NaN.
         """
         model, keeps = self._problem.model, self._problem.genome.layout.split(mask)
+        return Model(prune(self.network(mask, refitted), keeps), model.normalisation, model.classes)
+
+    def network(self, mask: np.ndarray, refitted: bool) -> Network:
+        """The network of :meth:`leaving` before it is made smaller."""
+        keeps = self._problem.genome.layout.split(mask)
         if refitted:
-            network = refitted_network(self._aims, keeps, self._compensation)
-        else:
-            network = network_of(model.network, keeps, self._compensation)
-        return Model(prune(network, keeps), model.normalisation, model.classes)
+            return refitted_network(self._aims, keeps, self._compensation)
+        return network_of(self._problem.model.network, keeps, self._compensation)
 
     def drop(self, judged: Judged) -> float:
         """The accuracy drop by which candidates are chosen, percent: the larger of the two; inf if it failed."""
@@ -159,6 +169,22 @@ class Judge:
     def check_drop(self, judged: Judged) -> float:
         """On the check images, percent of what the original gets right."""
         return _drop(self.original(judged.generation).check, judged.check)
+
+    def check_of(self, judged: Judged) -> Check:
+        """The counts on the check images."""
+        original = self.original(judged.generation).check
+        return Check(
+            len(self.images.check), original, judged.check, judged.lost, judged.gained, self.images.unseen
+        )
+
+    def refit_images(self, judged: Judged) -> int | None:
+        """Images that the weights were fitted to; None for weights that the search scored."""
+        return len(self.images.fitted) if judged.refitted and self.images.fitted is not None else None
+
+    def tells(self, generation: int) -> bool:
+        """Whether the unpruned network gets some images right, so that a drop can be told in percent."""
+        original = self.original(generation)
+        return original.fitness > 0 and original.check > 0
 
     def count(self, model: Model, mask: np.ndarray, generation: int, purpose: str) -> Judged:
         """The counts of the network of ``bool[f]``; not made durable.
@@ -194,15 +220,16 @@ class Judge:
         return self._right
 
     def _record(self, judged: Judged) -> Judged:
-        self._run.record_judgement(asdict(judged))
+        if self._run is not None:
+            self._run.record_judgement(asdict(judged))
         self._known[judged.sha256] = judged
         return judged
 
-    def _read(self) -> dict[str, Judged]:
+    def _read(self, run: RunDirectory) -> dict[str, Judged]:
         try:
-            rows = msgspec.convert(self._run.judgements(), list[Judged])
+            rows = msgspec.convert(run.judgements(), list[Judged])
         except msgspec.ValidationError as error:
-            where = self._run.store.full_name(JUDGEMENTS)
+            where = run.store.full_name(JUDGEMENTS)
             raise RunError(
                 f"{where} is damaged ({error}); remove the file, and candidates are judged anew."
             ) from error

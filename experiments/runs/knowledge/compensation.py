@@ -14,19 +14,21 @@ from safetensors.numpy import save as serialise_safetensors
 from engine.errors import DataError, RunError
 from engine.run.directory import RunDirectory
 from experiments.data import datasets
+from experiments.data.calibration import calibration_places
 from experiments.data.loading import load_images, open_images
 from experiments.data.options import DataOptions
-from experiments.data.unseen import calibration_places
 from experiments.progress import Reporter
 from experiments.runs.knowledge.artifacts import Artifact
 from experiments.runs.options import CALIBRATION_IMAGES, NONE, SearchOptions, check_compensation
 from experiments.runs.problem import Problem
 from fitness.genome import Genome
+from models.compensation.aims import Aims
 from models.compensation.coefficients import Moments
 from models.compensation.folding import compensated
 from models.compensation.method import Compensation, recalibrates, regression_of
 from models.compensation.moments import channels_read, gather_moments
 from models.compensation.recalibration import Calibration, has_norms, recalibrated
+from models.compensation.refit import refitted
 from models.contract import Network
 from models.errors import CompensationError
 from models.model_directory import Model
@@ -182,6 +184,24 @@ def not_compensated(network: Network, compensation: Compensation | None) -> list
     if compensation is None or compensation.regression is None:
         return []
     return list(map(str, getattr(network, "not_compensated", ())))
+
+
+def refitted_network(aims: Aims, keeps: Mapping[str, np.ndarray], compensation: Compensation | None) -> Network:
+    """The network of a run under ``keeps``, as large as the unpruned one, refitted.
+
+    Args:
+        aims: of the unpruned network.
+        keeps: group name -> ``bool[group size]``, True = keep.
+        compensation: of the search; None for none.
+
+    Raises:
+        CompensationError: see :func:`models.compensation.refit.refitted`.
+    """
+    start, calibration = aims.original, None
+    if compensation is not None:
+        # Statistics are measured behind the refitted weights.
+        start, calibration = compensated(start, keeps, compensation), compensation.calibration
+    return refitted(aims, start, keeps, calibration=calibration)
 
 
 def network_of(network: Network, keeps: Mapping[str, np.ndarray], compensation: Compensation | None) -> Network:

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.errors import RunStoreError
 from engine.run.directory import RunDirectory
-from experiments.data.unseen import calibration_places
+from experiments.data.calibration import calibration_places
 from experiments.runs.knowledge.artifacts import Artifact
 from experiments.runs.knowledge.compensation import CALIBRATION, MomentsArtifact
 from experiments.runs.knowledge.importances import Importances, ImportancesArtifact

@@ -9,7 +9,6 @@ import pytest
 from engine.errors import DataError
 from experiments.data.loading import held_out_images, load_images, note_resize, open_images, settled
 from experiments.data.options import DataOptions
-from experiments.data.unseen import unseen_images
 from models.model_directory import Model
 from models.networks.vgg import VGGArchitecture
 from models.normalisation import Normalisation
@@ -101,8 +100,6 @@ def test_held_out_images_without_a_test_split(folder, unlabelled):
 
 def test_only_the_images_that_are_wanted_are_decoded(folder):
     model = model_for()
-    chosen = unseen_images([options(folder, images=3)], 2, model)
-    assert len(chosen) == 2
     (folder / "train/dog/3.png").write_bytes(b"")
     stored = open_images(options(folder), model)
     np.testing.assert_array_equal(stored.at(np.arange(3)).images, stored.at(np.arange(3)).decoded().images)

@@ -20,7 +20,7 @@ from experiments.data.loading import open_images
 from experiments.measurement.measuring import evaluate_model, measure
 from experiments.runs.exporting.export import export_run
 from experiments.runs.finish import finish, judging
-from experiments.runs.finish.images import FinishImages, check_places, finish_images, images_within
+from experiments.runs.finish.images import REFIT_IMAGES, FinishImages, check_places, finish_images, images_within
 from experiments.runs.finish.result import NAME as RESULT_FILE
 from experiments.runs.finish.weights import NAME as WEIGHTS_FILE
 from experiments.runs.finish.weights import weights_of
@@ -335,10 +335,10 @@ def test_damaged_judgements_are_named(options, tmp_path):
 def test_judgements_of_another_run_or_by_other_images_do_not_count(whole):
     run, _ = whole
     saved = SavedRun.open(run)
-    own, other = finish_images(saved.problem), FinishImages(None, saved.images, True)
+    own, other = finish_images(saved.problem, REFIT_IMAGES), FinishImages(None, saved.images, True)
     identity = saved.newest.identity
     for images, name, known in ((own, identity, True), (other, identity, False), (own, "another run", False)):
-        judge = judging.Judge(saved.run, saved.problem, saved.compensation, images, name)
+        judge = judging.Judge(saved.problem, saved.compensation, images, saved.run, name)
         assert bool(judge._known) == known
 
 

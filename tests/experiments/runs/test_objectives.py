@@ -17,7 +17,6 @@ from experiments.cli.output import summary_lines
 from experiments.data.options import DataOptions
 from experiments.report.run import make_report
 from experiments.runs.exporting.export import export_run
-from experiments.runs.exporting.pick import goal_of
 from experiments.runs.finish import finish
 from experiments.runs.finish.choosing import candidates
 from experiments.runs.options import SearchOptions
@@ -116,11 +115,11 @@ def test_the_finish_begins_with_what_drops_most_of_the_objective(
 def test_a_pick_drops_what_stands_for_the_objective_on_fronts(tiny_directory, tiny_data, objective):
     alone = options_for(tiny_directory, tiny_data, objective=objective)
     expected = {"parameters": "parameter_drop", "macs": "mac_drop", "latency": "mac_drop"}[objective]
-    assert goal_of(alone) == expected
+    assert alone.goal == expected
     for names in ("accuracy,parameters", "accuracy,macs", "accuracy,macs,parameters"):
         among = [FIGURES[name] for name in names.split(",")[1:]]
         wanted = OBJECTIVES[objective].figure
-        assert goal_of(replace(alone, objectives=names)) == (wanted if wanted in among else among[0])
+        assert replace(alone, objectives=names).goal == (wanted if wanted in among else among[0])
 
 
 def test_the_command_line_knows_every_objective():

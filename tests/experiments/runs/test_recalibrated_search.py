@@ -8,9 +8,9 @@ import pytest
 
 from engine.errors import OptionError, RunError
 from experiments.cli.main import run as main
+from experiments.data.calibration import calibration_places
 from experiments.data.datasets import subset
 from experiments.data.options import DataOptions
-from experiments.data.unseen import calibration_places, unseen_images
 from experiments.measurement.measuring import evaluate_model
 from experiments.runs.exporting.export import export_run
 from experiments.runs.knowledge.compensation import calibration_of, gather
@@ -107,8 +107,6 @@ def test_calibration_images_are_no_fitness_images_as_far_as_there_are_others(
     fitness = subset(40, images, 4) if split == "train" else []
     assert len(np.intersect1d(places, fitness)) == shared
     np.testing.assert_array_equal(calibration_places(data, count)[0], places)
-    unseen = unseen_images([data], 40, tiny_model, places)
-    assert (0 if unseen is None else len(unseen)) == 40 - len(np.union1d(places, fitness))
 
 
 @pytest.mark.parametrize(("method", "instead"), [("recalibrate", "none"), ("linear+recalibrate", "linear")])
