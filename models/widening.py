@@ -1,4 +1,4 @@
-"""Wider layers with the same function: channels of zeros for runtimes that compute blocks of channels."""
+"""Wider layers with the same function: channels that are read with zeros, for runtimes that compute blocks."""
 
 from collections.abc import Mapping
 
@@ -13,10 +13,10 @@ BLOCK = 8
 
 
 def widen(network: Network, widths: Mapping[str, int]) -> Network:
-    """Add channels whose weights are zeros, and which the next layers read with zeros.
+    """Add channels that the next layers read with zeros.
 
-    Numbers of a channel, such as its bias or a variance, are ones there, so that nothing is divided by zero. The
-    zeros that read the channel make them harmless.
+    Each is a copy of the last channel, because whatever the network computes of a copy is finite: a network may
+    divide by a channel, or take its logarithm.
 
     Args:
         network: left as it is.
@@ -32,14 +32,17 @@ def widen(network: Network, widths: Mapping[str, int]) -> Network:
         for path, spec in stage.specs().items():
             name = f"{stage.name}.{path}"
             over_channels = [number for number, axis in enumerate(spec.axes) if any(groups_of(axis))]
-            filling = int(spec.uses == 0 and len(over_channels) == 1)
+            made = (
+                over_channels if len(over_channels) == 1 and spec.uses == 0 else [spec.outputs % len(spec.axes)]
+            )
             for number in over_channels:
                 axis = spec.axes[number]
                 if any(group in channels for group in groups_of(axis)):
                     indices = rows(axis, sizes, channels)
                     beyond = indices >= arrays[name].shape[number]
                     arrays[name] = arrays[name].take(indices, axis=number, mode="clip")
-                    np.moveaxis(arrays[name], number, 0)[beyond] = filling
+                    if number not in made:
+                        np.moveaxis(arrays[name], number, 0)[beyond] = 0
     wider = network.architecture.with_widths(dict(widths)).blank()
     set_arrays(wider, arrays)
     return wider

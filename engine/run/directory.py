@@ -7,7 +7,7 @@ the two agree whenever the machine dies. The store (:mod:`engine.stores.base`) k
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -80,11 +80,13 @@ class RunDirectory:
             finally:
                 self._hold = None
 
-    def check_free(self) -> None:
+    def check_free(self, others: Iterable[str] = ()) -> None:
         """Refuse a location that cannot hold a new run; write nothing.
 
+        ``others``: names of files that the run writes besides those of the engine.
+
         Raises:
-            RunError: the location holds a run or is not a directory.
+            RunError: the location holds a run, or a file in the place of one of the run's, or is not a directory.
         """
         self.store.check_place()
         if any(
@@ -94,6 +96,12 @@ class RunDirectory:
                 f"{self.location} already holds a run; continue it with 'evoprune resume {self.location}', or "
                 "name a new directory."
             )
+        for name in (initial_counts.NAME, *others):
+            if self.store.exists(name):
+                raise RunError(
+                    f"{self.store.full_name(name)} is in the way of a file of the run and is left untouched; "
+                    "move it away, or name a new directory."
+                )
 
     def begin(self, description: dict[str, Any]) -> None:
         """Write the description of a new run.

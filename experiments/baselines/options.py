@@ -9,6 +9,7 @@ from experiments.baselines.methods import METHODS, SEARCHES, USUAL
 from experiments.data.options import DataOptions
 from experiments.runs.options import SearchOptions, check_compensation
 from fitness.genome import GENOMES
+from fitness.objective.cost import check_threshold
 from fitness.objective.rewards import OBJECTIVES, check_objective
 from fitness.seeding.ranking import SCOPES, check_scope
 
@@ -72,6 +73,7 @@ class BaselineOptions:
     force: bool = same_option(SearchOptions, "force")
 
     def __post_init__(self) -> None:
+        check_threshold(self.threshold)
         check_scope(self.scope, self.floor)
         check_objective(self.objective)
         if self.ratios is not None:

@@ -30,7 +30,7 @@ def read_config(context: click.Context, option: click.Parameter, path: str | Non
     if path is None:
         return
     try:
-        entries = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        entries = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise click.BadParameter(f"cannot read {path}: {error.strerror}.") from error
     except ValueError as error:
@@ -54,5 +54,12 @@ def read_config(context: click.Context, option: click.Parameter, path: str | Non
         number = whole or isinstance(kind, click.types.FloatParamType)
         if number and (isinstance(value, bool) or (whole and isinstance(value, float))):
             raise click.BadParameter(f"{path} gives {key!r} the value {value!r}; give a number that fits.")
-        defaults[known[name]] = value
+        flag = isinstance(kind, click.types.BoolParamType)
+        if not isinstance(value, str) and flag != isinstance(value, bool):
+            wanted = "true or false" if flag else "a text or a number"
+            raise click.BadParameter(f"{path} gives {key!r} the value {value!r}; give {wanted}.")
+        if known[name] in defaults:
+            raise click.BadParameter(f"{path} gives {key!r} twice, in two spellings; give it once.")
+        # Lists of one number may be written as a number.
+        defaults[known[name]] = value if number or flag else str(value)
     context.default_map = {**(context.default_map or {}), **defaults}

@@ -58,10 +58,11 @@ def how_to_resume(run_dir: str) -> Callable[[], str]:
             begun = RunDirectory(run_dir).store.exists(DESCRIPTION)
         except (EvopruneError, OSError):
             return f"if the search had begun, 'evoprune resume {run_dir}' continues it."
+        if begun:
+            return f"continue with 'evoprune resume {run_dir}'."
         return (
-            f"continue with 'evoprune resume {run_dir}'."
-            if begun
-            else "the search had not begun; start it again."
+            f"{run_dir} holds no run: either the search had not begun, and can be started again, or "
+            "somebody moved the directory, and 'evoprune resume' continues the run where it is now."
         )
 
     return sentence

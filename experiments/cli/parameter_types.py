@@ -5,9 +5,12 @@ from typing import Any
 
 import click
 
+from engine.errors import RunStoreError
+from engine.stores.locations import check_path
+
 
 class LocalDirectory(click.Path):
-    """A directory on this machine. A URL is refused, since it would quietly become an odd path."""
+    """A directory on this machine. URLs and the like are refused, since they would quietly become odd paths."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -16,6 +19,10 @@ class LocalDirectory(click.Path):
         """See :class:`click.ParamType`."""
         if "://" in str(value):
             self.fail(f"{value} is a URL; only run directories can be at URLs, give a local directory.")
+        try:
+            check_path(str(value))
+        except RunStoreError as error:
+            self.fail(str(error))
         return super().convert(value, parameter, context)
 
 

@@ -5,6 +5,8 @@ resumed has therefore nothing to rewind, runs at URLs can be shown too, and the 
 for byte. Times are the seconds that the search has worked, from 0.
 """
 
+import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,8 +19,8 @@ from engine.stores.locations import is_url
 from experiments.runs.watching.status import read_status
 
 FOLDER = "tensorboard"
-FILE = "events.out.tfevents.0000000000.evoprune"
-"""TensorBoard recognises event files by this form of their names, and reads them in order."""
+FILE = "events.out.tfevents.0000000000.{run}.evoprune"
+"""TensorBoard recognises event files by this form of their names. ``run`` keeps those of several runs apart."""
 
 
 def write_events(
@@ -50,7 +52,7 @@ def write_events(
     record_writer, event_of = _tensorboardx()
     steps = list(_steps(run))
     log_directory.mkdir(parents=True, exist_ok=True)
-    file = log_directory / FILE
+    file = log_directory / FILE.format(run=_name(run))
     writer = record_writer(str(file))
     last, events, complete = -1, 0, False
     try:
@@ -76,6 +78,18 @@ def write_events(
         "generations": last + 1,
         "events": events,
     }
+
+
+def _name(run: RunDirectory) -> str:
+    """Twelve hex digits from all that the run was asked for, but its length."""
+    description = run.description()
+    configuration = {
+        name: value
+        for name, value in description["configuration"].items()
+        if name not in ("generations", "patience")
+    }
+    asked = json.dumps([description.get("identity"), configuration], sort_keys=True)
+    return hashlib.sha256(asked.encode()).hexdigest()[:12]
 
 
 def _steps(run: RunDirectory) -> Iterator[tuple[int, float, dict[str, float]]]:

@@ -15,15 +15,21 @@ from experiments.environment import hardware, versions
 from experiments.progress import Reporter
 from experiments.runs.building import make_evaluator, make_search, report_precision
 from experiments.runs.finish.finish import Finish
+from experiments.runs.finish.result import NAME as RESULT_FILE
+from experiments.runs.finish.weights import NAME as WEIGHTS_FILE
 from experiments.runs.finish.weights import weights_of
+from experiments.runs.held_out import NAME as HELD_OUT_FILE
 from experiments.runs.held_out import HeldOut, measure_held_out
-from experiments.runs.knowledge.knowledge import Knowledge
+from experiments.runs.knowledge.knowledge import ARTIFACT_FILES, Knowledge
 from experiments.runs.options import Backend
 from experiments.runs.patience import Patience
 from experiments.runs.problem import Problem
 from experiments.runs.saved import SavedRun, data_facts
 from experiments.runs.watching.status import SearchStatus
 from fitness.evaluation.evaluator import ShardedEvaluator
+
+FILES = (HELD_OUT_FILE, RESULT_FILE, WEIGHTS_FILE, *ARTIFACT_FILES)
+"""Files that a run has besides those of the engine."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ class ActiveRun:
         Raises:
             RunError: the directory holds a run already.
         """
-        self._run.check_free()
+        self._run.check_free(FILES)
         if self._finish is not None:
             self._finish.prepare()
         try:
@@ -125,6 +131,8 @@ class ActiveRun:
         if configuration != saved.description["configuration"]:
             self._run.write_description({**saved.description, "configuration": configuration})
         self._run.rewind(checkpoint, lambda text: self._reporter.message(f"warning: {text}"))
+        if self._finish is not None:
+            self._finish.rewind(-1 if checkpoint is None else checkpoint.state.generation)
         if checkpoint is not None:
             self._state = checkpoint.state
             self._go_up_to(checkpoint.state.reach)

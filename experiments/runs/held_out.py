@@ -43,6 +43,7 @@ class HeldOut:
         sha256: name of BEST's mask.
         result_correct: images that the RESULT gets right; None where there is none, or it is BEST.
         result_digest: of the RESULT's network; None likewise.
+        images_digest: of the images and their labels.
         remark: a sentence on why the split is not the test split; else empty.
         warnings: sentences on what makes the accuracies doubtful.
         remarks: sentences on how the images were read.
@@ -57,6 +58,7 @@ class HeldOut:
     sha256: str
     result_correct: int | None = None
     result_digest: str | None = None
+    images_digest: str = ""
     remark: str = ""
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -106,7 +108,7 @@ def measure_held_out(
     found, remark = None, ""
     try:
         images, remark = held_out_images(problem.options.data, problem.model, problem.reporter)
-        if images is not None and known is not None and known.total == len(images):
+        if images is not None and known is not None and known.images_digest == images.digest():
             found = replace(known, result_correct=None, result_digest=digest)
         elif images is not None:
             found = _counted(images, problem, mask, compensation, remark)
@@ -151,6 +153,7 @@ def _counted(
         best,
         *accuracies,
         mask_sha256(mask),
+        images_digest=images.digest(),
         remark=remark,
         warnings=facts.warnings,
         remarks=remarks,

@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.errors import OptionError
 from engine.run.directory import RunDirectory
 from experiments.progress import Reporter, Silent
-from experiments.runs.active import ActiveRun, SearchResult
+from experiments.runs.active import FILES, ActiveRun, SearchResult
 from experiments.runs.building import prepare_driver
 from experiments.runs.fitness_images import with_usual_images
 from experiments.runs.knowledge.knowledge import Knowledge
@@ -41,7 +41,7 @@ def start_search(
         EvopruneError, NetworkError: model, data or backend cannot be used; nothing was written.
     """
     run = RunDirectory(location)
-    run.check_free()
+    run.check_free(FILES)
     backend = backend or Backend()
     reporter = with_metrics(reporter or Silent(), backend.name, run.location)
     prepare_driver(backend)

@@ -135,14 +135,23 @@ def check_algorithm(threshold: float, weight: float, offset: float) -> None:
     Raises:
         OptionError: names the parameter.
     """
-    if not 0 <= threshold <= 100:
-        raise OptionError(
-            f"`threshold` is an accuracy drop from 0 to 100 percent, not {threshold}; the thesis uses 2."
-        )
+    check_threshold(threshold)
     if not 0 <= weight <= 1:
         raise OptionError(f"`weight` must be from 0 to 1, not {weight}.")
     if not 0 < offset < float("inf"):
         raise OptionError(f"`offset` must be above 0, not {offset}.")
+
+
+def check_threshold(threshold: float) -> None:
+    """Refuse a threshold out of its range.
+
+    Raises:
+        OptionError: it is.
+    """
+    if not 0 <= threshold <= 100:
+        raise OptionError(
+            f"`threshold` is an accuracy drop from 0 to 100 percent, not {threshold}; the thesis uses 2."
+        )
 
 
 def percent_drop(original: int | np.ndarray, pruned: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from models.arrays import stage_arrays
+from models.errors import ExportError
 from models.export import description
 from models.export.contract import Predict
 from models.model_directory import Model
@@ -34,7 +35,11 @@ def files(model: Model) -> dict[str, bytes]:
     whole = dependencies_of(graph, architecture.input_shape)
     widths = {group.name: group.size for group in model.network.filter_groups}
     written = model_of(graph, weights, whole, widths)
-    onnx.checker.check_model(written, full_check=True)
+    try:
+        onnx.checker.check_model(written, full_check=True)
+    # The checker and its shape inference have errors of their own.
+    except Exception as error:
+        raise _invalid(error) from error
     described = description.describe(
         model,
         "onnx",
@@ -56,17 +61,32 @@ def load(directory: Path) -> Predict:
     names = [entry.name for entry in model.graph.output]
     if described[LOGITS] not in names:
         model.graph.output.append(onnx.ValueInfoProto(name=described[LOGITS]))
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise _invalid(error) from error
     port = session.get_inputs()[0]
     batch = port.shape[0] if isinstance(port.shape[0], int) and port.shape[0] > 0 else None
     dtype = np.float16 if "float16" in port.type else np.float32
 
     def predict(images: np.ndarray) -> np.ndarray:
         inputs = description.normalised(described, images).astype(dtype)
-        found = [session.run([described[LOGITS]], {port.name: part})[0] for part in _batches(inputs, batch)]
+        try:
+            found = [session.run([described[LOGITS]], {port.name: part})[0] for part in _batches(inputs, batch)]
+        except Exception as error:
+            raise _invalid(error) from error
         return np.concatenate(found)[: len(images)].reshape(len(images), -1).astype(np.float32)
 
     return predict
+
+
+def _invalid(error: Exception) -> ExportError:
+    """The sentence for a file that cannot run: some node holds a number of channels that nothing here follows."""
+    reason = str(error).strip().splitlines()[0]
+    return ExportError(
+        f"`format` onnx cannot write this network smaller, because the file does not run any more ({reason}); "
+        "export it with `format` native or stablehlo."
+    )
 
 
 def _batches(inputs: np.ndarray, batch: int | None) -> Sequence[np.ndarray]:

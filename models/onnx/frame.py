@@ -55,7 +55,7 @@ def rewired(frame: str, instead: Mapping[str, str], gathered: Mapping[str, tuple
             nodes.append(node)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    _drop_unused(model.graph)
+    drop_unused(model.graph)
     # Inferred shapes of values that may be gone.
     del model.graph.value_info[:]
     return _closed(model)
@@ -87,7 +87,7 @@ def model_of(
         _mend_groups(model, graph, weights)
         _mend_shapes(model, whole, widths)
         _mend_cuts(model, whole, widths)
-        _drop_unused(model.graph)
+        drop_unused(model.graph)
         # Inferred shapes of the whole network; runtimes infer them anew.
         del model.graph.value_info[:]
     return model
@@ -120,26 +120,32 @@ def _mend_groups(model: Any, graph: Graph, weights: Mapping[str, np.ndarray]) ->
 
 
 def _mend_shapes(model: Any, whole: Dependencies, widths: Mapping[str, int]) -> None:
-    """Give each node whose result has another shape than before a shape of its own as second input."""
+    """Give each node whose result has another shape than before the extents that it has now as second input."""
     import onnx
 
+    nodes = []
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     constants |= {node.output[0]: node.attribute[0].t for node in model.graph.node if node.op_type == "Constant"}
     for node in model.graph.node:
-        axes = whole.found.named.get(node.output[0]) if node.op_type in SHAPED else None
-        if axes is None:
-            continue
-        before, after = ([int(extent(axis, sizes)) for axis in axes] for sizes in (whole.sizes, widths))
-        if before == after:
-            continue
-        target = [-1, *after[1:]]
-        if node.input[1] in constants:
-            written = onnx.numpy_helper.to_array(constants[node.input[1]]).tolist()
-            pairs = enumerate(zip(written, after, strict=True))
-            target = [new if number > 0 and axis else number for axis, (number, new) in pairs]
-        name = f"{node.output[0]}.shape"
-        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(target, np.int64), name))
-        node.input[1] = name
+        axes = whole.found.named.get(node.output[0], ()) if node.op_type in SHAPED else ()
+        before, after = (np.array([extent(axis, sizes) for axis in axes]) for sizes in (whole.sizes, widths))
+        if (before != after).any():
+            name, changed = f"{node.output[0]}.shape", before != after
+            if node.input[1] in constants:
+                written = onnx.numpy_helper.to_array(constants[node.input[1]])
+                # Expand may be given fewer extents than its result has.
+                written = np.concatenate([np.ones(len(after) - len(written), np.int64), written])
+                added = {name: np.where(changed, after, written)}
+            else:
+                # The other extents stay as the graph computes them: the batch, for one.
+                added = {f"{name}.changed": changed, f"{name}.after": after}
+                nodes.append(onnx.helper.make_node("Where", [*added, node.input[1]], [name], name=name))
+            for part, array in added.items():
+                model.graph.initializer.append(onnx.numpy_helper.from_array(array, part))
+            node.input[1] = name
+        nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 def _mend_cuts(model: Any, whole: Dependencies, widths: Mapping[str, int]) -> None:
@@ -181,7 +187,7 @@ def gather_node(graph: Any, value: str, indices: np.ndarray, axis: int, output: 
     return onnx.helper.make_node("Gather", [value, name], [output], name=f"{output}.gather", axis=axis)
 
 
-def _drop_unused(graph: Any) -> None:
+def drop_unused(graph: Any) -> None:
     """Drop nodes and initializers that no result needs any more."""
     wanted = {entry.name for entry in graph.output}
     kept = []

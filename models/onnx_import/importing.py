@@ -10,7 +10,7 @@ from models.imported import ImportedNetwork, imported
 from models.normalisation import Normalisation
 from models.onnx.architecture import ONNXArchitecture, dependencies_of
 from models.onnx_import.folded_norms import with_folded_norms
-from models.onnx_import.reading import Port, read_onnx
+from models.onnx_import.reading import Port, Read, read_onnx
 from models.onnx_import.shuffles import without_shuffles
 from models.tracing.network import TracedNetwork
 
@@ -53,12 +53,17 @@ def import_onnx(
             kind, _, array = variable.partition(".")
             whole = read.weights[array] if kind == "arrays" else np.ones(stage.present[array].get_value().shape)
             arrays[f"{stage.name}.{variable}"] = whole
-    return imported(path, network, arrays, normalisation, classes, _assumed(read.ending, folded, network))
+    return imported(path, network, arrays, normalisation, classes, _assumed(read, folded, network))
 
 
-def _assumed(ending: str, folded: int, network: TracedNetwork) -> Iterator[str]:
-    if ending:
-        yield f"the logits are the input of the last {ending}, which an export keeps"
+def _assumed(read: Read, folded: int, network: TracedNetwork) -> Iterator[str]:
+    if read.ending:
+        yield f"the logits are the input of the last {read.ending}, which an export keeps"
+    if read.others:
+        yield (
+            f"an export leaves out the results {', '.join(read.others)}, which need more than the logits, by "
+            "which masks are judged"
+        )
     if folded:
         yield (
             f"{folded} convolutions with a bias may hold batch norms that an exporter folded in, and are "

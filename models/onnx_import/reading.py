@@ -1,6 +1,6 @@
 """Reads an ONNX file: checks it, and takes it apart into a graph and its weights. Nothing in it is executed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from models import git_lfs
 from models.errors import StoreError
-from models.onnx.frame import frame_of
+from models.onnx.frame import drop_unused, frame_of
 from models.onnx.graph import Array, Constant, Graph, Node
 from models.onnx.operators.registry import OPERATORS
 from models.onnx_import.paths import STATISTICS, array_paths
@@ -36,12 +36,14 @@ class Read(NamedTuple):
         weights: path -> ``float32`` array.
         port: the input for images.
         ending: the operation behind the logits that is left out, such as ``Softmax``; empty if there is none.
+        others: results of the file that need more than the logits; they are dropped.
     """
 
     graph: Graph
     weights: dict[str, np.ndarray]
     port: Port
     ending: str
+    others: tuple[str, ...] = ()
 
 
 def read_onnx(path: Path, *, output: str | None = None, whole: bool = False) -> Read:
@@ -66,6 +68,7 @@ def read_onnx(path: Path, *, output: str | None = None, whole: bool = False) -> 
     port = _port(path, graph, arrays)
     nodes = [_node(path, node) for node in graph.node if node.op_type != "Constant"]
     name, ending = _logits(path, graph, [] if whole else nodes, output)
+    others = _dropped(graph, output, name, arrays)
     needed = list(_needed(path, nodes, name, {port.name, *arrays}))
     for node in needed:
         if node.operator not in OPERATORS:
@@ -86,7 +89,7 @@ def read_onnx(path: Path, *, output: str | None = None, whole: bool = False) -> 
     found = Graph(
         opset, port.name, channels_last, name, batch, tuple(needed), described, fixed, frame_of(model, described)
     )
-    return Read(found, weights, port, ending)
+    return Read(found, weights, port, ending, others)
 
 
 def load_model(path: Path) -> Any:
@@ -227,6 +230,21 @@ def _logits(path: Path, graph: Any, nodes: list[Node], output: str | None) -> tu
         ending = node.operator if node.operator not in ("Identity", "Cast") else ending
         name = node.inputs[0]
     return name, ending
+
+
+def _dropped(graph: Any, output: str | None, logits: str, arrays: Collection[str]) -> tuple[str, ...]:
+    """Drop the results that need more than the logits, such as features: a smaller network has other ones."""
+    behind = {logits, *arrays}
+    for node in graph.node:
+        if all(name in behind for name in node.input):
+            behind.update(node.output)
+    others = [entry for entry in graph.output if entry.name not in behind and entry.name != output]
+    if len(others) == len(graph.output):
+        return ()
+    for entry in others:
+        graph.output.remove(entry)
+    drop_unused(graph)
+    return tuple(entry.name for entry in others)
 
 
 def _needed(path: Path, nodes: list[Node], output: str, given: Iterable[str]) -> Iterator[Node]:

@@ -55,7 +55,7 @@ def compare_speed(
         (median seconds of a call, images per second, seconds to compile), ``time_ratio`` (median of the rounds'
         ratios pruned / base), ``spread`` (their quartiles) and ``saved_share``, the share of the MACs saved that
         is saved in time too (None if no MACs are); ``runtimes`` with file sizes and peak memory in bytes;
-        ``missing``, the runtimes that are not installed or cannot run the network; ``zero_filters``, that ONNX
+        ``missing``, the runtimes that are not installed or cannot run the network; ``filler_filters``, that ONNX
         Runtime computes besides the pruned network's.
 
     Raises:
@@ -89,7 +89,7 @@ def compare_speed(
         result[f"{what.removesuffix('s')}_ratio"] = result["pruned"][what] / result["base"][what]
     wider = _as_exported(models)
     result |= {"timings": [], "runtimes": {}, "missing": {}}
-    result["zero_filters"] = sum(_widths(wider["pruned"]).values()) - sum(_widths(models["pruned"]).values())
+    result["filler_filters"] = sum(_widths(wider["pruned"]).values()) - sum(_widths(models["pruned"]).values())
     with tempfile.TemporaryDirectory() as folder:
         places = {"JAX": directories}
         try:

@@ -54,8 +54,7 @@ def baseline(
     from experiments.baselines.steps import SUFFIX
 
     chosen = built(BaselineOptions, options, data=built(DataOptions, options))
-    shares = [Effect(name, chosen.ratios is None, "with --ratios") for name in ("scope", "floor", "budget")]
-    check_effects(context, [*compensation_effects(chosen.compensate), *shares])
+    check_effects(context, [*compensation_effects(chosen.compensate), *_effects(chosen)])
     remedy = "run the command again."
     if out is not None:
         remedy = f"the same command continues; methods that are finished are in {out}{SUFFIX}."
@@ -64,3 +63,17 @@ def baseline(
     files = result["files"]
     written = f"written to {files[-1]}" if files else "give --out DIR for the figure, the numbers and the masks"
     print_result(result, as_json, [result["table"], *result["not_compensated"], *data_lines(result), written])
+
+
+def _effects(chosen: BaselineOptions) -> list[Effect]:
+    from experiments.baselines.methods import SEARCHES
+
+    named = set() if chosen.methods is None else {name.strip() for name in chosen.methods.split(",")}
+    ranks, searches = not named or bool(named - set(SEARCHES)), not named or bool(named & set(SEARCHES))
+    unshared = ("scope", "floor", "budget", "threshold")
+    return [
+        *(Effect(name, chosen.ratios is None, "with --ratios") for name in unshared),
+        Effect("budget", searches, f"without {' or '.join(SEARCHES)} in --methods"),
+        Effect("importance_images", ranks, "without a ranking in --methods"),
+        Effect("latency_batch", chosen.objective == "latency", "without --objective latency"),
+    ]

@@ -75,8 +75,8 @@ def _lines(result: dict[str, Any]) -> list[str]:
             f"{timing['time_ratio']:>12.3f}{f'{low:.3f}-{high:.3f}':>14}"
             f"{100 * (1 - result['mac_ratio']):>11.1f}%{100 * (1 - timing['time_ratio']):>11.1f}%"
         )
-    if result["zero_filters"]:
-        lines.append(f"ONNX Runtime: with {result['zero_filters']:,} filters of zeros, as export adds them")
+    if result["filler_filters"]:
+        lines.append(f"ONNX Runtime: with {result['filler_filters']:,} filler filters, as export adds them")
     lines += [f"without {runtime}: it {why}" for runtime, why in result["missing"].items()]
     return lines
 

@@ -51,7 +51,7 @@ from models.export.registry import FORMATS
     "--round-to",
     type=int,
     metavar="N",
-    help="Widen each layer with filters of zeros to a multiple of N, or to its whole width. Answers stay the "
+    help="Widen each layer with filler filters to a multiple of N, or to its whole width. Answers stay the "
     "same. ONNX Runtime is slow on a CPU at widths that are no multiples of 8. 8 for onnx and 1 for other "
     "formats if not given.",
 )

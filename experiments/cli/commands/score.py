@@ -7,6 +7,7 @@ import click
 import cloup
 
 from experiments.cli.config import config_option
+from experiments.cli.given import check_effects, compensation_effects
 from experiments.cli.interruption import interruptible
 from experiments.cli.options import built, options_of
 from experiments.cli.output import data_lines, print_result
@@ -24,7 +25,9 @@ from experiments.runs.options import SearchOptions
 @model_class_option()
 @config_option
 @json_option
+@click.pass_context
 def score(
+    context: click.Context,
     model_dir: Path,
     masks: Path,
     as_json: bool,
@@ -39,6 +42,7 @@ def score(
     from experiments.runs.scoring import score_masks
 
     data = built(DataOptions, options)
+    check_effects(context, compensation_effects(compensate))
     with interruptible("nothing was evaluated."):
         result = score_masks(
             model_dir, masks, data, prune, precision, compensate, compensation_images, calibration_images

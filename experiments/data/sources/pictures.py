@@ -71,6 +71,9 @@ def decode(
         what = shown(file) if isinstance(file, Path) else f"picture {number} of those chosen"
         if file is None:
             raise DataError(f"{where} has no bytes for {what}; store the encoded pictures in the file itself.")
+        if isinstance(file, Path) and file.exists() and not file.is_file():
+            # To read a pipe may never end.
+            raise DataError(f"{where} has {what}, which is no regular file; remove it.")
         try:
             # Pillow warns of large pictures and of odd metadata, which change no pixel.
             with warnings.catch_warnings(action="ignore"):

@@ -45,7 +45,7 @@ class ExportResult:
         accuracy_drop: percent, on the fitness images.
         correct: fitness images that the network gets right.
         refit_images: training images that the weights were fitted to; None for weights that the search scored.
-        zero_filters: that were added for widths that are multiples of ``round_to``.
+        filler_filters: that were added for widths that are multiples of ``round_to``.
         check: counts on the check images, by which a finish or a refit judges; None where nothing was judged.
         runtime: the software that read the exported network back.
         files: bytes of each file.
@@ -67,7 +67,7 @@ class ExportResult:
     accuracy_drop: float
     correct: int
     refit_images: int | None
-    zero_filters: int
+    filler_filters: int
     check: dict[str, Any] | None
     runtime: str
     files: dict[str, int]
@@ -182,7 +182,7 @@ def export_run(
         refit: whether the remaining weights of BEST, or of the mask picked, are refitted now; conditions on
             accuracy are then about refitted masks (:mod:`experiments.runs.exporting.refit`).
         refit_images: number of training images to refit to, at most.
-        round_to: each layer gets filters of zeros until its width is a multiple of this, or that of the unpruned
+        round_to: each layer gets filler filters until its width is a multiple of this, or that of the unpruned
             network; None: of 8 for ONNX, and no filters for other formats.
         model: where the run's model is now, if it moved.
         data_dir: where the run's data is now, if it moved.
@@ -241,7 +241,7 @@ def export_run(
         accuracy_drop=leaving.accuracy_drop,
         correct=leaving.correct,
         refit_images=leaving.refit_images,
-        zero_filters=zeros,
+        filler_filters=zeros,
         check=None if leaving.check is None else leaving.check.to_json(),
         runtime=runtime,
         files=sizes,
@@ -262,7 +262,7 @@ def _of_widths(smaller: Network, original: Network, multiple: int, reporter: Rep
     """The network with widths that are multiples of a number, or those of the unpruned network."""
     wider = rounded(smaller, original, multiple)
     if added := _filters(wider) - _filters(smaller):
-        reporter.message(f"filters of zeros that make widths multiples of {multiple} (`round_to`): {added:,}.")
+        reporter.message(f"filler filters that make widths multiples of {multiple} (`round_to`): {added:,}.")
     return wider
 
 

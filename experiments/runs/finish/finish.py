@@ -18,7 +18,8 @@ from experiments.runs.finish.choosing import candidates
 from experiments.runs.finish.images import REFIT_IMAGES, FinishImages, changes_weights, finish_images
 from experiments.runs.finish.judging import Judge
 from experiments.runs.finish.reach import first_reach, learned_reach, lesson_is_due
-from experiments.runs.finish.result import FINISH, LESSON, Result, read_result
+from experiments.runs.finish.result import FINISH, LESSON, Result, read_result, result_generation
+from experiments.runs.finish.result import NAME as RESULT_FILE
 from experiments.runs.finish.trials import Held, Trials, with_weights
 from experiments.runs.finish.weights import Leaving, read_weights, write_weights
 from experiments.runs.problem import Problem
@@ -70,6 +71,11 @@ class Finish:
             DataError: they cannot be read, or do not fit the model.
         """
         _ = self._images
+
+    def rewind(self, generation: int) -> None:
+        """Forget a RESULT of a later generation, whose judgements are cut from the run."""
+        if result_generation(self._run) > generation:
+            self._run.store.remove(RESULT_FILE)
 
     @property
     def first_reach(self) -> float | None:

@@ -118,9 +118,8 @@ class Result:
 
 def read_result(run: RunDirectory, state: SearchState, identity: str) -> Result | None:
     """The RESULT of a run in this state; None where the finish is not done, or its file is damaged."""
-    try:
-        found = msgspec.json.decode(run.store.read(NAME), type=Result)
-    except (OSError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+    found = _read(run)
+    if found is None:
         return None
     belongs = (identity, state.generation, mask_sha256(state.best.individual.mask))
     if (found.identity, found.generation, found.best_sha256) != belongs:
@@ -131,3 +130,16 @@ def read_result(run: RunDirectory, state: SearchState, identity: str) -> Result 
     ):
         return None
     return found
+
+
+def result_generation(run: RunDirectory) -> int:
+    """The generation of the RESULT in a run; -1 where there is none, or its file is damaged."""
+    found = _read(run)
+    return -1 if found is None else found.generation
+
+
+def _read(run: RunDirectory) -> Result | None:
+    try:
+        return msgspec.json.decode(run.store.read(NAME), type=Result)
+    except (OSError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None

@@ -94,7 +94,7 @@ class Trials:
             def holds(place: int) -> bool:
                 return self._drop_after(masks[place], drops[nearest], "between two") < self._threshold
 
-            halving(larger, holds)
+            halving(larger, holds, MOST_BETWEEN)
         self._reporter.finish(self._most, self._most)
 
     def _drop_after(self, mask: np.ndarray, before: float, origin: str) -> float:

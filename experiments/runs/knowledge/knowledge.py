@@ -24,6 +24,8 @@ _ARTIFACTS: dict[str, Artifact[Any]] = {
 }
 """Field of :class:`Knowledge` -> its artifact, in the order in which they are computed."""
 
+ARTIFACT_FILES = tuple(artifact.file for artifact in _ARTIFACTS.values())
+
 
 @dataclass(frozen=True)
 class Knowledge:

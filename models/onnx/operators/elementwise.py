@@ -59,7 +59,6 @@ SEVERAL: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "LessOrEqual": (jnp.less_equal, np.less_equal),
     "Max": (jnp.maximum, np.maximum),
     "Min": (jnp.minimum, np.minimum),
-    "Mod": (jnp.mod, np.mod),
     "Mul": (operator.mul, operator.mul),
     "Or": (jnp.logical_or, np.logical_or),
     "Pow": (jnp.power, np.power),
@@ -105,6 +104,12 @@ def division(call: Call) -> Value:
         return Laid(above / below, order)
     whole = np.issubdtype(one.dtype, np.integer)
     return np.trunc(one / other).astype(one.dtype) if whole else np.asarray(one / other)
+
+
+def modulo(call: Call) -> Value:
+    """``Mod``: the sign is that of the divisor, or with ``fmod`` that of the dividend."""
+    functions = (jnp.fmod, np.fmod) if call.attribute("fmod", 0) else (jnp.mod, np.mod)
+    return _several(functions, call)
 
 
 def clip(call: Call) -> Value:
@@ -173,6 +178,7 @@ ELEMENTWISE: dict[str, Operator] = {
     "CastLike": cast_like,
     "Clip": clip,
     "Div": division,
+    "Mod": modulo,
     "Dropout": same,
     "Gelu": gelu,
     "Identity": same,

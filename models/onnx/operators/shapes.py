@@ -231,15 +231,20 @@ def pad(call: Call) -> Value:
     axes = _numbers(call, 3, "axes") or list(range(value.ndim))
     filling = call.operand(2)
     number = call.attribute("value", 0.0) if filling is None else static(filling, "constant_value").item()
-    widths = [(0, 0)] * value.ndim
+    widths, kept = [(0, 0)] * value.ndim, [slice(None)] * value.ndim
     for place, axis in enumerate(axes):
-        widths[value.place(axis)] = (amounts[place], amounts[len(axes) + place])
+        before, after = amounts[place], amounts[len(axes) + place]
+        where = value.place(axis)
+        widths[where] = (max(before, 0), max(after, 0))
+        # A negative amount takes elements away.
+        kept[where] = slice(max(-before, 0), value.array.shape[where] - max(-after, 0))
+    cropped = value.array[tuple(kept)]
     if mode == "constant":
-        return Laid(jnp.pad(value.array, widths, constant_values=np.float32(number)), value.order)
+        return Laid(jnp.pad(cropped, widths, constant_values=np.float32(number)), value.order)
     modes = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
     if mode not in modes:
         raise ValueError(f"its mode is {mode!r}")
-    return Laid(jnp.pad(value.array, widths, mode=modes[mode]), value.order)
+    return Laid(jnp.pad(cropped, widths, mode=modes[mode]), value.order)
 
 
 def depth_to_space(call: Call) -> Value:

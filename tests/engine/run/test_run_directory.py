@@ -48,6 +48,14 @@ def test_any_part_of_a_run_is_in_the_way_of_another(location, put, part):
         RunDirectory(location).check_free()
 
 
+@pytest.mark.parametrize("part", ["initial.ckpt", "result.json"])
+def test_a_file_in_the_place_of_one_of_the_run_is_left_alone(location, put, part):
+    put(part, b"mine")
+    with pytest.raises(RunError, match=f"{part} is in the way"):
+        RunDirectory(location).check_free(["result.json"])
+    assert RunDirectory(location).store.read(part) == b"mine"
+
+
 @pytest.mark.parametrize(
     "tail",
     [b"", b'{"generation": 4, "be', b'{"generation": 4, "best": {}}\n', b'{"generation": 4, "best": {}}\n{"gen'],

@@ -120,8 +120,16 @@ def test_a_file_url_is_a_path():
         ("gopherfs://host/run", ["unknown protocol 'gopherfs'", "s3://BUCKET/RUN", "local path"]),
         ("memory://", ["memory:// names no place", "s3://BUCKET/RUN"]),
         ("simplecache::s3://bucket/run", ["chains several URLs", "s3://BUCKET/RUN"]),
-        (Path("s3://bucket/run"), ["is a URL in a Path", "str"]),
-        (Path("memory://run"), ["is a URL in a Path", "str"]),
+        (
+            Path("s3://bucket/run"),
+            ["s3:/bucket/run is neither a path nor a URL", "s3://BUCKET/RUN", "./s3:/bucket"],
+        ),
+        (Path("memory://run"), ["memory:/run is neither a path nor a URL"]),
+        ("s3:/bucket/run", ["is neither a path nor a URL"]),
+        ("file:run", ["is neither a path nor a URL"]),
+        ("file://host/run", ["names another machine", "file:///PATH"]),
+        ("~/run", ["begins with ~", "./~/run"]),
+        ("", ["is empty"]),
     ],
 )
 def test_locations_that_cannot_be_used(location, parts):

@@ -168,6 +168,16 @@ def test_a_config_file_gives_options_and_the_command_line_wins(capsys, tmp_path,
     refused(capsys, ["search", tmp_path / "b", "--config", config], "--config", "mutation_rate")
     config.write_text(f'model = "{tiny_directory}"\ndata = "npz:{tiny_data}"\ngenerations = 2.7\n')
     refused(capsys, ["search", tmp_path / "b", "--config", config], "--config", "generations")
+    for wrong in ("finish = 0", "climb = 0.5", "data = true", "stop-early = true\nstop_early = false"):
+        config.write_text(wrong)
+        refused(
+            capsys,
+            ["search", tmp_path / "b", "--config", config],
+            "--config",
+            "true or false" if "0" in wrong else "",
+        )
+    config.write_text("\ufeffbatches = 4\n", encoding="utf-8")
+    refused(capsys, ["bench", tmp_path / "b", tmp_path / "b", "--config", config], "is not a model directory")
     config.write_text("model = [")
     refused(capsys, ["search", tmp_path / "b", "--config", config], "not TOML")
     refused(capsys, ["search", tmp_path / "b", "--config", tmp_path / "nothing.toml"], "nothing.toml")

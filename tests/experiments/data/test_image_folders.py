@@ -199,3 +199,9 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", scandir)
     refused(str(tmp_path / "train/a"), "Permission denied", "make it readable", data=f"imagefolder:{tmp_path}")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    write_folder(tmp_path, {"train/a/1.png": pictures(1)[0]})
+    os.mkfifo(tmp_path / "train/a/2.png")
+    refused("2.png", "no regular file", "remove it", data=f"imagefolder:{tmp_path}")

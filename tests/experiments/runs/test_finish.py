@@ -1,6 +1,7 @@
 """The finish of a search: RESULT, what it is chosen by, and what an interruption leaves of it."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from experiments.data import datasets
 from experiments.data.loading import open_images
 from experiments.measurement.measuring import evaluate_model, measure
 from experiments.runs.exporting.export import export_run
-from experiments.runs.finish import finish, judging
+from experiments.runs.finish import judging, trials
 from experiments.runs.finish.images import REFIT_IMAGES, FinishImages, check_places, finish_images, images_within
 from experiments.runs.finish.result import NAME as RESULT_FILE
 from experiments.runs.finish.weights import NAME as WEIGHTS_FILE
@@ -219,7 +220,7 @@ def judge_one_and_stop(drops, threshold, reach, judge):
 def test_status_tells_a_finish_that_is_under_way(options, tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(finish, "first_that_holds", judge_one_and_stop)
+        patch.setattr(trials, "first_that_holds", judge_one_and_stop)
         with pytest.raises(KeyboardInterrupt):
             start_search(run, options)
     status = read_status(run)
@@ -253,7 +254,7 @@ def test_where_no_candidate_holds_best_is_the_result(options, tmp_path, monkeypa
 @pytest.mark.parametrize("candidates_alone", [True, False])
 def test_the_better_weights_are_taken(spoilt, candidates_alone, options, tmp_path, monkeypatch):
     if candidates_alone:
-        monkeypatch.setattr(finish, "MOST_BETWEEN", 0)
+        monkeypatch.setattr(trials, "MOST_BETWEEN", 0)
     whole = getattr(judging, spoilt)
 
     def zeros(*arguments):
@@ -303,6 +304,14 @@ def test_a_search_of_masks_that_saw_all_images_has_none_to_judge_by(options, tmp
     found = start_search(tmp_path / "run", everything, reporter=listening)
     assert found.result.is_best
     assert "Search with fewer `images`" in " ".join(listening.sentences)
+
+
+def test_a_result_whose_checkpoint_is_lost_is_chosen_again(whole, tmp_path):
+    again = tmp_path / "run"
+    shutil.copytree(whole[0], again)
+    max((again / "checkpoints").iterdir()).unlink()
+    assert resume_search(again) == whole[1]
+    assert files_of(again) == files_of(whole[0])
 
 
 @pytest.mark.parametrize("name", [RESULT_FILE, WEIGHTS_FILE])

@@ -126,6 +126,10 @@ def test_options_are_not_left_without_effect(tiny_directory, tmp_path, capsys, o
             ],
             "--compensation-images has no effect without --compensate",
         ),
+        (
+            ["score", "m", "masks.npy", "--data", "digits", "--compensation-images", "9"],
+            "--compensation-images has no effect without --compensate",
+        ),
         (["export", "run", "pruned", "--refit-images", "9"], "--refit-images has no effect without --refit"),
         (["resume", "run", "--workers", "9"], "--workers has no effect without --backend ray"),
         (

@@ -98,6 +98,8 @@ CASES = {
     "gather places": ("GatherND", [np.array([[[0, 1], [0, -1]], [[0, 0], [0, 2]]])], {}, 17),
     "pad": ("Pad", [whole(0, 0, 1, 2, 0, 0, 0, 1), np.float32(0.5)], {}, 13),
     "pad by reflection": ("Pad", [whole(0, 0, 1, 2, 0, 0, 0, 1)], {"mode": "reflect"}, 13),
+    "pad that crops": ("Pad", [whole(0, 0, -1, 2, 0, 0, 1, -2), np.float32(0.5)], {}, 13),
+    "remainder": ("Mod", [np.float32(0.7)], {"fmod": 1}, 13),
     "old pad": ("Pad", [], {"pads": [0, 0, 1, 2, 0, 0, 0, 1], "value": 0.5}, 9),
     "concatenate": ("Concat", [floats(1, 2, 8, 8)], {"axis": 1}, 17),
     "unsqueeze": ("Unsqueeze", [whole(0, -1)], {}, 13),

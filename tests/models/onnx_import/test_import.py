@@ -9,13 +9,14 @@ pytest.importorskip("onnxruntime")
 import onnx  # noqa: E402
 
 from models.arrays import arrays_of  # noqa: E402
-from models.errors import StoreError  # noqa: E402
+from models.errors import ExportError, StoreError  # noqa: E402
 from models.export import parity  # noqa: E402
 from models.export.onnx import ONNX  # noqa: E402
 from models.model_directory import Model, load, save  # noqa: E402
 from models.normalisation import Normalisation  # noqa: E402
 from models.onnx_import.importing import import_onnx  # noqa: E402
 from models.pruning import prune  # noqa: E402
+from models.widening import rounded  # noqa: E402
 from tests.models.support.onnx_graphs import CLASSES, runtime_logits, written  # noqa: E402
 
 NORMALISATION = Normalisation((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
@@ -168,3 +169,118 @@ def test_a_file_that_leaves_the_size_open_needs_it(tmp_path):
         import_onnx(path, NORMALISATION)
     model = import_onnx(path, NORMALISATION, input_size=(8, 8)).model
     assert model.network.architecture.input_shape == (8, 8, 3)
+
+
+def conv(inputs, output):
+    return helper.make_node("Conv", inputs, [output], pads=[1, 1, 1, 1])
+
+
+def assert_written_smaller(path, tmp_path, *, output=None, widths=None):
+    """Half of the channels leave, and ONNX Runtime answers as the masked network does."""
+    model = import_onnx(path, NORMALISATION, output=output).model
+    keeps = random_keeps(model.network, 1)
+    assert not all(keep.all() for keep in keeps.values())
+    smaller = Model(prune(model.network, keeps), NORMALISATION, model.classes)
+    if widths is not None:
+        smaller = Model(rounded(smaller.network, model.network, widths), NORMALISATION, model.classes)
+    parity.write_checked(
+        tmp_path / "out",
+        smaller,
+        ONNX(),
+        IMAGES,
+        lambda images: np.asarray(model.network(normalised(images), keeps)),
+    )
+    return onnx.load(tmp_path / "out" / "model.onnx")
+
+
+@pytest.mark.parametrize("extents", [[1, 6, 8, 2], [6, 1, 2], "computed"])
+def test_channels_in_front_of_an_expansion_leave(tmp_path, extents):
+    """As a token is repeated for each image of a batch: the extents of the whole network are in the file."""
+    arrays = {"a.weight": floats(6, 3, 3, 3), "fc.weight": floats(CLASSES, 6)}
+    nodes = [
+        conv(["images", "a.weight"], "a"),
+        helper.make_node("ReduceMean", ["a"], ["b"], axes=[3], keepdims=1),
+    ]
+    if extents == "computed":
+        nodes += [
+            helper.make_node("Shape", ["images"], ["size"]),
+            helper.make_node("Gather", ["size", "first"], ["count"]),
+            helper.make_node("Concat", ["count", "rest"], ["extents"], axis=0),
+        ]
+        arrays |= {"first": np.array([0]), "rest": np.array([6, 8, 2])}
+    else:
+        arrays["extents"] = np.array(extents)
+    nodes += [
+        helper.make_node("Expand", ["b", "extents"], ["c"]),
+        helper.make_node("Relu", ["c"], ["d"]),
+        helper.make_node("GlobalAveragePool", ["d"], ["e"]),
+        helper.make_node("Flatten", ["e"], ["f"]),
+        helper.make_node("Gemm", ["f", "fc.weight"], ["logits"], transB=1),
+    ]
+    assert_written_smaller(written(tmp_path / "network.onnx", nodes, arrays, opset=13), tmp_path)
+
+
+@pytest.mark.parametrize("output", ["logits", "other"])
+def test_results_beside_the_logits_are_left_out_and_that_is_said(tmp_path, output):
+    """A second head and the features would both be others in a smaller network."""
+    arrays = {
+        "a.weight": floats(6, 3, 3, 3),
+        "fc.weight": floats(CLASSES, 6),
+        "other.weight": floats(CLASSES, 6),
+    }
+    nodes = [
+        conv(["images", "a.weight"], "a"),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("GlobalAveragePool", ["b"], ["c"]),
+        helper.make_node("Flatten", ["c"], ["features"]),
+        helper.make_node("Gemm", ["features", "fc.weight"], ["logits"], transB=1),
+        helper.make_node("Gemm", ["features", "other.weight"], ["other"], transB=1),
+        helper.make_node("Softmax", [output], ["shares"], axis=1),
+    ]
+    results = {"logits": CLASSES, "other": CLASSES, "features": 6, "shares": CLASSES}
+    path = written(
+        tmp_path / "network.onnx",
+        nodes,
+        arrays,
+        outputs=[(name, ("batch", size)) for name, size in results.items()],
+    )
+    left_out = "other" if output == "logits" else "logits"
+    said = " ".join(map(str, import_onnx(path, NORMALISATION, output=output).assumed))
+    assert (
+        f"leaves out the results {', '.join(name for name in results if name in (left_out, 'features'))}, "
+        in said
+    )
+    smaller = assert_written_smaller(path, tmp_path, output=output)
+    assert {entry.name for entry in smaller.graph.output} == {output, "shares"}
+
+
+@pytest.mark.parametrize("operation", ["Reciprocal", "Log", "Div"])
+def test_widening_makes_no_number_that_is_not_finite(tmp_path, operation):
+    arrays = {
+        "a.weight": np.abs(floats(6, 3, 3, 3)),
+        "b.weight": floats(7, 6, 3, 3),
+        "fc.weight": floats(CLASSES, 7),
+        "one": np.float32(1),
+    }
+    nodes = [
+        helper.make_node("Mul", ["images", "images"], ["square"]),
+        helper.make_node("Add", ["square", "one"], ["positive"]),
+        conv(["positive", "a.weight"], "a"),
+        helper.make_node(operation, ["one", "a"] if operation == "Div" else ["a"], ["b"]),
+        conv(["b", "b.weight"], "c"),
+        helper.make_node("GlobalAveragePool", ["c"], ["d"]),
+        helper.make_node("Flatten", ["d"], ["e"]),
+        helper.make_node("Gemm", ["e", "fc.weight"], ["logits"], transB=1),
+    ]
+    assert_written_smaller(written(tmp_path / "network.onnx", nodes, arrays), tmp_path, widths=4)
+
+
+def test_a_file_that_cannot_be_written_smaller_is_one_sentence(tmp_path):
+    """A runtime that refuses the file stands for numbers of channels that nothing follows."""
+    path = network_file(tmp_path / "network.onnx")
+    model = import_onnx(path, NORMALISATION).model
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("onnxruntime.InferenceSession", lambda *_, **__: 1 / 0)
+        with pytest.raises(ExportError, match=r"cannot write this network smaller.*division by zero.*native"):
+            parity.write_checked(tmp_path / "out", model, ONNX(), IMAGES, lambda images: np.zeros((4, CLASSES)))
+    assert not (tmp_path / "out").exists()

@@ -52,7 +52,7 @@ def test_the_figures_fit_each_other(capsys, monkeypatch, tiny_directory, pruned_
         assert min(found["peak_memory_bytes"].values()) > 0
     assert result["missing"].keys() <= {"PyTorch"}
     # Widths of 3 and 5 filters of 4 and 8 become whole.
-    assert result["zero_filters"] == 1 + 3
+    assert result["filler_filters"] == 1 + 3
 
 
 def test_without_onnx_runtime_jax_is_timed_and_that_is_said(

@@ -86,11 +86,11 @@ def test_a_pick_drops_most_of_what_was_judged_and_holds(finished, monkeypatch, w
     for parameters, (_, found) in zip(dropped[1:], judged, strict=True):
         assert parameters >= dropped[0] or by.drop(found) >= limit
     # A lower bound changes nothing of what is judged.
-    drop = by.drop(kept)
-    again = refitted_choice(saved, f"accuracy_drop<{limit},accuracy_drop>={drop}", 12)
+    bound, drop = wanted.format(limit), by.drop(kept)
+    again = refitted_choice(saved, f"{bound},accuracy_drop>={drop}", 12)
     np.testing.assert_array_equal(again.held.mask, mask)
     with pytest.raises(OptionError, match="fits none of the"):
-        refitted_choice(saved, f"accuracy_drop<{limit},accuracy_drop>{drop}", 12)
+        refitted_choice(saved, f"{bound},accuracy_drop>{drop}", 12)
 
 
 def test_conditions_on_costs_hold_for_masks_between_two_candidates_too(finished):

@@ -1,4 +1,4 @@
-"""``export --round-to``: filters of zeros, which change no answer."""
+"""``export --round-to``: filler filters, which change no answer."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ def test_the_wider_network_is_the_same_mask_with_the_same_answers(run, tiny_mode
     path, name = run
     narrow, wide = (export_run(path, tmp_path / str(multiple), round_to=multiple) for multiple in (1, 3))
     assert narrow.mask == wide.mask == name
-    assert narrow.zero_filters == 0 < wide.zero_filters
+    assert narrow.filler_filters == 0 < wide.filler_filters
     assert (wide.sha256, wide.removed_filters) == (narrow.sha256, narrow.removed_filters)
     assert (wide.correct, wide.check) == (narrow.correct, narrow.check)
     assert wide.differing_predictions == 0
@@ -46,7 +46,7 @@ def test_the_wider_network_is_the_same_mask_with_the_same_answers(run, tiny_mode
 def test_the_command_says_what_it_added(run, tmp_path, capsys):
     command = ["export", str(run[0])]
     assert main.run([*command, str(tmp_path / "wide"), "--round-to", "3"]) == 0
-    assert "filters of zeros that make widths multiples of 3 (--round-to): " in capsys.readouterr().err
+    assert "filler filters that make widths multiples of 3 (--round-to): " in capsys.readouterr().err
     assert main.run([*command, str(tmp_path / "no"), "--round-to", "0"]) == 2
     assert "--round-to must be 1 or more, not 0" in capsys.readouterr().err
     with pytest.raises(OptionError, match="`round_to`"):
@@ -61,7 +61,7 @@ def test_an_onnx_file_has_widths_that_its_runtime_computes_fast(run, tiny_model,
     monkeypatch.setattr(export, "BLOCK", 3)
     exact = export_run(run[0], tmp_path / "exact", format="onnx", round_to=1)
     usual = export_run(run[0], tmp_path / "usual", format="onnx")
-    assert exact.zero_filters == 0 < usual.zero_filters
+    assert exact.filler_filters == 0 < usual.filler_filters
     assert exact.differing_predictions == usual.differing_predictions == 0
     graph = onnx.load(tmp_path / "usual" / "model.onnx").graph
     found = [array.dims[0] for array in graph.initializer if len(array.dims) == 4]

@@ -3,6 +3,7 @@
 import itertools
 import json
 import sys
+from dataclasses import replace
 from types import ModuleType
 
 import fsspec
@@ -13,7 +14,7 @@ from engine.run.directory import RunDirectory
 from engine.stores.locations import open_store
 from experiments.cli import main
 from experiments.progress import Silent
-from experiments.report.tensorboard import FILE, write_events
+from experiments.report.tensorboard import write_events
 from experiments.runs.search import resume_search, start_search
 from experiments.runs.watching.following import follow
 from experiments.runs.watching.ray_metrics import RayMetrics, with_metrics
@@ -123,7 +124,7 @@ def test_events_hold_each_generation_once_however_the_run_was_interrupted(option
 
     monkeypatch.setattr("experiments.report.tensorboard.sleep", pause)
     result = write_events(run, watch=1.0)
-    file = run / "tensorboard" / FILE
+    [file] = (run / "tensorboard").iterdir()
     assert result == {
         "log_directory": str(file.parent),
         "file": str(file),
@@ -147,6 +148,21 @@ def test_events_hold_each_generation_once_however_the_run_was_interrupted(option
     assert len(events(file)) == 6
 
 
+def test_events_of_several_runs_stay_apart_and_those_of_a_longer_run_do_not(options, tmp_path):
+    pytest.importorskip("tensorboardX")
+    for name, seed in (("a", 0), ("b", 1)):
+        asked = options(0)
+        start_search(tmp_path / name, replace(asked, settings=replace(asked.settings, seed=seed)))
+        write_events(tmp_path / name, tmp_path / "logs")
+    files = {path: path.read_bytes() for path in (tmp_path / "logs").iterdir()}
+    assert len(files) == 2
+    resume_search(tmp_path / "a", generations=1)
+    write_events(tmp_path / "a", tmp_path / "logs")
+    longer = {path: path.read_bytes() for path in (tmp_path / "logs").iterdir()}
+    assert longer.keys() == files.keys()
+    assert sum(longer[path] != content for path, content in files.items()) == 1
+
+
 def test_events_of_a_run_at_a_url_go_where_tensorboard_can_read(options, tmp_path, capsys):
     pytest.importorskip("tensorboardX")
     url = "memory://events/run"
@@ -156,12 +172,13 @@ def test_events_of_a_run_at_a_url_go_where_tensorboard_can_read(options, tmp_pat
         assert "name a local LOG_DIR" in capsys.readouterr().err
         assert main.run(["tensorboard", url, str(tmp_path / "logs"), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["generations"] == 2
-        before = (tmp_path / "logs" / FILE).read_bytes()
+        [file] = (tmp_path / "logs").iterdir()
+        before = file.read_bytes()
         open_store(url).write("journal.jsonl", b'{"generation": 0, "best": {}}\n')
         assert main.run(["tensorboard", url, str(tmp_path / "logs")]) == 2
         [line] = capsys.readouterr().err.strip().splitlines()
         assert "journal.jsonl or timings.jsonl is damaged" in line
-        assert (tmp_path / "logs" / FILE).read_bytes() == before
+        assert file.read_bytes() == before
     finally:
         fsspec.filesystem("memory").rm("/events", recursive=True)
 
