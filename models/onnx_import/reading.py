@@ -12,6 +12,7 @@ from models.onnx.frame import drop_unused, frame_of
 from models.onnx.graph import Array, Constant, Graph, Node
 from models.onnx.operators.registry import OPERATORS
 from models.onnx_import.paths import STATISTICS, array_paths
+from models.onnx_import.shared_arrays import separate
 
 OLDEST_OPSET = 7
 LARGEST_FILE = 2**31
@@ -64,6 +65,7 @@ def read_onnx(path: Path, *, output: str | None = None, whole: bool = False) -> 
         raise StoreError(
             f"{path} has opset {opset}; convert it to {OLDEST_OPSET} or later (onnx.version_converter)."
         )
+    separate(graph)
     arrays = _arrays(path, graph)
     port = _port(path, graph, arrays)
     nodes = [_node(path, node) for node in graph.node if node.op_type != "Constant"]
@@ -72,7 +74,10 @@ def read_onnx(path: Path, *, output: str | None = None, whole: bool = False) -> 
     needed = list(_needed(path, nodes, name, {port.name, *arrays}))
     for node in needed:
         if node.operator not in OPERATORS:
-            raise StoreError(f"{path} has the operation {node.title}, which is not known; known: {_known()}.")
+            raise StoreError(
+                f"{path} has the operation {node.title}, which is not known; export the network without it, or "
+                "write the network as a Flax NNX module (docs/own-networks.md)."
+            )
     used = {value for node in needed for value in node.inputs if value in arrays}
     constants = {value for value in used if _is_constant(arrays[value])}
     paths = array_paths(needed, [value for value in arrays if value in used - constants])
@@ -281,7 +286,3 @@ def _channels_last(port: Port, nodes: Iterable[Node]) -> bool:
         return True
     first = next((node for node in nodes if port.name in node.inputs), None)
     return first is not None and first.operator == "Transpose"
-
-
-def _known() -> str:
-    return ", ".join(sorted(OPERATORS))

@@ -1,4 +1,4 @@
-"""Batch norm, instance norm and softmax, and batch norms that an exporter folded away."""
+"""Batch norm, instance norm, layer norm and softmax, and batch norms that an exporter folded away."""
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +45,26 @@ def instance_norm(call: Call) -> Value:
     return Laid(normal * scale + bias, value.order)
 
 
+def layer_norm(call: Call) -> Value:
+    """``LayerNormalization``: over all axes from ``axis`` on, each place by its own mean and variance."""
+    value = laid(call.given(0))
+    first = call.attribute("axis", -1) % value.ndim
+    places = tuple(value.place(axis) for axis in range(first, value.ndim))
+    mean = jnp.mean(value.array, places, keepdims=True)
+    variance = jnp.mean(jnp.square(value.array - mean), places, keepdims=True)
+    normal = (value.array - mean) / jnp.sqrt(variance + np.float32(call.attribute("epsilon", 1e-5)))
+    scale = _of_last_axes(call.given(1), value)
+    offset = call.operand(2)
+    return Laid(normal * scale + (0 if offset is None else _of_last_axes(offset, value)), value.order)
+
+
+def _of_last_axes(operand: Value, value: Laid) -> jax.Array:
+    """Numbers of the last axes of ``value`` in ONNX, as they meet its array."""
+    numbers = laid(operand).plain()
+    whole = numbers.reshape([1] * (value.ndim - numbers.ndim) + list(numbers.shape))
+    return Laid(whole, tuple(range(value.ndim))).to(value.order)
+
+
 def softmax(call: Call) -> Value:
     """``Softmax`` and ``LogSoftmax``: over one axis from version 13 on, over all axes from ``axis`` on before."""
     value = laid(call.given(0))
@@ -62,6 +82,7 @@ FOLDED_NORM = "evoprune.FoldedNorm"
 NORMALISATION: dict[str, Operator] = {
     "BatchNormalization": batch_norm,
     "InstanceNormalization": instance_norm,
+    "LayerNormalization": layer_norm,
     "LogSoftmax": softmax,
     "Softmax": softmax,
 }

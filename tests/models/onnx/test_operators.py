@@ -39,6 +39,8 @@ CASES = {
     ),
     "old batch norm": ("BatchNormalization", [floats(3), floats(3), floats(3), floats(3) ** 2 + 0.1], {}, 9),
     "instance norm": ("InstanceNormalization", [floats(3), floats(3)], {}, 17),
+    "layer norm": ("LayerNormalization", [floats(8), floats(8)], {"axis": -1, "epsilon": 1e-3}, 17),
+    "layer norm of several axes": ("LayerNormalization", [floats(3, 8, 8)], {"axis": 1}, 17),
     "max pool": ("MaxPool", [], {"kernel_shape": [2, 2], "strides": [2, 2]}, 12),
     "max pool padded": ("MaxPool", [], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}, 12),
     "max pool ceil": ("MaxPool", [], {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}, 12),

@@ -284,3 +284,41 @@ def test_a_file_that_cannot_be_written_smaller_is_one_sentence(tmp_path):
         with pytest.raises(ExportError, match=r"cannot write this network smaller.*division by zero.*native"):
             parity.write_checked(tmp_path / "out", model, ONNX(), IMAGES, lambda images: np.zeros((4, CLASSES)))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["one array", "names for one array", "one kernel"])
+def test_layers_whose_equal_arrays_are_stored_once_lose_channels_of_their_own(tmp_path, kind):
+    arrays = {
+        "a.weight": floats(6, 3, 3, 3),
+        "b.weight": floats(6, 6, 3, 3),
+        "zeros": np.zeros(6, np.float32),
+        "ones": np.ones(6, np.float32),
+        "fc.weight": floats(CLASSES, 6),
+    }
+    other, named = (
+        ("b.bias", [helper.make_node("Identity", ["zeros"], ["b.bias"])]) if "names" in kind else ("zeros", [])
+    )
+    nodes = [
+        *named,
+        conv(["images", "a.weight", "zeros"], "a"),
+        helper.make_node("InstanceNormalization", ["a", "ones", "zeros"], ["b"]),
+        helper.make_node("Relu", ["b"], ["c"]),
+        conv(["c", "b.weight", other], "d"),
+        helper.make_node("InstanceNormalization", ["d", "ones", "zeros"], ["e"]),
+        helper.make_node("Relu", ["e"], ["f"]),
+    ]
+    if kind == "one kernel":
+        nodes += [conv(["f", "b.weight", "zeros"], "f2"), helper.make_node("Relu", ["f2"], ["f3"])]
+    nodes += [
+        helper.make_node("GlobalAveragePool", ["f3" if kind == "one kernel" else "f"], ["g"]),
+        helper.make_node("Flatten", ["g"], ["h"]),
+        helper.make_node("Gemm", ["h", "fc.weight"], ["logits"], transB=1),
+    ]
+    path = written(tmp_path / "network.onnx", nodes, arrays)
+    model = import_onnx(path, NORMALISATION).model
+    inputs = normalised(IMAGES)
+    np.testing.assert_allclose(model.network(inputs), runtime_logits(path, inputs), rtol=1e-4, atol=1e-4)
+    groups = {group.name: group.size for group in model.network.filter_groups}
+    # A layer that reads its own results has the channels of the layer before it.
+    assert groups == ({"a": 6} if kind == "one kernel" else {"a": 6, "b": 6})
+    assert_written_smaller(path, tmp_path)
