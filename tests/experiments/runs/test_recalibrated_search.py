@@ -13,6 +13,7 @@ from experiments.data.datasets import subset
 from experiments.data.options import DataOptions
 from experiments.measurement.measuring import evaluate_model
 from experiments.runs.exporting.export import export_run
+from experiments.runs.finish.judging import Judge
 from experiments.runs.knowledge.compensation import calibration_of, gather
 from experiments.runs.options import SearchOptions
 from experiments.runs.search import resume_search, start_search
@@ -52,12 +53,13 @@ def test_the_exported_network_counts_as_the_search_did(finished, tiny_data, norm
 
 
 @pytest.mark.slow
-def test_a_refit_is_recalibrated_too(finished, tmp_path):
+def test_a_refit_is_recalibrated_too(finished, tmp_path, monkeypatch):
     run, _, _, _ = finished
+    monkeypatch.setattr(Judge, "drop", lambda judge, judged: -99.0 if judged.refitted else 99.0)
     exported = export_run(run, tmp_path / "pruned", refit=True, refit_images=30)
     assert exported.differing_predictions == 0
     plain = export_run(run, tmp_path / "plain")
-    assert plain.refit is None
+    assert (exported.refit_images, plain.refit_images) == (20, None)
     found, before = (arrays_of(model_directory.load(tmp_path / name).network) for name in ("pruned", "plain"))
     assert not np.array_equal(found["unit2_1.second.norm.var"], before["unit2_1.second.norm.var"])
 
