@@ -135,7 +135,11 @@ def _mend_shapes(model: Any, whole: Dependencies, widths: Mapping[str, int]) -> 
                 written = onnx.numpy_helper.to_array(constants[node.input[1]])
                 # Expand may be given fewer extents than its result has.
                 written = np.concatenate([np.ones(len(after) - len(written), np.int64), written])
-                added = {name: np.where(changed, after, written)}
+                # An extent that follows from the others, or is copied, also follows the number of images.
+                added = {name: np.where(changed & (written > 0), after, written)}
+            elif changed[0] and node.op_type == "Reshape":
+                # Images and channels are one axis.
+                added = {name: np.array([-1, *after[1:]])}
             else:
                 # The other extents stay as the graph computes them: the batch, for one.
                 added = {f"{name}.changed": changed, f"{name}.after": after}

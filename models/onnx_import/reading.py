@@ -239,7 +239,8 @@ def _logits(path: Path, graph: Any, nodes: list[Node], output: str | None) -> tu
 
 def _dropped(graph: Any, output: str | None, logits: str, arrays: Collection[str]) -> tuple[str, ...]:
     """Drop the results that need more than the logits, such as features: a smaller network has other ones."""
-    behind = {logits, *arrays}
+    # An input that is left out has an empty name.
+    behind = {"", logits, *arrays}
     for node in graph.node:
         if all(name in behind for name in node.input):
             behind.update(node.output)

@@ -19,11 +19,13 @@ def separate(graph: Any) -> None:
     """
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     results = {entry.name for entry in graph.output}
+    taken = {*tensors, *(name for node in graph.node for name in node.output)}
 
     def copied(name: str, new: str) -> None:
         tensors[new] = graph.initializer.add()
         tensors[new].CopyFrom(tensors[name])
         tensors[new].name = new
+        taken.add(new)
 
     nodes, used = [], set()
     for node in graph.node:
@@ -33,16 +35,15 @@ def separate(graph: Any) -> None:
             continue
         nodes.append(node)
         roles = ROLES.get(node.op_type, ())
-        shares_kernel = any(
-            role == "kernel" and name in used for role, name in zip(roles, node.input, strict=False)
-        )
-        for place, (role, name) in enumerate(zip(roles, node.input, strict=False)):
+        inputs = list(zip(roles, node.input, strict=False))
+        shares_kernel = any(role == "kernel" and name in used for role, name in inputs)
+        for place, (role, name) in enumerate(inputs):
             tensor = tensors.get(name)
             if tensor is None:
                 continue
             if name in used and role in _OF_CHANNELS and len(tensor.dims) == 1 and not shares_kernel:
                 own = f"{node.output[0]}.{role}"
-                while own in tensors:
+                while own in taken:
                     own += "_"
                 copied(name, own)
                 node.input[place] = own

@@ -322,3 +322,28 @@ def test_layers_whose_equal_arrays_are_stored_once_lose_channels_of_their_own(tm
     # A layer that reads its own results has the channels of the layer before it.
     assert groups == ({"a": 6} if kind == "one kernel" else {"a": 6, "b": 6})
     assert_written_smaller(path, tmp_path)
+
+
+@pytest.mark.parametrize("computed", [False, True])
+def test_an_axis_of_images_and_channels_fits_any_number_of_images(tmp_path, computed):
+    arrays = {"a.weight": floats(6, 3, 3, 3), "fc.weight": floats(CLASSES, 6), "back": np.array([-1, 6])}
+    nodes = [conv(["images", "a.weight"], "a"), helper.make_node("Relu", ["a"], ["b"])]
+    if computed:
+        nodes += [
+            helper.make_node("Shape", ["b"], ["size"]),
+            helper.make_node("Gather", ["size", "both"], ["two"]),
+            helper.make_node("ReduceProd", ["two"], ["merged"], keepdims=1),
+            helper.make_node("Concat", ["merged", "rest"], ["extents"], axis=0),
+        ]
+        arrays |= {"both": np.array([0, 1]), "rest": np.array([1, 8, 8])}
+    else:
+        arrays["extents"] = np.array([-1, 1, 8, 8])
+    nodes += [
+        helper.make_node("Reshape", ["b", "extents"], ["c"]),
+        helper.make_node("GlobalAveragePool", ["c"], ["d"]),
+        helper.make_node("Reshape", ["d", "back"], ["e"]),
+        helper.make_node("Gemm", ["e", "fc.weight"], ["logits"], transB=1),
+    ]
+    path = written(tmp_path / "network.onnx", nodes, arrays, opset=13)
+    assert {group.name for group in import_onnx(path, NORMALISATION).model.network.filter_groups} == {"a"}
+    assert_written_smaller(path, tmp_path)
