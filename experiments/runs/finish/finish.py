@@ -23,7 +23,6 @@ from experiments.runs.finish.result import NAME as RESULT_FILE
 from experiments.runs.finish.trials import Held, Trials, with_weights
 from experiments.runs.finish.weights import Leaving, read_weights, write_weights
 from experiments.runs.problem import Problem
-from experiments.runs.watching.status import best_to_json
 from fitness.objective.front import ACCURACY_DROP
 from fitness.objective.rewards import OBJECTIVES
 from models.compensation.method import Compensation
@@ -193,18 +192,18 @@ class Finish:
 
     def _best(self, state: SearchState, judged: int, remark: str) -> Result:
         """BEST as the RESULT."""
-        best = best_to_json(state)
-        figures = {name: value for name, value in state.best.figures.items() if name != ACCURACY_DROP}
+        mask, figures = state.best.individual.mask, dict(state.best.figures)
+        drop, name = figures.pop(ACCURACY_DROP), mask_sha256(mask)
         return Result(
             identity=self._identity,
             generation=state.generation,
-            best_sha256=best["sha256"],
-            sha256=best["sha256"],
-            accuracy_drop=float(best[ACCURACY_DROP]),
+            best_sha256=name,
+            sha256=name,
+            accuracy_drop=drop,
             correct=state.best.individual.correct,
             figures=figures,
-            removed_filters=best["removed_filters"],
-            filters=best["filters"],
+            removed_filters=int((~mask).sum()),
+            filters=len(mask),
             judged=judged,
             refit_images=None,
             check=None,
