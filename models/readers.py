@@ -11,7 +11,7 @@ from models.axes import Axis, Joined, groups_of
 from models.windows import Sliding
 
 
-class Layout(Protocol):
+class KernelStorage(Protocol):
     """How the arrays of a reader are stored.
 
     ``widths`` are the channels that each group has in the arrays that are given.
@@ -34,7 +34,7 @@ class Layout(Protocol):
 
 
 class AsComputed:
-    """The layout of arrays that are stored as they are computed with: a :class:`Layout`."""
+    """The layout of arrays that are stored as they are computed with: a :class:`KernelStorage`."""
 
     def rows(self, kernel: jax.Array, widths: Mapping[str, int]) -> jax.Array:
         """The kernel itself."""
@@ -94,7 +94,7 @@ class Reader(NamedTuple):
     rows: Axis | Joined
     outputs: Axis | Joined | int
     sliding: Sliding = Sliding()
-    layout: Layout = AsComputed()
+    layout: KernelStorage = AsComputed()
     sum: Sum = Sum(unit_gain, rectified=False)
 
     @property

@@ -7,7 +7,7 @@ from experiments.baselines.subject import Subject
 from experiments.runs.knowledge.compensation import refitted_network
 from fitness.evaluation.evaluator import LocalEvaluator, usual_batch
 from fitness.genome import Genome
-from models.compensation.aims import Aims
+from models.compensation.aims import RefitAims
 from models.errors import CompensationError
 from models.model_directory import Model
 from models.pruning import prune
@@ -25,7 +25,7 @@ class RefittingEvaluator:
         assert subject.fitted is not None, "there are no images to refit to"
         self.total = len(subject.images)
         self._subject = subject
-        self._aims = Aims(subject.model.network, subject.model.normalisation, subject.fitted.images)
+        self._aims = RefitAims(subject.model.network, subject.model.normalisation, subject.fitted.images)
 
     def evaluate(self, masks: np.ndarray, target: Target | None = None) -> np.ndarray:
         """``bool[n, f]`` -> ``int64[n]``: correct images, or :data:`engine.contracts.FAILED`."""

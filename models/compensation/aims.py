@@ -40,7 +40,7 @@ class Aim(NamedTuple):
     wanted: list[np.ndarray]
 
 
-class Aims:
+class RefitAims:
     """The aims of each stage of a network, front to back.
 
     Attributes:

@@ -14,7 +14,7 @@ LEAST_GAIN = 1e-6
 """Outputs that are scaled by less than this part of the largest scale are dead."""
 
 
-class Problem(NamedTuple):
+class LeastSquares(NamedTuple):
     """What the new weights of a kernel have to bring about, at all places that are fitted.
 
     The weights that are there already give ``present``. A change of the weights by ``d`` gives
@@ -37,7 +37,7 @@ class Problem(NamedTuple):
     constant: bool
 
 
-def solved(problem: Problem) -> np.ndarray:
+def solved(problem: LeastSquares) -> np.ndarray:
     """The change of the weights that brings the sums closest to the wanted sums: ``float64[k, outputs]``.
 
     Where all negative sums are alike, a sum that is wanted negative has no error once it is negative. Then the

@@ -24,8 +24,8 @@ import numpy as np
 
 from models.arrays import arrays_of, put_stage_arrays, set_arrays, stage_arrays
 from models.axes import check_keeps, extent, groups_of, rows
-from models.compensation.aims import Aim, Aims, by_kernel, sums_at
-from models.compensation.least_squares import Problem, solved
+from models.compensation.aims import Aim, RefitAims, by_kernel, sums_at
+from models.compensation.least_squares import LeastSquares, solved
 from models.compensation.patches import patches_at
 from models.compensation.recalibration import Calibration, Recalibration
 from models.contract import Keeps, Network, Stage
@@ -34,7 +34,7 @@ from models.readers import Reader
 
 
 def refitted(
-    aims: Aims,
+    aims: RefitAims,
     network: Network,
     keeps: Mapping[str, np.ndarray],
     *,
@@ -97,7 +97,7 @@ def _problem(
     keeps: Keeps,
     channels: Mapping[str, np.ndarray],
     sizes: Mapping[str, int],
-) -> Problem:
+) -> LeastSquares:
     """The problem of a kernel of the pruned network; ``keeps`` are complete."""
     arrays = stage_arrays(stage)
     kept, outputs = rows(reader.rows, sizes, channels), rows(reader.outputs, sizes, channels)
@@ -106,7 +106,7 @@ def _problem(
     kernel = np.asarray(reader.layout.rows(arrays[reader.kernel], sizes))[..., kept, :][..., outputs]
     kernel = (kernel * gain).astype(np.float32).reshape(-1, len(outputs))
     sums = [sums[:, outputs] for sums in aim.wanted]
-    problem = Problem([], sums, [], gain, reader.sum.rectified, reader.bias is not None)
+    problem = LeastSquares([], sums, [], gain, reader.sum.rectified, reader.bias is not None)
     rest: np.ndarray | None = None
     for carry, chosen in zip(carries, aim.places, strict=True):
         maps = np.asarray(_observed(stage, carry, keeps, reader.kernel))[..., kept]

@@ -17,7 +17,7 @@ from experiments.runs.finish.result import ORIGINAL, Check
 from experiments.runs.knowledge.compensation import network_of, refitted_network
 from experiments.runs.problem import Problem
 from fitness.objective.cost import percent_drop
-from models.compensation.aims import Aims
+from models.compensation.aims import RefitAims
 from models.compensation.method import Compensation
 from models.contract import Network
 from models.errors import CompensationError
@@ -208,10 +208,10 @@ class Judge:
         return Judged(generation, purpose, name, key, fitness, int(right.sum()), lost, gained)
 
     @cached_property
-    def _aims(self) -> Aims:
+    def _aims(self) -> RefitAims:
         assert self.images.fitted is not None, "there are no images to refit to"
         model = self._problem.model
-        return Aims(model.network, model.normalisation, self.images.fitted.images)
+        return RefitAims(model.network, model.normalisation, self.images.fitted.images)
 
     def _right_by_original(self) -> np.ndarray:
         """``bool[n]``: the check images that the unpruned network gets right."""

@@ -22,7 +22,7 @@ from experiments.runs.knowledge.artifacts import Artifact
 from experiments.runs.options import CALIBRATION_IMAGES, NONE, SearchOptions, check_compensation
 from experiments.runs.problem import Problem
 from fitness.genome import Genome
-from models.compensation.aims import Aims
+from models.compensation.aims import RefitAims
 from models.compensation.coefficients import Moments
 from models.compensation.folding import compensated
 from models.compensation.method import Compensation, recalibrates, regression_of
@@ -186,7 +186,9 @@ def not_compensated(network: Network, compensation: Compensation | None) -> list
     return list(map(str, getattr(network, "not_compensated", ())))
 
 
-def refitted_network(aims: Aims, keeps: Mapping[str, np.ndarray], compensation: Compensation | None) -> Network:
+def refitted_network(
+    aims: RefitAims, keeps: Mapping[str, np.ndarray], compensation: Compensation | None
+) -> Network:
     """The network of a run under ``keeps``, as large as the unpruned one, refitted.
 
     Args:

@@ -11,7 +11,7 @@ from experiments.data.options import DataOptions
 from experiments.measurement.measuring import measure
 from experiments.runs.scoring import score_masks
 from models import model_directory
-from models.compensation.aims import Aims
+from models.compensation.aims import RefitAims
 from models.compensation.refit import refitted
 from models.cost import masked_cost
 from models.model_directory import Model
@@ -61,6 +61,6 @@ def test_ratios_with_a_refit_count_the_refitted_networks(tmp_path, tiny_director
     counts = [found["original_correct"]]
     for mask in np.load(out / "masks" / "magnitude.npy"):
         keeps = tiny_genome.layout.split(mask)
-        fitted = refitted(Aims(model.network, model.normalisation, images.images), model.network, keeps)
+        fitted = refitted(RefitAims(model.network, model.normalisation, images.images), model.network, keeps)
         counts.append(measure(Model(prune(fitted, keeps), model.normalisation, model.classes), images).correct)
     assert [point["correct"] for point in found["methods"]["magnitude"]["curve"]] == counts

@@ -10,9 +10,9 @@ from scipy.optimize import minimize
 
 from models.arrays import arrays_of, set_arrays
 from models.compensation import aims, least_squares
-from models.compensation.aims import Aims
+from models.compensation.aims import RefitAims
 from models.compensation.folding import compensated
-from models.compensation.least_squares import Problem, solved
+from models.compensation.least_squares import LeastSquares, solved
 from models.compensation.method import Compensation
 from models.compensation.moments import gather_moments
 from models.compensation.patches import patches_at, places
@@ -77,7 +77,7 @@ def test_a_layer_gets_the_weights_of_least_squares(images, everywhere):
     """The last layer of a network, in float64 by another route: rows for the ridge, and ``lstsq``."""
     network = built("plain")
     keeps = {"fc1": np.array([True, False, True, True, False, True, False])}
-    found = arrays_of(refitted(Aims(network, NORMALISATION, images), network, keeps))
+    found = arrays_of(refitted(RefitAims(network, NORMALISATION, images), network, keeps))
     carry = NORMALISATION(jnp.asarray(images))
     for stage in network.stages[:-1]:
         carry = stage(carry, {})
@@ -104,7 +104,7 @@ def test_in_front_of_a_relu_negative_sums_are_alike(seed, constant):
     if constant:
         inputs[:, -1] = 1
     gain = rng.choice([-1, 1], 2) * rng.uniform(0.2, 3, 2)
-    problem = Problem([inputs[:20], inputs[20:]], [wanted], [present], gain, True, constant)
+    problem = LeastSquares([inputs[:20], inputs[20:]], [wanted], [present], gain, True, constant)
     problem = problem._replace(wanted=[wanted[:20], wanted[20:]], present=[present[:20], present[20:]])
     ridge = least_squares.RIDGE * np.mean(np.sum(np.square(inputs, dtype=np.float64), axis=0)[: 4 - constant])
 
@@ -131,10 +131,10 @@ def test_the_weights_of_dead_outputs_stay():
     inputs, wanted, present = (rng.normal(size=(30, width)).astype(np.float32) for width in (4, 3, 3))
     for dead in (0.0, 1e-20):
         gain = np.array([1.0, dead, -2.0])
-        change = solved(Problem([inputs], [wanted], [present], gain, False, False))
+        change = solved(LeastSquares([inputs], [wanted], [present], gain, False, False))
         assert np.isfinite(change).all()
         assert (change != 0).any(axis=0).tolist() == [True, False, True]
-    change = solved(Problem([inputs], [wanted], [present], np.zeros(3), False, False))
+    change = solved(LeastSquares([inputs], [wanted], [present], np.zeros(3), False, False))
     assert not change.any()
 
 
@@ -154,7 +154,7 @@ def test_a_mask_that_removes_nothing_changes_no_weight(kind, images):
     network = built(kind)
     whole = {group.name: np.ones(group.size, bool) for group in network.filter_groups}
     for keeps in ({}, whole):
-        found = arrays_of(refitted(Aims(network, NORMALISATION, images), network, keeps))
+        found = arrays_of(refitted(RefitAims(network, NORMALISATION, images), network, keeps))
         assert all(np.array_equal(found[name], array) for name, array in arrays_of(network).items())
 
 
@@ -162,10 +162,10 @@ def test_a_mask_that_removes_nothing_changes_no_weight(kind, images):
 def test_aims_that_serve_several_masks_are_those_of_each(most, images, monkeypatch):
     monkeypatch.setattr(aims, "MOST_KEPT", most)
     network = built("batch-norm")
-    shared = Aims(network, NORMALISATION, images)
+    shared = RefitAims(network, NORMALISATION, images)
     for seed in range(3):
         keeps = drawn_keeps(network, seed)
-        alone = arrays_of(refitted(Aims(network, NORMALISATION, images), network, keeps))
+        alone = arrays_of(refitted(RefitAims(network, NORMALISATION, images), network, keeps))
         found = arrays_of(refitted(shared, network, keeps))
         assert all(np.array_equal(found[name], array) for name, array in alone.items())
     assert (shared._kept is not None) == (most > 0)
@@ -180,7 +180,7 @@ def test_the_refitted_masked_network_equals_the_pruned_one(kind, images):
     @given(st.integers(0, 2**32 - 1))
     def check(seed):
         keeps = keeps_of_widths(network.filter_groups, np.random.default_rng(seed), 0.6)
-        changed = refitted(Aims(network, NORMALISATION, images), network, keeps)
+        changed = refitted(RefitAims(network, NORMALISATION, images), network, keeps)
         inputs = NORMALISATION(jnp.asarray(images[:9]))
         np.testing.assert_allclose(
             logits(prune(changed, keeps), inputs), logits(changed, inputs, keeps), atol=1e-4
@@ -199,7 +199,7 @@ def test_what_kept_channels_explain_can_go_without_a_trace(kind, images, everywh
     keeps = {FIRST_GROUP[kind]: np.arange(5) != 3}
     inputs = NORMALISATION(jnp.asarray(images))
     expected = np.asarray(logits(network, inputs))
-    found = refitted(Aims(network, NORMALISATION, images), network, keeps)
+    found = refitted(RefitAims(network, NORMALISATION, images), network, keeps)
     np.testing.assert_allclose(logits(prune(found, keeps), inputs), expected, atol=2e-3)
     assert np.abs(np.asarray(logits(network, inputs, keeps)) - expected).max() > 1e-2
 
@@ -218,7 +218,7 @@ def test_logits_come_closer_than_compensation_alone_brings_them(kind, images, ev
     for seed in range(2):
         keeps = drawn_keeps(network, seed)
         folded = compensated(network, keeps, compensation)
-        found = refitted(Aims(network, NORMALISATION, images), folded, keeps)
+        found = refitted(RefitAims(network, NORMALISATION, images), folded, keeps)
         assert error(found, keeps) < error(folded, keeps)
 
 
@@ -227,7 +227,7 @@ def test_a_shortcut_with_a_stride_is_refitted(images):
     """ResNets have readers that see every second place only."""
     network = filled(RESNET, 1)
     keeps = drawn_keeps(network, 5)
-    found = refitted(Aims(network, NORMALISATION, images), network, keeps)
+    found = refitted(RefitAims(network, NORMALISATION, images), network, keeps)
     inputs = NORMALISATION(jnp.asarray(images))
     expected = np.asarray(logits(network, inputs))
     refit_error, masked_error = (
@@ -241,11 +241,11 @@ def test_what_cannot_be_refitted_is_refused(images):
     network = built("plain")
     keeps = {"fc1": np.arange(7) != 6}
     with pytest.raises(CompensationError, match="needs images of the training split"):
-        Aims(network, NORMALISATION, images[:0])
+        RefitAims(network, NORMALISATION, images[:0])
     with pytest.raises(PruningError, match="no layer 'fc9'"):
-        refitted(Aims(network, NORMALISATION, images), network, {"fc9": keeps["fc1"]})
+        refitted(RefitAims(network, NORMALISATION, images), network, {"fc9": keeps["fc1"]})
     arrays = arrays_of(network)
     arrays["conv1_2.convolution.bias"] = np.full_like(arrays["conv1_2.convolution.bias"], np.inf)
     set_arrays(network, arrays)
     with pytest.raises(CompensationError, match="needs finite activations"):
-        refitted(Aims(network, NORMALISATION, images), network, keeps)
+        refitted(RefitAims(network, NORMALISATION, images), network, keeps)

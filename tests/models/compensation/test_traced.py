@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.arrays import arrays_of, set_arrays
 from models.compensation import aims
-from models.compensation.aims import Aims
+from models.compensation.aims import RefitAims
 from models.compensation.coefficients import METHODS
 from models.compensation.folding import compensated
 from models.compensation.method import Compensation
@@ -69,8 +69,8 @@ def test_an_imported_network_is_refitted_as_ours_is(residual_networks, monkeypat
     ours, imported, names = residual_networks
     inputs = NORMALISATION(jnp.asarray(images(9)))
     keeps, same = both_keeps(ours, names, 5)
-    expected = logits(refitted(Aims(ours, NORMALISATION, images()), ours, keeps), inputs, keeps)
-    changed = refitted(Aims(imported, NORMALISATION, images()), imported, same)
+    expected = logits(refitted(RefitAims(ours, NORMALISATION, images()), ours, keeps), inputs, keeps)
+    changed = refitted(RefitAims(imported, NORMALISATION, images()), imported, same)
     np.testing.assert_allclose(logits(changed, inputs, same), expected, rtol=1e-2, atol=1e-2)
     assert_close(logits(prune(changed, same), inputs), logits(changed, inputs, same))
 
@@ -291,7 +291,7 @@ def test_what_cannot_be_compensated_is_named_and_the_rest_is_compensated(monkeyp
     changed = arrays_of(compensated(network, keep, Compensation("linear", products)))
     differ = [name for name, array in arrays_of(network).items() if not np.array_equal(array, changed[name])]
     assert [name.rpartition("arrays.")[2] for name in differ] == ["free.kernel"]
-    fitted = arrays_of(refitted(Aims(network, PLAIN, images(9)), network, keep))
+    fitted = arrays_of(refitted(RefitAims(network, PLAIN, images(9)), network, keep))
     differ = [name for name, array in arrays_of(network).items() if not np.array_equal(array, fitted[name])]
     assert sorted(name.rpartition("arrays.")[2] for name in differ) == ["free.kernel", "head.bias", "head.kernel"]
 
@@ -313,4 +313,4 @@ def test_a_network_in_which_nothing_can_be_compensated_is_refused(monkeypatch):
     with pytest.raises(CompensationError, match=r"can do nothing for drawn:network: .* leave out `compensate`"):
         gather_moments(network, PLAIN, images(2), ["stem"])
     with pytest.raises(CompensationError, match="cannot be refitted"):
-        Aims(network, PLAIN, images(2))
+        RefitAims(network, PLAIN, images(2))
