@@ -11,7 +11,7 @@ from models.axes import Axis, Joined, groups_of
 from models.windows import Sliding
 
 
-class KernelStorage(Protocol):
+class KernelLayout(Protocol):
     """How the arrays of a reader are stored.
 
     ``widths`` are the channels that each group has in the arrays that are given.
@@ -34,7 +34,7 @@ class KernelStorage(Protocol):
 
 
 class AsComputed:
-    """The layout of arrays that are stored as they are computed with: a :class:`KernelStorage`."""
+    """The layout of arrays that are stored as they are computed with: a :class:`KernelLayout`."""
 
     def rows(self, kernel: jax.Array, widths: Mapping[str, int]) -> jax.Array:
         """The kernel itself."""
@@ -94,7 +94,7 @@ class Reader(NamedTuple):
     rows: Axis | Joined
     outputs: Axis | Joined | int
     sliding: Sliding = Sliding()
-    layout: KernelStorage = AsComputed()
+    layout: KernelLayout = AsComputed()
     sum: Sum = Sum(unit_gain, rectified=False)
 
     @property

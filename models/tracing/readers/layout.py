@@ -22,7 +22,7 @@ PREFIX = "arrays."
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TracedLayout:
-    """A :class:`models.readers.KernelStorage` of arrays in any order of axes.
+    """A :class:`models.readers.KernelLayout` of arrays in any order of axes.
 
     Attributes:
         dependencies: of the program.
@@ -41,13 +41,13 @@ class TracedLayout:
     holder: Holder | None
 
     def rows(self, kernel: jax.Array, widths: Mapping[str, int]) -> jax.Array:
-        """See :class:`models.readers.KernelStorage`."""
+        """See :class:`models.readers.KernelLayout`."""
         values: dict[Any, Any] = {self.stored_as.array: kernel}
         execute(self.stored_as.moves, values, self.dependencies.found, {}, widths)
         return jnp.transpose(values[self.kernel], self.order)
 
     def stored(self, rows: jax.Array, widths: Mapping[str, int]) -> jax.Array:
-        """See :class:`models.readers.KernelStorage`."""
+        """See :class:`models.readers.KernelLayout`."""
         axes = self.dependencies.specs[self.stored_as.path].axes
         kernel = jnp.zeros([extent(axis, widths) for axis in axes], rows.dtype)
         # Elements are moved and not changed, so the transpose of this linear function is its inverse.
@@ -56,7 +56,7 @@ class TracedLayout:
         return kernel
 
     def factor(self, arrays: Mapping[str, jax.Array], widths: Mapping[str, int]) -> Any:
-        """See :class:`models.readers.KernelStorage`."""
+        """See :class:`models.readers.KernelLayout`."""
         assert self.holder is not None, "readers without a bias take no constant"
         return product(self.dependencies, self.link, self.holder.sign, self.holder.factors, arrays, widths)
 
