@@ -19,7 +19,8 @@ def separate(graph: Any) -> None:
     """
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     results = {entry.name for entry in graph.output}
-    taken = {*tensors, *(name for node in graph.node for name in node.output)}
+    taken = {*tensors, *(entry.name for entry in graph.input)}
+    taken.update(name for node in graph.node for name in node.output)
 
     def copied(name: str, new: str) -> None:
         tensors[new] = graph.initializer.add()
