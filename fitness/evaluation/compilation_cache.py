@@ -25,6 +25,9 @@ LARGEST = 256 * 2**20
 JAX's own limit, ``jax_compilation_cache_max_size``, looks at every file of the cache for each program that it
 keeps, under a lock that all processes share. It keeps nothing more once a process died between its two writes."""
 
+_FOLDER: Path | None = None
+"""That :func:`enable` has switched on for this process."""
+
 _OWN_LIMIT = "JAX_COMPILATION_CACHE_MAX_SIZE"
 
 
@@ -73,7 +76,14 @@ def enable(tell: Callable[[str], None] = _to_standard_error) -> Path | None:
         if "jax" in sys.modules:
             sys.modules["jax"].config.update(name, value)
     _tell_once(str(folder), tell)
+    global _FOLDER
+    _FOLDER = folder
     return folder
+
+
+def folder() -> Path | None:
+    """The folder for this kind of CPU that :func:`enable` has switched on in this process; None if it has not."""
+    return _FOLDER
 
 
 def trim(caches: Path, largest: int = LARGEST) -> None:

@@ -32,6 +32,8 @@ from models.normalisation import Normalisation
 
 CPU_BATCHES_AT_ONCE = 4
 """Batches that share the cut and prepared weights of a run. More are hardly faster."""
+LARGE_BATCH = 1 << 19
+"""Places of the images of a batch from which on only half as many batches share them, to bound the memory."""
 MOST_STREAMS = 4
 """Bounds the memory on machines with many cores. XLA uses the other cores within a stage."""
 
@@ -120,9 +122,12 @@ class MaskedCounter:
         return found
 
     def _parts(self, placed: Placed) -> list[Placed]:
-        """The batches in parts that are walked together, of nearly equal length."""
-        cuts = np.array_split(np.arange(len(placed)), -(-len(placed) // self._at_once))
-        return [[placed[batch] for batch in cut] for cut in cuts]
+        """The batches in parts that are walked together; only the last may be shorter, and leave cores idle."""
+        batch, height, width, _ = placed[0][0].shape
+        at_once = self._at_once
+        if batch * height * width >= LARGE_BATCH:
+            at_once = max(1, at_once // 2)
+        return [placed[first : first + at_once] for first in range(0, len(placed), at_once)]
 
 
 def streams() -> int:

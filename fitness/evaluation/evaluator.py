@@ -24,8 +24,8 @@ from models.compensation.method import Compensation
 from models.model_directory import Model
 from models.xla import check_devices
 
-CPU_BATCH = 64
-"""Images of a batch. The activations of a wide network then stay in the caches."""
+CPU_BATCH = 128
+"""Images of a batch. Products over the smallest maps, which have a row for each image, then have rows enough."""
 
 GPU_BATCH = 2048
 """Images of a batch."""

@@ -13,7 +13,7 @@ from fitness.evaluation.shard_worker import Request, local_worker
 from models.compensation.method import Compensation
 from models.model_directory import Model
 
-MOST_BYTES = 1 << 25
+MOST_BYTES = 1 << 26
 """Images that are read at a time, as long as they are a batch."""
 
 

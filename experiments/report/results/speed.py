@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fitness.evaluation.evaluator import CPU_BATCH, on_gpu
+from fitness.evaluation.evaluator import on_gpu
 from models.arrays import stage_arrays
 from models.contract import Network
 from models.normalisation import Normalisation
 
+CPU_BATCH = 64
 GPU_BATCH = 256
 SECONDS = 2.0
 """Time of all passes after compilation; each network runs at least :data:`LEAST` times."""

@@ -26,6 +26,7 @@ from experiments.runs.options import Backend
 from experiments.runs.scoring import score_masks
 from experiments.runs.search import resume_search, start_search
 from experiments.runs.watching.status import ancestry_text, read_status
+from fitness.evaluation.evaluator import CPU_BATCH
 from fitness.importance.contract import ImportanceError
 from models import model_directory
 from tests.support.runs import (
@@ -105,7 +106,7 @@ def test_bfloat16_is_compared_with_float32_and_belongs_to_the_run(tiny_directory
     assert scored.precision_difference == compared
     assert scored.correct == [compared["correct"]]
     auto = options_for(tiny_directory, tiny_data).on(Backend())
-    assert (auto.precision, auto.batch_size) == ("float32", 64)
+    assert (auto.precision, auto.batch_size) == ("float32", CPU_BATCH)
 
 
 @pytest.mark.slow
